@@ -1,0 +1,3 @@
+//! The cleanup Lambda function.
+
+fn main() {}

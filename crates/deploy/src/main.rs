@@ -1,0 +1,3 @@
+//! The deploy Lambda function.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! A whole pipeline on one machine: the real Lambda binaries against a local cloud.

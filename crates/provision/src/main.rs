@@ -1,0 +1,3 @@
+//! The provision Lambda function.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The route Lambda function.
+
+fn main() {}
