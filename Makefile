@@ -1,0 +1,16 @@
+# tagship: what a person or CI runs. `make help` lists it.
+
+VENV := .venv
+
+.DEFAULT_GOAL := help
+.PHONY: help venv
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(VENV)/installed ## the Python side of the local cloud, in .venv
+
+$(VENV)/installed: crates/local/python/requirements.txt
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@

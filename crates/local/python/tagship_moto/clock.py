@@ -1,0 +1,58 @@
+"""What happens later: state changes that fall due, the pace they have, and the version of everything."""
+
+import heapq
+import itertools
+import threading
+import time
+from collections.abc import Callable
+
+# How the cloud behaves; changed with POST /tagship/config.
+config: dict = {
+    # "processes": instances run when the instance manager says so. "timer": after boot_secs.
+    "instances": "processes",
+    "boot_secs": 1.0,
+    "shutdown_secs": 0.5,
+    # "probes": targets are what the balancer's probes saw. "timer": healthy after healthy_secs.
+    "targets": "probes",
+    "healthy_secs": 1.0,
+    # [{"subnet": id or "*", "type": type or "*", "code": AWS's code, "available": how many still fit}]
+    "capacity": [],
+    # AWS's default quota is 5 addresses a Region; null is no limit.
+    "address_limit": None,
+}
+
+_version = itertools.count(1)
+version: int = next(_version)
+_due: list[tuple[float, int, Callable[[], None]]] = []
+_order = itertools.count()
+_lock = threading.RLock()
+
+
+def configure(changes: dict) -> None:
+    """Takes over the given keys; an unknown one is a ValueError."""
+    unknown = sorted(set(changes) - set(config))
+    if unknown:
+        raise ValueError(f"unknown keys {unknown}, known are {sorted(config)}")
+    config.update(changes)
+    changed()
+
+
+def changed() -> None:
+    """Says that a snapshot taken from now on differs from those before."""
+    global version
+    version = next(_version)
+
+
+def after(secs: float, action: Callable[[], None]) -> None:
+    """Has `action` done by the first request that comes `secs` from now or later."""
+    with _lock:
+        heapq.heappush(_due, (time.monotonic() + secs, next(_order), action))
+
+
+def advance() -> None:
+    """Does all that has fallen due. Every request begins with it, so none sees the past."""
+    with _lock:
+        while _due and _due[0][0] <= time.monotonic():
+            _, _, action = heapq.heappop(_due)
+            action()
+            changed()
