@@ -1,1 +1,24 @@
 //! The judgement of tagship: jobs, settings, tags, and one planner a stage. Knows no SDK.
+//!
+//! Every invocation runs the same loop ([`run()`]): observe the world through a [`Port`], let a pure
+//! planner decide, apply one [`Step`], look again. Modules are declared in reading order.
+
+mod noun;
+pub use noun::*;
+
+mod error;
+pub use error::*;
+
+pub mod settings;
+
+mod hold;
+pub use hold::*;
+
+mod world;
+pub use world::*;
+
+mod step;
+pub use step::*;
+
+mod run;
+pub use run::*;

@@ -1,0 +1,80 @@
+//! Errors: a kind to branch on, and a message for the person on call.
+
+use std::fmt;
+
+/// What went wrong, as far as anybody branches on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Parameters or settings that a person has to correct.
+    Configuration,
+    /// AWS refused for want of permission.
+    Denied,
+    /// AWS is unavailable, throttles, or didn't answer: the call may have taken effect. Look again.
+    Unavailable,
+    /// Somebody was quicker, or a describe lags: the call had no effect. Look again.
+    Conflict,
+    /// No capacity for this type in this subnet (or no address to be had): try another.
+    Capacity,
+    /// Judged about the release: it can't go on.
+    Release,
+    /// A mistake in tagship itself.
+    Bug,
+}
+
+impl Kind {
+    /// CodePipeline's failure type.
+    pub fn failure_type(self) -> &'static str {
+        match self {
+            Kind::Configuration => "ConfigurationError",
+            Kind::Denied => "PermissionError",
+            Kind::Unavailable => "SystemUnavailable",
+            Kind::Conflict | Kind::Capacity | Kind::Release | Kind::Bug => "JobFailed",
+        }
+    }
+}
+
+/// A failure. `message` says what failed, on which resource, what is left behind, and what to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    /// What to branch on.
+    pub kind: Kind,
+    /// AWS's own code, where a call failed: `InsufficientInstanceCapacity`.
+    pub code: Option<String>,
+    /// For the operator.
+    pub message: String,
+}
+
+impl Error {
+    /// A failure of this kind.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, code: None, message: message.into() }
+    }
+
+    /// Parameters or settings to correct.
+    pub fn configuration(message: impl Into<String>) -> Self {
+        Self::new(Kind::Configuration, message)
+    }
+
+    /// The release can't go on.
+    pub fn release(message: impl Into<String>) -> Self {
+        Self::new(Kind::Release, message)
+    }
+
+    /// Several problems of one thing, told at once: a heading and a line each.
+    pub fn problems(heading: impl fmt::Display, problems: &[String]) -> Self {
+        let mut message = format!("{heading}:");
+        for problem in problems {
+            message.push_str("\n- ");
+            message.push_str(problem);
+        }
+        Self::configuration(message)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}

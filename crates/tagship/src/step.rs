@@ -1,0 +1,233 @@
+//! What tagship can change: each step is exactly one changing AWS call.
+
+use crate::{Artifact, Ended, Hold, Record, ReleaseId, ServiceRole};
+use std::fmt;
+
+/// One changing AWS call. A crash point is a place between two steps.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Write the hold: create it if `etag` is none, else only if it is still that one.
+    WriteHold {
+        /// What to write.
+        hold: Box<Hold>,
+        /// The entity tag of what it replaces.
+        etag: Option<String>,
+    },
+    /// Write `ended/<role>/<release>.json`.
+    WriteEnded(Ended),
+    /// Delete the hold, if it is still that one.
+    DeleteHold {
+        /// The entity tag that it must have.
+        etag: String,
+    },
+    /// RunInstances.
+    Launch(Box<Launch>),
+    /// TerminateInstances, at most 1,000.
+    Terminate {
+        /// Instance ids.
+        instances: Vec<String>,
+    },
+    /// CreateTags: mark instances as retired by a release, before they are stopped.
+    TagRetired {
+        /// Instance ids.
+        instances: Vec<String>,
+        /// The release that replaced them.
+        by: ReleaseId,
+    },
+    /// StopInstances.
+    Stop {
+        /// Instance ids.
+        instances: Vec<String>,
+    },
+    /// AllocateAddress, with tags.
+    AllocateAddress {
+        /// The release's Name, service, release and further tags.
+        tags: Vec<(String, String)>,
+    },
+    /// AssociateAddress, never stealing.
+    AssociateAddress {
+        /// `eipalloc-…`
+        address: String,
+        /// `i-…`
+        instance: String,
+    },
+    /// DisassociateAddress.
+    DisassociateAddress {
+        /// `eipalloc-…`
+        address: String,
+        /// `eipassoc-…`
+        association: String,
+    },
+    /// ReleaseAddress.
+    ReleaseAddress {
+        /// `eipalloc-…`
+        address: String,
+    },
+    /// ChangeResourceRecordSets: one transactional batch, at most [`NAMES_A_BATCH`] changes.
+    ChangeNames {
+        /// The zone's name.
+        zone: String,
+        /// What changes.
+        changes: Vec<NameChange>,
+    },
+    /// UpdateDeploymentGroup: its tag filter is the service and this release.
+    FilterDeployments {
+        /// The release.
+        release: ReleaseId,
+    },
+    /// CreateDeployment.
+    CreateDeployment {
+        /// The release, for the description by which it is found again.
+        release: ReleaseId,
+        /// What is installed.
+        artifact: Artifact,
+    },
+    /// StopDeployment.
+    StopDeployment {
+        /// `d-…`
+        deployment: String,
+    },
+    /// RegisterTargets.
+    Register {
+        /// The target group's ARN.
+        group: String,
+        /// Instance ids.
+        instances: Vec<String>,
+        /// The target port.
+        port: u16,
+    },
+    /// DeregisterTargets.
+    Deregister {
+        /// The target group's ARN.
+        group: String,
+        /// Instance ids and ports.
+        targets: Vec<(String, u16)>,
+    },
+    /// ModifyRule or ModifyListener: the weights of our two groups; all else in the action list is kept.
+    SetWeights {
+        /// The rule's or listener's ARN.
+        switch: String,
+        /// For people.
+        label: String,
+        /// Group, the weight it is expected to have, the weight it gets.
+        weights: Vec<(String, u32, u32)>,
+    },
+    /// PutEvents: `Release Abandoned`, which infra/ turns into the action.
+    Abandon {
+        /// The abandoned release.
+        release: ReleaseId,
+        /// Its pipeline.
+        pipeline: String,
+        /// `discard` or `retire`.
+        action: crate::Action,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// UPSERT counts twice against Route 53's 1,000 records a batch.
+pub const NAMES_A_BATCH: usize = 500;
+
+/// RegisterTargets and DeregisterTargets have no published limit a call; a target group takes 1,000.
+pub const TARGETS_A_CALL: usize = 500;
+
+/// RunInstances: all that its request says. The client token is derived, see [`crate::provision`].
+#[derive(Clone, PartialEq)]
+pub struct Launch {
+    /// The service.
+    pub role: ServiceRole,
+    /// The release.
+    pub release: ReleaseId,
+    /// Where.
+    pub subnet: String,
+    /// The type.
+    pub instance_type: String,
+    /// MinCount and MaxCount.
+    pub count: u32,
+    /// ≤ 64 ASCII characters.
+    pub client_token: String,
+    /// The image.
+    pub ami: String,
+    /// Security group ids.
+    pub security_groups: Vec<String>,
+    /// The instance profile's name.
+    pub instance_profile: String,
+    /// The key pair.
+    pub key_name: Option<String>,
+    /// Plain text; the adapter encodes it. May hold secrets.
+    pub user_data: Option<String>,
+    /// The root volume.
+    pub volume: Option<crate::settings::Volume>,
+    /// On instances, volumes and network interfaces.
+    pub tags: Vec<(String, String)>,
+}
+
+impl fmt::Debug for Launch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Launch")
+            .field("subnet", &self.subnet)
+            .field("instance_type", &self.instance_type)
+            .field("count", &self.count)
+            .field("client_token", &self.client_token)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A change of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NameChange {
+    /// Create or replace.
+    Upsert(Record),
+    /// Delete exactly this.
+    Delete(Record),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |ids: &[String]| crate::listed(ids.iter().map(String::as_str));
+        match self {
+            Step::WriteHold { hold, etag: None } => write!(f, "take the hold for {}", hold.release),
+            Step::WriteHold { hold, .. } => {
+                write!(f, "write the hold of {}: {:?}", hold.release, hold.phase)?;
+                if let Some(previous) = &hold.previous {
+                    let name = previous.release.as_ref().map_or("none", |release| release.short());
+                    write!(f, ", previous {name} with {} healthy", previous.healthy)?;
+                }
+                match hold.moved_at {
+                    Some(at) => write!(f, ", moved at {at}"),
+                    None => Ok(()),
+                }
+            }
+            Step::WriteEnded(ended) => write!(f, "mark {} as {}", ended.release, ended.how.as_str()),
+            Step::DeleteHold { .. } => write!(f, "delete the hold"),
+            Step::Launch(launch) => {
+                write!(f, "launch {} × {} in {}", launch.count, launch.instance_type, launch.subnet)
+            }
+            Step::Terminate { instances } => write!(f, "terminate {}", list(instances)),
+            Step::TagRetired { instances, by } => write!(f, "tag {} as retired by {by}", list(instances)),
+            Step::Stop { instances } => write!(f, "stop {}", list(instances)),
+            Step::AllocateAddress { .. } => write!(f, "allocate an address"),
+            Step::AssociateAddress { address, instance } => write!(f, "associate {address} with {instance}"),
+            Step::DisassociateAddress { address, .. } => write!(f, "disassociate {address}"),
+            Step::ReleaseAddress { address } => write!(f, "release {address}"),
+            Step::ChangeNames { zone, changes } => write!(f, "change {} names in {zone}", changes.len()),
+            Step::FilterDeployments { release } => write!(f, "filter the deployment group to {release}"),
+            Step::CreateDeployment { artifact, .. } => write!(f, "deploy {artifact}"),
+            Step::StopDeployment { deployment } => write!(f, "stop deployment {deployment}"),
+            Step::Register { group, instances, port } => {
+                write!(f, "register {} on port {port} in {group}", list(instances))
+            }
+            Step::Deregister { group, targets } => {
+                write!(f, "deregister {} from {group}", crate::listed(targets.iter().map(|(id, _)| id.as_str())))
+            }
+            Step::SetWeights { label, weights, .. } => {
+                write!(f, "set {label} to ")?;
+                for (n, (group, _, weight)) in weights.iter().enumerate() {
+                    write!(f, "{}{group}={weight}", if n > 0 { ", " } else { "" })?;
+                }
+                Ok(())
+            }
+            Step::Abandon { release, action, .. } => write!(f, "tell that {release} was abandoned: {action}"),
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! What a planner may judge by: the world as one observation found it, in our own nouns.
+
+use crate::settings::Settings;
+use crate::{Artifact, ReleaseId};
+use jiff::Timestamp;
+
+/// One observation. Which parts are read depends on the stage ([`crate::Reads`]) and the settings; a part
+/// that wasn't read is empty.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct World {
+    /// When the observation began.
+    pub now: Timestamp,
+    /// Every instance that carries the service's tag, terminated ones too as long as EC2 shows them.
+    pub instances: Vec<Instance>,
+    /// The pair and the switches; none where the service has no load balancer.
+    pub routing: Option<Routing>,
+    /// Addresses with the service's tag, and those of its pool.
+    pub addresses: Vec<Address>,
+    /// Records under the service's name in its zone.
+    pub names: Vec<Record>,
+    /// CodeDeploy's side of the service.
+    pub install: Option<Install>,
+    /// The artifact that a new deployment would install.
+    pub artifact: Option<Found<Artifact>>,
+    /// The settings as the variable says them now, resolved; provision only.
+    pub settings: Option<Offer>,
+    /// The execution of the release that holds the service, where that is another's or is to be swept.
+    pub holder: Option<Execution>,
+}
+
+/// Something that was looked for and is there, or the reason why not (a sentence for the operator).
+pub type Found<T> = Result<T, String>;
+
+/// Validated settings with every selector resolved to ids, and the secret part beside them.
+#[derive(Clone, PartialEq)]
+pub struct Offer {
+    /// As the hold will carry them.
+    pub settings: Settings,
+    /// The text whose SHA-256 the settings carry. May hold secrets.
+    pub user_data: Option<String>,
+}
+
+impl std::fmt::Debug for Offer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Offer").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// An EC2 instance of the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// `i-…`
+    pub id: String,
+    /// The release in its tag; none where somebody removed it.
+    pub release: Option<ReleaseId>,
+    /// EC2's state.
+    pub state: InstanceState,
+    /// `subnet-…`; EC2 forgets it once terminated.
+    pub subnet: Option<String>,
+    /// The type it was launched as.
+    pub instance_type: String,
+    /// The primary private address.
+    pub private_ip: Option<String>,
+    /// When it was launched.
+    pub launched_at: Timestamp,
+    /// The release that retired and stopped it.
+    pub retired_by: Option<ReleaseId>,
+    /// EC2's reason for its state, where it gives one: `Client.InternalError`.
+    pub reason: Option<String>,
+    /// The client token that it was launched with.
+    pub client_token: Option<String>,
+}
+
+impl Instance {
+    /// Pending or running.
+    pub fn alive(&self) -> bool {
+        matches!(self.state, InstanceState::Pending | InstanceState::Running)
+    }
+
+    /// Terminated, or on the way there.
+    pub fn gone(&self) -> bool {
+        matches!(self.state, InstanceState::ShuttingDown | InstanceState::Terminated)
+    }
+}
+
+/// EC2's instance states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum InstanceState {
+    /// Booting.
+    Pending,
+    /// Up.
+    Running,
+    /// On the way to terminated.
+    ShuttingDown,
+    /// Gone.
+    Terminated,
+    /// On the way to stopped.
+    Stopping,
+    /// Kept.
+    Stopped,
+}
+
+/// The two target groups and every switch that forwards to one of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Routing {
+    /// Groups that the selector found: two, if all is well.
+    pub groups: Vec<Group>,
+    /// Rules and default actions that name one of the groups.
+    pub switches: Vec<Switch>,
+}
+
+/// A target group with the health of its targets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Its ARN.
+    pub arn: String,
+    /// Its name.
+    pub name: String,
+    /// Its own port.
+    pub port: u16,
+    /// Its targets.
+    pub targets: Vec<Target>,
+}
+
+/// A registered target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The instance.
+    pub id: String,
+    /// The port.
+    pub port: u16,
+    /// The state.
+    pub health: Health,
+    /// The reason code: `Target.ResponseCodeMismatch`.
+    pub reason: Option<String>,
+    /// In the balancer's words: `Health checks failed with these codes: [503]`.
+    pub description: Option<String>,
+}
+
+impl Target {
+    /// Draining targets are no targets any more, for any rule.
+    pub fn counts(&self) -> bool {
+        self.health != Health::Draining
+    }
+}
+
+/// A target's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Health {
+    /// Being registered, or not yet checked.
+    Initial,
+    /// Serving.
+    Healthy,
+    /// Failing its checks.
+    Unhealthy,
+    /// In no rule, in a zone that isn't enabled, or stopped.
+    Unused,
+    /// Deregistered; finishing its requests.
+    Draining,
+    /// Health checks are off, or anything that AWS adds later.
+    Unavailable,
+}
+
+/// A listener rule, or a listener's default action, that forwards to a group of the pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Switch {
+    /// The rule's ARN, or the listener's for a default action.
+    pub arn: String,
+    /// Whether it is a listener's default action.
+    pub default_action: bool,
+    /// For people: `HTTPS:443 rule 10 (web.example.com)`.
+    pub label: String,
+    /// What it forwards to, weights 0–999, groups that aren't ours included.
+    pub weights: Vec<(String, u32)>,
+    /// Whether group stickiness is on.
+    pub sticky: bool,
+}
+
+impl Switch {
+    /// The weight of a group; none if the switch doesn't name it.
+    pub fn weight(&self, group: &str) -> Option<u32> {
+        self.weights.iter().find(|(arn, _)| arn == group).map(|(_, weight)| *weight)
+    }
+}
+
+/// An Elastic IP address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// `eipalloc-…`
+    pub id: String,
+    /// The public address.
+    pub public_ip: String,
+    /// The release that it was allocated for; none for a pool's.
+    pub release: Option<ReleaseId>,
+    /// `eipassoc-…` while associated.
+    pub association: Option<String>,
+    /// The instance that it is associated with.
+    pub instance: Option<String>,
+}
+
+/// An A record of the private zone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Record {
+    /// Without a dot at the end.
+    pub name: String,
+    /// Private addresses, sorted.
+    pub values: Vec<String>,
+    /// Seconds.
+    pub ttl: u32,
+}
+
+/// CodeDeploy's side of a service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Install {
+    /// Whether the group's tag filter is this release's already.
+    pub filtered: bool,
+    /// The newest deployment of this release, by its description.
+    pub deployment: Option<Deployment>,
+}
+
+/// A CodeDeploy deployment of a release.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deployment {
+    /// `d-…`
+    pub id: String,
+    /// How far.
+    pub state: DeploymentState,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// CodeDeploy's own explanation, if it failed: code and message.
+    pub error: Option<String>,
+    /// What each instance did. Read once the deployment has ended.
+    pub targets: Vec<Installed>,
+    /// `3 succeeded, 1 in progress`, for the waiting message.
+    pub overview: String,
+}
+
+/// Where a deployment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeploymentState {
+    /// Created, queued, in progress, baking, ready.
+    Running,
+    /// CodeDeploy calls it a success: with AllAtOnce one instance is enough for that.
+    Succeeded,
+    /// Failed.
+    Failed,
+    /// Stopped.
+    Stopped,
+}
+
+/// What a deployment did on one instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installed {
+    /// The instance.
+    pub instance: String,
+    /// Whether it succeeded.
+    pub succeeded: bool,
+    /// If not: event, script, message and the tail of the log, as the agent told them.
+    pub diagnostics: Option<String>,
+}
+
+/// A pipeline execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Execution {
+    /// Where it stands.
+    pub state: ExecutionState,
+    /// When CodePipeline last touched it; none if it was not found.
+    pub updated_at: Option<Timestamp>,
+}
+
+/// Where a pipeline execution stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExecutionState {
+    /// In progress or stopping.
+    Running,
+    /// Succeeded.
+    Succeeded,
+    /// Failed, stopped, superseded or cancelled.
+    Ended,
+    /// CodePipeline knows no such execution.
+    NotFound,
+}
