@@ -1,4 +1,8 @@
 //! A whole pipeline on one machine: the real Lambda binaries against a local cloud.
 
+pub mod balancer;
+pub mod dns;
+pub mod load;
+pub mod probe;
 pub mod service;
 pub mod state;

@@ -1,0 +1,8 @@
+//! The local cloud's parts against real sockets and processes, without moto and AWS.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod backend;
+mod balancer;
+mod dns;
+mod probe;
+mod states;
