@@ -1,0 +1,426 @@
+//! EventBridge event patterns: which events a rule is about.
+
+use serde_json::{Map, Value};
+
+/// An event pattern, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pattern {
+    fields: Vec<(String, Field)>,
+    /// Each `$or`: one of its patterns must match.
+    alternatives: Vec<Vec<Pattern>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Field {
+    Object(Pattern),
+    /// One of these must match.
+    Leaf(Vec<Test>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Test {
+    Exact(Value),
+    Text(Text),
+    AnythingBut(Vec<Test>),
+    Exists(bool),
+    Numeric(Vec<(Comparison, f64)>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Text {
+    Prefix(String),
+    PrefixIgnoreCase(String),
+    Suffix(String),
+    SuffixIgnoreCase(String),
+    IgnoreCase(String),
+    Wildcard(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Comparison {
+    Less,
+    LessOrEqual,
+    Equal,
+    GreaterOrEqual,
+    Greater,
+}
+
+/// A pattern that EventBridge would refuse, or that uses an operator unknown here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("event pattern: {at}: {problem}")]
+pub struct PatternError {
+    /// The path of the field, e.g. `detail.state`.
+    pub at: String,
+    /// What is wrong there.
+    pub problem: String,
+}
+
+fn fails<T>(at: &str, problem: impl Into<String>) -> Result<T, PatternError> {
+    Err(PatternError {
+        at: at.into(),
+        problem: problem.into(),
+    })
+}
+
+impl Pattern {
+    /// Checks and takes in a pattern as a rule has it.
+    pub fn parse(pattern: &Value) -> Result<Self, PatternError> {
+        match pattern {
+            Value::Object(map) => Self::object(map, "$"),
+            _ => fails("$", "a pattern is an object"),
+        }
+    }
+
+    fn object(map: &Map<String, Value>, at: &str) -> Result<Self, PatternError> {
+        if map.is_empty() {
+            return fails(at, "an empty object matches nothing");
+        }
+        let mut pattern = Self {
+            fields: Vec::new(),
+            alternatives: Vec::new(),
+        };
+        for (key, value) in map {
+            let at = format!("{at}.{key}");
+            match value {
+                Value::Array(list) if key == "$or" => {
+                    let alternatives = list.iter().map(|value| match value {
+                        Value::Object(map) => Self::object(map, &at),
+                        _ => fails(&at, "takes a list of patterns"),
+                    });
+                    pattern
+                        .alternatives
+                        .push(alternatives.collect::<Result<_, _>>()?);
+                }
+                Value::Array(list) if !list.is_empty() => {
+                    let tests = list.iter().map(|value| test(value, &at));
+                    let tests = tests.collect::<Result<_, _>>()?;
+                    pattern.fields.push((key.clone(), Field::Leaf(tests)));
+                }
+                Value::Object(map) => {
+                    pattern
+                        .fields
+                        .push((key.clone(), Field::Object(Self::object(map, &at)?)));
+                }
+                _ => return fails(&at, "takes a list of values, or an object"),
+            }
+        }
+        Ok(pattern)
+    }
+
+    /// Whether the pattern matches the event.
+    pub fn matches(&self, event: &Value) -> bool {
+        self.fields
+            .iter()
+            .all(|(key, field)| field.matches(event.get(key)))
+            && self
+                .alternatives
+                .iter()
+                .all(|any| any.iter().any(|one| one.matches(event)))
+    }
+}
+
+impl Field {
+    fn matches(&self, value: Option<&Value>) -> bool {
+        match (self, value) {
+            (Self::Object(pattern), Some(Value::Array(list))) => {
+                list.iter().any(|value| pattern.matches(value))
+            }
+            (Self::Object(pattern), value) => pattern.matches(value.unwrap_or(&Value::Null)),
+            (Self::Leaf(tests), Some(Value::Array(list))) => tests.iter().any(|test| match test {
+                Test::Exists(exists) => *exists != list.is_empty(),
+                test => list.iter().any(|value| test.matches(Some(value))),
+            }),
+            (Self::Leaf(tests), value) => tests.iter().any(|test| test.matches(value)),
+        }
+    }
+}
+
+impl Test {
+    fn matches(&self, value: Option<&Value>) -> bool {
+        // Only leaves exist, says EventBridge.
+        let value = value.filter(|value| !value.is_object());
+        match (self, value) {
+            (Self::Exists(exists), value) => *exists == value.is_some(),
+            (_, None) => false,
+            (Self::Exact(Value::Number(wanted)), Some(Value::Number(found))) => {
+                wanted.as_f64() == found.as_f64()
+            }
+            (Self::Exact(wanted), Some(found)) => wanted == found,
+            (Self::Text(text), Some(found)) => found.as_str().is_some_and(|it| text.matches(it)),
+            (Self::AnythingBut(tests), found) => !tests.iter().any(|test| test.matches(found)),
+            (Self::Numeric(all), Some(found)) => found
+                .as_f64()
+                .is_some_and(|found| all.iter().all(|(how, bound)| how.holds(found, *bound))),
+        }
+    }
+}
+
+impl Text {
+    fn matches(&self, found: &str) -> bool {
+        match self {
+            Self::Prefix(prefix) => found.starts_with(prefix),
+            Self::PrefixIgnoreCase(prefix) => {
+                found.to_lowercase().starts_with(&prefix.to_lowercase())
+            }
+            Self::Suffix(suffix) => found.ends_with(suffix),
+            Self::SuffixIgnoreCase(suffix) => {
+                found.to_lowercase().ends_with(&suffix.to_lowercase())
+            }
+            Self::IgnoreCase(text) => found.to_lowercase() == text.to_lowercase(),
+            Self::Wildcard(pattern) => wildcard(pattern, found),
+        }
+    }
+}
+
+impl Comparison {
+    fn parse(operator: &str) -> Option<Self> {
+        Some(match operator {
+            "<" => Self::Less,
+            "<=" => Self::LessOrEqual,
+            "=" => Self::Equal,
+            ">=" => Self::GreaterOrEqual,
+            ">" => Self::Greater,
+            _ => return None,
+        })
+    }
+
+    fn holds(self, found: f64, bound: f64) -> bool {
+        match self {
+            Self::Less => found < bound,
+            Self::LessOrEqual => found <= bound,
+            Self::Equal => found == bound,
+            Self::GreaterOrEqual => found >= bound,
+            Self::Greater => found > bound,
+        }
+    }
+}
+
+fn test(value: &Value, at: &str) -> Result<Test, PatternError> {
+    let Value::Object(map) = value else {
+        return match value {
+            Value::Array(_) => fails(at, "a list within a list"),
+            exact => Ok(Test::Exact(exact.clone())),
+        };
+    };
+    let (operator, argument) = match map.iter().next() {
+        Some(entry) if map.len() == 1 => entry,
+        _ => return fails(at, "an operator stands alone in its object"),
+    };
+    match (operator.as_str(), argument) {
+        ("exists", Value::Bool(exists)) => Ok(Test::Exists(*exists)),
+        ("numeric", Value::Array(list)) if !list.is_empty() && list.len() % 2 == 0 => {
+            let pairs = list.chunks(2).map(|pair| {
+                let how = pair[0].as_str().and_then(Comparison::parse);
+                match (how, pair[1].as_f64()) {
+                    (Some(how), Some(bound)) => Ok((how, bound)),
+                    _ => fails(at, "numeric takes operators and numbers in turn"),
+                }
+            });
+            Ok(Test::Numeric(pairs.collect::<Result<_, _>>()?))
+        }
+        ("anything-but", Value::Object(map)) => {
+            // The operator inside may have a list of texts, each of which must not match.
+            let inner = map.iter().flat_map(|(operator, argument)| match argument {
+                Value::Array(list) => list.iter().map(|one| text(operator, one, at)).collect(),
+                one => vec![text(operator, one, at)],
+            });
+            let tests = inner.map(|text| text.map(Test::Text));
+            Ok(Test::AnythingBut(tests.collect::<Result<_, _>>()?))
+        }
+        ("anything-but", Value::Array(list)) if !list.is_empty() => Ok(Test::AnythingBut(
+            list.iter().cloned().map(Test::Exact).collect(),
+        )),
+        ("anything-but", Value::String(_) | Value::Number(_)) => {
+            Ok(Test::AnythingBut(vec![Test::Exact(argument.clone())]))
+        }
+        (operator, argument) => text(operator, argument, at).map(Test::Text),
+    }
+}
+
+fn text(operator: &str, argument: &Value, at: &str) -> Result<Text, PatternError> {
+    let ignore_case = argument.get("equals-ignore-case").and_then(Value::as_str);
+    match (operator, argument.as_str(), ignore_case) {
+        ("prefix", Some(text), _) => Ok(Text::Prefix(text.into())),
+        ("prefix", _, Some(text)) => Ok(Text::PrefixIgnoreCase(text.into())),
+        ("suffix", Some(text), _) => Ok(Text::Suffix(text.into())),
+        ("suffix", _, Some(text)) => Ok(Text::SuffixIgnoreCase(text.into())),
+        ("equals-ignore-case", Some(text), _) => Ok(Text::IgnoreCase(text.into())),
+        ("wildcard", Some(text), _) if text.contains("**") => {
+            fails(at, "wildcard: two stars in a row")
+        }
+        ("wildcard", Some(text), _) => Ok(Text::Wildcard(text.into())),
+        _ => fails(at, format!("{operator} with {argument} is not known here")),
+    }
+}
+
+/// Whether `pattern`, in which `*` is any text and `\` makes the next character plain, matches.
+fn wildcard(pattern: &str, text: &str) -> bool {
+    let mut rest = pattern.chars();
+    match rest.next() {
+        None => text.is_empty(),
+        Some('*') => {
+            let rest = rest.as_str();
+            rest.is_empty()
+                || text
+                    .char_indices()
+                    .any(|(index, _)| wildcard(rest, &text[index..]))
+                || wildcard(rest, "")
+        }
+        Some(first) => {
+            let first = if first == '\\' {
+                rest.next().unwrap_or('\\')
+            } else {
+                first
+            };
+            text.strip_prefix(first)
+                .is_some_and(|text| wildcard(rest.as_str(), text))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn check(pattern: Value, yes: &[Value], no: &[Value]) {
+        let parsed = Pattern::parse(&pattern).expect("a pattern");
+        for event in yes {
+            assert!(parsed.matches(event), "{pattern} should match {event}");
+        }
+        for event in no {
+            assert!(!parsed.matches(event), "{pattern} should not match {event}");
+        }
+    }
+
+    fn leaf(test: Value, yes: &[Value], no: &[Value]) {
+        let wrap = |values: &[Value]| values.iter().map(|v| json!({"a": v})).collect::<Vec<_>>();
+        check(json!({"a": [test]}), &wrap(yes), &wrap(no));
+    }
+
+    #[test]
+    fn operators() {
+        leaf(
+            json!("x"),
+            &[json!("x"), json!(["w", "x"])],
+            &[json!("X"), json!(1), json!([])],
+        );
+        leaf(json!(1), &[json!(1), json!(1.0)], &[json!("1"), json!(2)]);
+        leaf(json!(null), &[json!(null)], &[json!(""), json!(false)]);
+        leaf(
+            json!({"prefix": "ab"}),
+            &[json!("abc")],
+            &[json!("cab"), json!(7)],
+        );
+        leaf(
+            json!({"suffix": ".zip"}),
+            &[json!("a.zip")],
+            &[json!("zip")],
+        );
+        leaf(
+            json!({"suffix": {"equals-ignore-case": ".zip"}}),
+            &[json!("a.ZIP")],
+            &[json!("a")],
+        );
+        leaf(
+            json!({"equals-ignore-case": "Ab"}),
+            &[json!("aB")],
+            &[json!("abc")],
+        );
+        leaf(
+            json!({"anything-but": "x"}),
+            &[json!("y"), json!(1)],
+            &[json!("x")],
+        );
+        leaf(
+            json!({"anything-but": ["x", 1]}),
+            &[json!("y")],
+            &[json!("x"), json!(1)],
+        );
+        leaf(
+            json!({"anything-but": {"prefix": "a"}}),
+            &[json!("b")],
+            &[json!("ab")],
+        );
+        leaf(
+            json!({"anything-but": {"suffix": ["a", "b"]}}),
+            &[json!("c")],
+            &[json!("xa"), json!("xb")],
+        );
+        leaf(
+            json!({"numeric": [">", 1, "<=", 3]}),
+            &[json!(3)],
+            &[json!(1), json!("2")],
+        );
+        leaf(
+            json!({"wildcard": "a*c"}),
+            &[json!("ac"), json!("abbc")],
+            &[json!("ab"), json!("xac")],
+        );
+        leaf(json!({"wildcard": "a\\*"}), &[json!("a*")], &[json!("ab")]);
+        leaf(
+            json!({"wildcard": "*"}),
+            &[json!(""), json!("한글")],
+            &[json!(1)],
+        );
+        leaf(
+            json!({"exists": true}),
+            &[json!(null), json!("")],
+            &[json!({"b": 1}), json!([])],
+        );
+    }
+
+    #[test]
+    fn fields() {
+        check(
+            json!({"source": ["tagship"], "detail": {"action": ["discard", "retire"]}}),
+            &[json!({"source": "tagship", "detail": {"action": "retire"}, "more": 1})],
+            &[
+                json!({"source": "tagship", "detail": {"action": "park"}}),
+                json!({"source": "other", "detail": {"action": "retire"}}),
+                json!({"source": "tagship"}),
+            ],
+        );
+        check(
+            json!({"a": [{"exists": false}]}),
+            &[json!({"b": 1})],
+            &[json!({"a": 1})],
+        );
+        check(
+            json!({"a": {"b": [{"exists": false}]}}),
+            &[json!({})],
+            &[json!({"a": {"b": 1}})],
+        );
+        check(
+            json!({"a": {"b": [1]}}),
+            &[json!({"a": [{"b": 2}, {"b": 1}]})],
+            &[json!({"a": []})],
+        );
+        check(
+            json!({"$or": [{"a": [1]}, {"b": [{"numeric": ["<", 0]}]}], "c": [1]}),
+            &[json!({"a": 1, "c": 1}), json!({"b": -1, "c": 1})],
+            &[json!({"a": 1}), json!({"b": 1, "c": 1})],
+        );
+    }
+
+    #[test]
+    fn what_it_does_not_know_is_an_error_that_says_where() {
+        for (pattern, at) in [
+            (json!({"a": {"b": [{"cidr": "10.0.0.0/8"}]}}), "$.a.b"),
+            (json!({"a": "x"}), "$.a"),
+            (json!({"a": []}), "$.a"),
+            (json!({"a": {}}), "$.a"),
+            (json!({"a": [{"prefix": 1}]}), "$.a"),
+            (json!({"a": [{"numeric": [">"]}]}), "$.a"),
+            (json!({"a": [{"numeric": ["~", 1]}]}), "$.a"),
+            (json!({"a": [{"prefix": "a", "suffix": "b"}]}), "$.a"),
+            (json!([]), "$"),
+        ] {
+            assert_eq!(
+                Pattern::parse(&pattern).expect_err("an error").at,
+                at,
+                "{pattern}"
+            );
+        }
+    }
+}
