@@ -17,6 +17,8 @@ pub use hold::*;
 mod world;
 pub use world::*;
 
+pub mod pair;
+
 mod step;
 pub use step::*;
 

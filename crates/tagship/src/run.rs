@@ -64,6 +64,20 @@ pub struct Situation<'a> {
     pub world: &'a World,
 }
 
+impl<'a> Situation<'a> {
+    /// The release's own hold, as read; none if it doesn't hold.
+    pub fn held(&self) -> Option<&'a crate::Held> {
+        self.holding.held.as_ref().filter(|held| held.hold.release == self.job.release)
+    }
+
+    /// The step that changes the release's own hold.
+    pub fn rewrite(held: &crate::Held, change: impl FnOnce(&mut crate::Hold)) -> Step {
+        let mut hold = held.hold.clone();
+        change(&mut hold);
+        Step::WriteHold { hold: Box::new(hold), etag: Some(held.etag.clone()) }
+    }
+}
+
 /// What a planner decides.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {

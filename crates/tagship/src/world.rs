@@ -28,6 +28,13 @@ pub struct World {
     pub holder: Option<Execution>,
 }
 
+impl World {
+    /// The instances of a release, gone ones too.
+    pub fn fleet<'a>(&'a self, release: &'a ReleaseId) -> impl Iterator<Item = &'a Instance> {
+        self.instances.iter().filter(move |instance| instance.release.as_ref() == Some(release))
+    }
+}
+
 /// Something that was looked for and is there, or the reason why not (a sentence for the operator).
 pub type Found<T> = Result<T, String>;
 

@@ -1,0 +1,155 @@
+//! The pair and its switches, judged: what is set up wrongly, who is live, which group is free.
+
+use crate::settings::TargetGroup;
+use crate::{Error, Group, Health, Instance, ReleaseId, Routing, Step, Switch};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A pair without faults: two groups, and switches that each forward to both, with weight on one.
+#[derive(Debug, Clone, Copy)]
+pub struct Pair<'a> {
+    /// The two groups.
+    pub groups: [&'a Group; 2],
+    /// At least one.
+    pub switches: &'a [Switch],
+}
+
+impl<'a> Pair<'a> {
+    /// Judges what was found. All faults at once.
+    pub fn judge(routing: &'a Routing, setting: &TargetGroup) -> Result<Self, Error> {
+        let TargetGroup::Pair(selector) = setting else {
+            return Err(Error::new(crate::Kind::Bug, "tagship: a pair was judged where TARGET_GROUP is none"));
+        };
+        let selector = String::from(selector.clone());
+        let [a, b] = &routing.groups[..] else {
+            return Err(Error::configuration(format!(
+                "TARGET_GROUP {selector} must find exactly two target groups; it found {}: {}. Tag the pair with \
+                 tagship:service=<service role>, and nothing else",
+                routing.groups.len(),
+                crate::listed(routing.groups.iter().map(|group| group.name.as_str())),
+            )));
+        };
+        let mut faults = Vec::new();
+        for group in [a, b] {
+            if !routing.switches.iter().any(|switch| switch.weight(&group.arn).is_some()) {
+                faults.push(format!(
+                    "target group {} is in no switch, so it is never health-checked: forward to both groups of the \
+                     pair in each rule, one at weight 100, the other at 0",
+                    group.name
+                ));
+            }
+        }
+        for switch in &routing.switches {
+            let label = &switch.label;
+            if switch.sticky {
+                faults.push(format!(
+                    "{label} has group stickiness on: its clients would stay on the emptied group and get errors. \
+                     Turn the rule's stickiness off (a target group's own stickiness may stay)"
+                ));
+            }
+            match (switch.weight(&a.arn), switch.weight(&b.arn)) {
+                (Some(0), Some(0)) => {
+                    faults.push(format!("{label} gives weight to neither {} nor {}: set one to 100", a.name, b.name));
+                }
+                (Some(0), Some(_)) | (Some(_), Some(0)) => {}
+                (Some(x), Some(y)) => faults.push(format!(
+                    "{label} gives weight to both groups ({}={x}, {}={y}): set the one that should not be live to 0",
+                    a.name, b.name
+                )),
+                (found, _) => {
+                    let (has, lacks) = if found.is_some() { (a, b) } else { (b, a) };
+                    faults.push(format!("{label} forwards to {} only: add {} at weight 0", has.name, lacks.name));
+                }
+            }
+        }
+        if faults.is_empty() {
+            Ok(Self { groups: [a, b], switches: &routing.switches })
+        } else {
+            Err(Error::problems(format!("the switches of {selector} can't be used as they stand"), &faults))
+        }
+    }
+
+    /// The group that has the weight on every switch; none if the switches disagree (half-moved).
+    pub fn live(&self) -> Option<&'a Group> {
+        self.groups.into_iter().find(|group| self.weighted(group).count() == self.switches.len())
+    }
+
+    /// The group that has no weight on any switch; none if the switches disagree.
+    pub fn free(&self) -> Option<&'a Group> {
+        self.groups.into_iter().find(|group| self.weighted(group).next().is_none())
+    }
+
+    /// The switches that give weight to a group.
+    pub fn weighted(&self, group: &Group) -> impl Iterator<Item = &'a Switch> {
+        let arn = group.arn.clone();
+        self.switches.iter().filter(move |switch| switch.weight(&arn).unwrap_or(0) > 0)
+    }
+
+    /// The other group.
+    pub fn other(&self, group: &Group) -> &'a Group {
+        if self.groups[0].arn == group.arn { self.groups[1] } else { self.groups[0] }
+    }
+
+    /// The group that a fleet is registered in, draining targets aside.
+    pub fn group_of(&self, fleet: &BTreeSet<&str>) -> Option<&'a Group> {
+        self.groups
+            .into_iter()
+            .find(|group| group.targets.iter().any(|target| target.counts() && fleet.contains(target.id.as_str())))
+    }
+
+    /// The releases that a group's targets belong to, with each one's healthy targets.
+    pub fn releases_in(&self, group: &Group, instances: &[Instance]) -> BTreeMap<ReleaseId, u32> {
+        let mut found = BTreeMap::new();
+        for target in group.targets.iter().filter(|target| target.counts()) {
+            let instance = instances.iter().find(|instance| instance.id == target.id);
+            if let Some(release) = instance.and_then(|instance| instance.release.clone()) {
+                *found.entry(release).or_insert(0) += u32::from(target.health == Health::Healthy);
+            }
+        }
+        found
+    }
+
+    /// The change that gives a switch's weight to `group`; none if it has it already.
+    pub fn turn(&self, switch: &Switch, group: &Group) -> Option<Step> {
+        let other = self.other(group);
+        let (has, gives) = (switch.weight(&group.arn)?, switch.weight(&other.arn)?);
+        (has == 0).then(|| Step::SetWeights {
+            switch: switch.arn.clone(),
+            label: switch.label.clone(),
+            // Make before break is in one call; the weight itself is kept, whatever ops chose.
+            weights: vec![(group.arn.clone(), has, gives), (other.arn.clone(), gives, 0)],
+        })
+    }
+
+    /// The weights as they stand, for events: switch → `web-a=100, web-b=0`.
+    pub fn weights(&self) -> BTreeMap<String, String> {
+        let weight =
+            |switch: &Switch, group: &Group| format!("{}={}", group.name, switch.weight(&group.arn).unwrap_or(0));
+        self.switches
+            .iter()
+            .map(|switch| (switch.label.clone(), self.groups.map(|group| weight(switch, group)).join(", ")))
+            .collect()
+    }
+}
+
+/// How many of a group's targets are healthy.
+pub fn healthy(group: &Group) -> u32 {
+    group.targets.iter().filter(|target| target.health == Health::Healthy).count() as u32
+}
+
+/// Why targets aren't healthy, each with its reason, for people: `i-1 unhealthy (Target.Timeout: …)`.
+pub fn ailing(group: &Group) -> String {
+    let words: Vec<String> = group
+        .targets
+        .iter()
+        .filter(|target| target.health != Health::Healthy)
+        .map(|target| {
+            let state = format!("{:?}", target.health).to_lowercase();
+            match (&target.reason, &target.description) {
+                (Some(reason), Some(description)) => format!("{} {state} ({reason}: {description})", target.id),
+                (Some(reason), None) => format!("{} {state} ({reason})", target.id),
+                _ => format!("{} {state}", target.id),
+            }
+        })
+        .collect();
+    crate::listed(words.iter().map(String::as_str))
+}
