@@ -2,7 +2,9 @@
 
 pub mod balancer;
 pub mod dns;
+pub mod gateway;
 pub mod load;
+pub mod moto;
 pub mod probe;
 pub mod service;
 pub mod state;
