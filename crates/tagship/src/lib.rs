@@ -17,6 +17,8 @@ pub use hold::*;
 mod world;
 pub use world::*;
 
+pub mod names;
+
 pub mod pair;
 
 mod step;
