@@ -4,5 +4,14 @@ pub mod template;
 
 pub mod pipeline;
 
+pub mod execution;
+
+pub mod variables;
+
+pub mod change;
+
+pub mod engine;
+pub mod refusal;
+
 pub mod pattern;
 pub mod rule;

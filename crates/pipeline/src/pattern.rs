@@ -56,10 +56,7 @@ pub struct PatternError {
 }
 
 fn fails<T>(at: &str, problem: impl Into<String>) -> Result<T, PatternError> {
-    Err(PatternError {
-        at: at.into(),
-        problem: problem.into(),
-    })
+    Err(PatternError { at: at.into(), problem: problem.into() })
 }
 
 impl Pattern {
@@ -75,10 +72,7 @@ impl Pattern {
         if map.is_empty() {
             return fails(at, "an empty object matches nothing");
         }
-        let mut pattern = Self {
-            fields: Vec::new(),
-            alternatives: Vec::new(),
-        };
+        let mut pattern = Self { fields: Vec::new(), alternatives: Vec::new() };
         for (key, value) in map {
             let at = format!("{at}.{key}");
             match value {
@@ -87,9 +81,7 @@ impl Pattern {
                         Value::Object(map) => Self::object(map, &at),
                         _ => fails(&at, "takes a list of patterns"),
                     });
-                    pattern
-                        .alternatives
-                        .push(alternatives.collect::<Result<_, _>>()?);
+                    pattern.alternatives.push(alternatives.collect::<Result<_, _>>()?);
                 }
                 Value::Array(list) if !list.is_empty() => {
                     let tests = list.iter().map(|value| test(value, &at));
@@ -97,9 +89,7 @@ impl Pattern {
                     pattern.fields.push((key.clone(), Field::Leaf(tests)));
                 }
                 Value::Object(map) => {
-                    pattern
-                        .fields
-                        .push((key.clone(), Field::Object(Self::object(map, &at)?)));
+                    pattern.fields.push((key.clone(), Field::Object(Self::object(map, &at)?)));
                 }
                 _ => return fails(&at, "takes a list of values, or an object"),
             }
@@ -109,22 +99,15 @@ impl Pattern {
 
     /// Whether the pattern matches the event.
     pub fn matches(&self, event: &Value) -> bool {
-        self.fields
-            .iter()
-            .all(|(key, field)| field.matches(event.get(key)))
-            && self
-                .alternatives
-                .iter()
-                .all(|any| any.iter().any(|one| one.matches(event)))
+        self.fields.iter().all(|(key, field)| field.matches(event.get(key)))
+            && self.alternatives.iter().all(|any| any.iter().any(|one| one.matches(event)))
     }
 }
 
 impl Field {
     fn matches(&self, value: Option<&Value>) -> bool {
         match (self, value) {
-            (Self::Object(pattern), Some(Value::Array(list))) => {
-                list.iter().any(|value| pattern.matches(value))
-            }
+            (Self::Object(pattern), Some(Value::Array(list))) => list.iter().any(|value| pattern.matches(value)),
             (Self::Object(pattern), value) => pattern.matches(value.unwrap_or(&Value::Null)),
             (Self::Leaf(tests), Some(Value::Array(list))) => tests.iter().any(|test| match test {
                 Test::Exists(exists) => *exists != list.is_empty(),
@@ -142,15 +125,13 @@ impl Test {
         match (self, value) {
             (Self::Exists(exists), value) => *exists == value.is_some(),
             (_, None) => false,
-            (Self::Exact(Value::Number(wanted)), Some(Value::Number(found))) => {
-                wanted.as_f64() == found.as_f64()
-            }
+            (Self::Exact(Value::Number(wanted)), Some(Value::Number(found))) => wanted.as_f64() == found.as_f64(),
             (Self::Exact(wanted), Some(found)) => wanted == found,
             (Self::Text(text), Some(found)) => found.as_str().is_some_and(|it| text.matches(it)),
             (Self::AnythingBut(tests), found) => !tests.iter().any(|test| test.matches(found)),
-            (Self::Numeric(all), Some(found)) => found
-                .as_f64()
-                .is_some_and(|found| all.iter().all(|(how, bound)| how.holds(found, *bound))),
+            (Self::Numeric(all), Some(found)) => {
+                found.as_f64().is_some_and(|found| all.iter().all(|(how, bound)| how.holds(found, *bound)))
+            }
         }
     }
 }
@@ -159,13 +140,9 @@ impl Text {
     fn matches(&self, found: &str) -> bool {
         match self {
             Self::Prefix(prefix) => found.starts_with(prefix),
-            Self::PrefixIgnoreCase(prefix) => {
-                found.to_lowercase().starts_with(&prefix.to_lowercase())
-            }
+            Self::PrefixIgnoreCase(prefix) => found.to_lowercase().starts_with(&prefix.to_lowercase()),
             Self::Suffix(suffix) => found.ends_with(suffix),
-            Self::SuffixIgnoreCase(suffix) => {
-                found.to_lowercase().ends_with(&suffix.to_lowercase())
-            }
+            Self::SuffixIgnoreCase(suffix) => found.to_lowercase().ends_with(&suffix.to_lowercase()),
             Self::IgnoreCase(text) => found.to_lowercase() == text.to_lowercase(),
             Self::Wildcard(pattern) => wildcard(pattern, found),
         }
@@ -227,9 +204,9 @@ fn test(value: &Value, at: &str) -> Result<Test, PatternError> {
             let tests = inner.map(|text| text.map(Test::Text));
             Ok(Test::AnythingBut(tests.collect::<Result<_, _>>()?))
         }
-        ("anything-but", Value::Array(list)) if !list.is_empty() => Ok(Test::AnythingBut(
-            list.iter().cloned().map(Test::Exact).collect(),
-        )),
+        ("anything-but", Value::Array(list)) if !list.is_empty() => {
+            Ok(Test::AnythingBut(list.iter().cloned().map(Test::Exact).collect()))
+        }
         ("anything-but", Value::String(_) | Value::Number(_)) => {
             Ok(Test::AnythingBut(vec![Test::Exact(argument.clone())]))
         }
@@ -245,9 +222,7 @@ fn text(operator: &str, argument: &Value, at: &str) -> Result<Text, PatternError
         ("suffix", Some(text), _) => Ok(Text::Suffix(text.into())),
         ("suffix", _, Some(text)) => Ok(Text::SuffixIgnoreCase(text.into())),
         ("equals-ignore-case", Some(text), _) => Ok(Text::IgnoreCase(text.into())),
-        ("wildcard", Some(text), _) if text.contains("**") => {
-            fails(at, "wildcard: two stars in a row")
-        }
+        ("wildcard", Some(text), _) if text.contains("**") => fails(at, "wildcard: two stars in a row"),
         ("wildcard", Some(text), _) => Ok(Text::Wildcard(text.into())),
         _ => fails(at, format!("{operator} with {argument} is not known here")),
     }
@@ -261,19 +236,12 @@ fn wildcard(pattern: &str, text: &str) -> bool {
         Some('*') => {
             let rest = rest.as_str();
             rest.is_empty()
-                || text
-                    .char_indices()
-                    .any(|(index, _)| wildcard(rest, &text[index..]))
+                || text.char_indices().any(|(index, _)| wildcard(rest, &text[index..]))
                 || wildcard(rest, "")
         }
         Some(first) => {
-            let first = if first == '\\' {
-                rest.next().unwrap_or('\\')
-            } else {
-                first
-            };
-            text.strip_prefix(first)
-                .is_some_and(|text| wildcard(rest.as_str(), text))
+            let first = if first == '\\' { rest.next().unwrap_or('\\') } else { first };
+            text.strip_prefix(first).is_some_and(|text| wildcard(rest.as_str(), text))
         }
     }
 }
@@ -300,74 +268,22 @@ mod tests {
 
     #[test]
     fn operators() {
-        leaf(
-            json!("x"),
-            &[json!("x"), json!(["w", "x"])],
-            &[json!("X"), json!(1), json!([])],
-        );
+        leaf(json!("x"), &[json!("x"), json!(["w", "x"])], &[json!("X"), json!(1), json!([])]);
         leaf(json!(1), &[json!(1), json!(1.0)], &[json!("1"), json!(2)]);
         leaf(json!(null), &[json!(null)], &[json!(""), json!(false)]);
-        leaf(
-            json!({"prefix": "ab"}),
-            &[json!("abc")],
-            &[json!("cab"), json!(7)],
-        );
-        leaf(
-            json!({"suffix": ".zip"}),
-            &[json!("a.zip")],
-            &[json!("zip")],
-        );
-        leaf(
-            json!({"suffix": {"equals-ignore-case": ".zip"}}),
-            &[json!("a.ZIP")],
-            &[json!("a")],
-        );
-        leaf(
-            json!({"equals-ignore-case": "Ab"}),
-            &[json!("aB")],
-            &[json!("abc")],
-        );
-        leaf(
-            json!({"anything-but": "x"}),
-            &[json!("y"), json!(1)],
-            &[json!("x")],
-        );
-        leaf(
-            json!({"anything-but": ["x", 1]}),
-            &[json!("y")],
-            &[json!("x"), json!(1)],
-        );
-        leaf(
-            json!({"anything-but": {"prefix": "a"}}),
-            &[json!("b")],
-            &[json!("ab")],
-        );
-        leaf(
-            json!({"anything-but": {"suffix": ["a", "b"]}}),
-            &[json!("c")],
-            &[json!("xa"), json!("xb")],
-        );
-        leaf(
-            json!({"numeric": [">", 1, "<=", 3]}),
-            &[json!(3)],
-            &[json!(1), json!("2")],
-        );
-        leaf(
-            json!({"wildcard": "a*c"}),
-            &[json!("ac"), json!("abbc")],
-            &[json!("ab"), json!("xac")],
-        );
+        leaf(json!({"prefix": "ab"}), &[json!("abc")], &[json!("cab"), json!(7)]);
+        leaf(json!({"suffix": ".zip"}), &[json!("a.zip")], &[json!("zip")]);
+        leaf(json!({"suffix": {"equals-ignore-case": ".zip"}}), &[json!("a.ZIP")], &[json!("a")]);
+        leaf(json!({"equals-ignore-case": "Ab"}), &[json!("aB")], &[json!("abc")]);
+        leaf(json!({"anything-but": "x"}), &[json!("y"), json!(1)], &[json!("x")]);
+        leaf(json!({"anything-but": ["x", 1]}), &[json!("y")], &[json!("x"), json!(1)]);
+        leaf(json!({"anything-but": {"prefix": "a"}}), &[json!("b")], &[json!("ab")]);
+        leaf(json!({"anything-but": {"suffix": ["a", "b"]}}), &[json!("c")], &[json!("xa"), json!("xb")]);
+        leaf(json!({"numeric": [">", 1, "<=", 3]}), &[json!(3)], &[json!(1), json!("2")]);
+        leaf(json!({"wildcard": "a*c"}), &[json!("ac"), json!("abbc")], &[json!("ab"), json!("xac")]);
         leaf(json!({"wildcard": "a\\*"}), &[json!("a*")], &[json!("ab")]);
-        leaf(
-            json!({"wildcard": "*"}),
-            &[json!(""), json!("한글")],
-            &[json!(1)],
-        );
-        leaf(
-            json!({"exists": true}),
-            &[json!(null), json!("")],
-            &[json!({"b": 1}), json!([])],
-        );
+        leaf(json!({"wildcard": "*"}), &[json!(""), json!("한글")], &[json!(1)]);
+        leaf(json!({"exists": true}), &[json!(null), json!("")], &[json!({"b": 1}), json!([])]);
     }
 
     #[test]
@@ -381,21 +297,9 @@ mod tests {
                 json!({"source": "tagship"}),
             ],
         );
-        check(
-            json!({"a": [{"exists": false}]}),
-            &[json!({"b": 1})],
-            &[json!({"a": 1})],
-        );
-        check(
-            json!({"a": {"b": [{"exists": false}]}}),
-            &[json!({})],
-            &[json!({"a": {"b": 1}})],
-        );
-        check(
-            json!({"a": {"b": [1]}}),
-            &[json!({"a": [{"b": 2}, {"b": 1}]})],
-            &[json!({"a": []})],
-        );
+        check(json!({"a": [{"exists": false}]}), &[json!({"b": 1})], &[json!({"a": 1})]);
+        check(json!({"a": {"b": [{"exists": false}]}}), &[json!({})], &[json!({"a": {"b": 1}})]);
+        check(json!({"a": {"b": [1]}}), &[json!({"a": [{"b": 2}, {"b": 1}]})], &[json!({"a": []})]);
         check(
             json!({"$or": [{"a": [1]}, {"b": [{"numeric": ["<", 0]}]}], "c": [1]}),
             &[json!({"a": 1, "c": 1}), json!({"b": -1, "c": 1})],
@@ -416,11 +320,7 @@ mod tests {
             (json!({"a": [{"prefix": "a", "suffix": "b"}]}), "$.a"),
             (json!([]), "$"),
         ] {
-            assert_eq!(
-                Pattern::parse(&pattern).expect_err("an error").at,
-                at,
-                "{pattern}"
-            );
+            assert_eq!(Pattern::parse(&pattern).expect_err("an error").at, at, "{pattern}");
         }
     }
 }

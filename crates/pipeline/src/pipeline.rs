@@ -176,19 +176,12 @@ impl Template {
     /// The pipelines that the template makes.
     pub fn pipelines(&self) -> Result<Vec<Pipeline>, TemplateError> {
         let read = |(id, properties): (String, Value)| {
-            let fails = |problem: String| TemplateError {
-                at: format!("Resources.{id}"),
-                problem,
-            };
-            let raw: RawPipeline =
-                serde_json::from_value(properties).map_err(|error| fails(error.to_string()))?;
+            let fails = |problem: String| TemplateError { at: format!("Resources.{id}"), problem };
+            let raw: RawPipeline = serde_json::from_value(properties).map_err(|error| fails(error.to_string()))?;
             let fallback = format!("{}-{id}", self.stack().name);
             pipeline(raw, fallback).map_err(fails)
         };
-        self.resources("AWS::CodePipeline::Pipeline")?
-            .into_iter()
-            .map(read)
-            .collect()
+        self.resources("AWS::CodePipeline::Pipeline")?.into_iter().map(read).collect()
     }
 }
 
@@ -197,9 +190,7 @@ fn pipeline(raw: RawPipeline, fallback: String) -> Result<Pipeline, String> {
         (None | Some("SUPERSEDED"), _) => Mode::Superseded,
         (Some("QUEUED"), Some("V2")) => Mode::Queued,
         (Some(mode), _) => {
-            return Err(format!(
-                "ExecutionMode {mode}: takes SUPERSEDED, or QUEUED with PipelineType V2"
-            ));
+            return Err(format!("ExecutionMode {mode}: takes SUPERSEDED, or QUEUED with PipelineType V2"));
         }
     };
     let mut stages = Vec::new();
@@ -212,49 +203,31 @@ fn pipeline(raw: RawPipeline, fallback: String) -> Result<Pipeline, String> {
                 return Err(format!("two actions are called {}", action.name));
             }
             if (action.kind == Kind::S3Source) != (index == 0) {
-                return Err(format!(
-                    "{}: sources are the first stage, alone",
-                    action.name
-                ));
+                return Err(format!("{}: sources are the first stage, alone", action.name));
             }
             actions.push(action);
         }
         if actions.is_empty() {
             return Err(format!("stage {} has no action", raw.name));
         }
-        stages.push(Stage {
-            name: raw.name.into(),
-            actions,
-        });
+        stages.push(Stage { name: raw.name.into(), actions });
     }
     if stages.len() < 2 {
         return Err("a pipeline has two stages at least".into());
     }
     let name = raw.name.unwrap_or(fallback).into();
-    Ok(Pipeline {
-        name,
-        mode,
-        artifact_bucket: raw.artifact_store.location,
-        stages,
-    })
+    Ok(Pipeline { name, mode, artifact_bucket: raw.artifact_store.location, stages })
 }
 
 fn action(raw: RawAction) -> Result<Action, String> {
     let name = raw.name;
-    let RawType {
-        category,
-        owner,
-        provider,
-        version,
-    } = raw.action_type_id;
+    let RawType { category, owner, provider, version } = raw.action_type_id;
     let known = [Kind::S3Source, Kind::Lambda, Kind::Approval].into_iter();
     let kind = known
         .filter(|_| owner == "AWS" && scalar(&version).as_deref() == Some("1"))
         .find(|kind| kind.category_and_provider() == (&*category, &*provider));
     let Some(kind) = kind else {
-        return Err(format!(
-            "{name}: {category} by {owner} {provider} is not run here"
-        ));
+        return Err(format!("{name}: {category} by {owner} {provider} is not run here"));
     };
     let mut configuration = BTreeMap::new();
     for (key, value) in raw.configuration {
@@ -263,9 +236,7 @@ fn action(raw: RawAction) -> Result<Action, String> {
         };
         let chars = value.chars().count();
         if chars > CONFIGURATION_CHARS_MAX {
-            return Err(format!(
-                "{name}: {key} has {chars} characters of at most 1,000"
-            ));
+            return Err(format!("{name}: {key} has {chars} characters of at most 1,000"));
         }
         configuration.insert(key, value);
     }
@@ -274,17 +245,12 @@ fn action(raw: RawAction) -> Result<Action, String> {
         Kind::Lambda => &["FunctionName"],
         Kind::Approval => &[],
     };
-    if let Some(missing) = required
-        .iter()
-        .find(|key| !configuration.contains_key(**key))
-    {
+    if let Some(missing) = required.iter().find(|key| !configuration.contains_key(**key)) {
         return Err(format!("{name}: {missing} is missing"));
     }
     let timeout = match (kind, raw.timeout_in_minutes) {
         (_, None) => None,
-        (Kind::Approval, Some(minutes @ 5..=86_400)) => {
-            Some(Duration::from_secs(u64::from(minutes) * 60))
-        }
+        (Kind::Approval, Some(minutes @ 5..=86_400)) => Some(Duration::from_secs(u64::from(minutes) * 60)),
         (Kind::Approval, Some(_)) => {
             return Err(format!("{name}: TimeoutInMinutes is between 5 and 86,400"));
         }

@@ -83,15 +83,10 @@ impl Path {
                 rest = &key[end..];
             } else {
                 let (inside, after) = rest.strip_prefix('[')?.split_once(']')?;
-                steps.push(
-                    match inside
-                        .strip_prefix('\'')
-                        .and_then(|it| it.strip_suffix('\''))
-                    {
-                        Some(key) => Step::Key(key.into()),
-                        None => Step::Index(inside.parse().ok()?),
-                    },
-                );
+                steps.push(match inside.strip_prefix('\'').and_then(|it| it.strip_suffix('\'')) {
+                    Some(key) => Step::Key(key.into()),
+                    None => Step::Index(inside.parse().ok()?),
+                });
                 rest = after;
             }
         }
@@ -134,9 +129,7 @@ fn transform(template: &str, value: impl Fn(&str) -> Option<Value>) -> String {
     while let Some(at) = rest.find(['<', '"', '\\']) {
         result.push_str(&rest[..at]);
         let found = &rest[at..];
-        let placeholder = found
-            .strip_prefix('<')
-            .and_then(|name| name.split_once('>'));
+        let placeholder = found.strip_prefix('<').and_then(|name| name.split_once('>'));
         if let Some((name, after)) = placeholder
             && let Some(value) = value(name)
         {
@@ -150,10 +143,7 @@ fn transform(template: &str, value: impl Fn(&str) -> Option<Value>) -> String {
         }
         // A backslash takes the next character along, so that \" ends no quotes.
         let width = if found.starts_with('\\') { 2 } else { 1 };
-        let width = found
-            .char_indices()
-            .nth(width)
-            .map_or(found.len(), |(index, _)| index);
+        let width = found.char_indices().nth(width).map_or(found.len(), |(index, _)| index);
         quoted ^= found.starts_with('"');
         result.push_str(&found[..width]);
         rest = &found[width..];
@@ -210,41 +200,23 @@ impl Template {
     pub fn rules(&self) -> Result<Vec<Rule>, TemplateError> {
         let mut rules = Vec::new();
         for (id, properties) in self.resources("AWS::Events::Rule")? {
-            let fails = |problem: String| TemplateError {
-                at: format!("Resources.{id}"),
-                problem,
-            };
-            let raw: RawRule =
-                serde_json::from_value(properties).map_err(|error| fails(error.to_string()))?;
+            let fails = |problem: String| TemplateError { at: format!("Resources.{id}"), problem };
+            let raw: RawRule = serde_json::from_value(properties).map_err(|error| fails(error.to_string()))?;
             if raw.state.as_deref() == Some("DISABLED") {
                 continue;
             }
             let on = match (&raw.event_pattern, &raw.schedule_expression) {
-                (Some(pattern), None) => {
-                    On::Event(Pattern::parse(pattern).map_err(|error| fails(error.to_string()))?)
+                (Some(pattern), None) => On::Event(Pattern::parse(pattern).map_err(|error| fails(error.to_string()))?),
+                (None, Some(rate)) => {
+                    On::Every(every(rate).ok_or_else(|| fails(format!("{rate} is not a rate that this reader knows")))?)
                 }
-                (None, Some(rate)) => On::Every(every(rate).ok_or_else(|| {
-                    fails(format!("{rate} is not a rate that this reader knows"))
-                })?),
                 _ => return Err(fails("takes EventPattern or ScheduleExpression".into())),
             };
-            let targets = raw
-                .targets
-                .into_iter()
-                .map(target)
-                .collect::<Result<_, _>>();
+            let targets = raw.targets.into_iter().map(target).collect::<Result<_, _>>();
             let stack = self.stack();
             let name = raw.name.unwrap_or_else(|| format!("{}-{id}", stack.name));
-            let arn = format!(
-                "arn:aws:events:{}:{}:rule/{name}",
-                stack.region, stack.account
-            );
-            rules.push(Rule {
-                name,
-                arn,
-                on,
-                targets: targets.map_err(fails)?,
-            });
+            let arn = format!("arn:aws:events:{}:{}:rule/{name}", stack.region, stack.account);
+            rules.push(Rule { name, arn, on, targets: targets.map_err(fails)? });
         }
         Ok(rules)
     }
@@ -256,48 +228,29 @@ fn target(raw: RawTarget) -> Result<Target, String> {
         (None, None, None) => Input::Event,
         (Some(text), None, None) => Input::Constant(text),
         (None, Some(text), None) => Input::Path(path(&text)?),
-        (
-            None,
-            None,
-            Some(RawTransformer {
-                input_paths_map,
-                input_template,
-            }),
-        ) => {
+        (None, None, Some(RawTransformer { input_paths_map, input_template })) => {
             if input_template.len() > 8192 || input_paths_map.len() > 100 {
                 return Err("an input transformer has 100 paths and 8,192 characters".into());
             }
             let paths = input_paths_map.into_iter();
             let paths = paths.map(|(name, text)| Ok::<_, String>((name, path(&text)?)));
-            Input::Transformer {
-                paths: paths.collect::<Result<_, _>>()?,
-                template: input_template,
-            }
+            Input::Transformer { paths: paths.collect::<Result<_, _>>()?, template: input_template }
         }
         _ => return Err("takes one of Input, InputPath and InputTransformer".into()),
     };
-    Ok(Target {
-        id: raw.id,
-        arn: raw.arn,
-        input,
-    })
+    Ok(Target { id: raw.id, arn: raw.arn, input })
 }
 
 /// `rate(5 minutes)`.
 fn every(expression: &str) -> Option<Duration> {
-    let (count, unit) = expression
-        .strip_prefix("rate(")?
-        .strip_suffix(')')?
-        .split_once(' ')?;
+    let (count, unit) = expression.strip_prefix("rate(")?.strip_suffix(')')?.split_once(' ')?;
     let unit_secs = match unit.trim_end_matches('s') {
         "minute" => 60,
         "hour" => 3_600,
         "day" => 86_400,
         _ => return None,
     };
-    Some(Duration::from_secs(
-        count.parse::<u64>().ok().filter(|count| *count > 0)? * unit_secs,
-    ))
+    Some(Duration::from_secs(count.parse::<u64>().ok().filter(|count| *count > 0)? * unit_secs))
 }
 
 #[cfg(test)]
@@ -329,43 +282,19 @@ mod tests {
         check("Input: '{\"a\": 1}'", r#"{"a": 1}"#);
         check("InputPath: $.detail.n", "3");
         check("InputPath: '$.resources[0]'", "\"r0\"");
-        check(
-            &with("e: $.detail.execution-id", r#"{"release": "<e>"}"#),
-            r#"{"release": "e-1"}"#,
-        );
-        check(
-            &with("e: $.detail.execution-id", r#"{"release": <e>}"#),
-            r#"{"release": "e-1"}"#,
-        );
-        check(
-            &with("l: $.detail.list, n: $.detail.n", "<l> <n>"),
-            r#"["p","q"] 3"#,
-        );
+        check(&with("e: $.detail.execution-id", r#"{"release": "<e>"}"#), r#"{"release": "e-1"}"#);
+        check(&with("e: $.detail.execution-id", r#"{"release": <e>}"#), r#"{"release": "e-1"}"#);
+        check(&with("l: $.detail.list, n: $.detail.n", "<l> <n>"), r#"["p","q"] 3"#);
         // Not escaped, and gone where there is nothing.
-        check(
-            &with(r#"s: "$.detail['say']""#, r#""said <s>""#),
-            r#""said a "b"""#,
-        );
-        check(
-            &with("m: $.detail.missing", r#"{"a": "<m>"}"#),
-            r#"{"a": ""}"#,
-        );
-        check(
-            &with("m: $.detail.n", "<other> <aws.events.rule-name>"),
-            "<other> \"it\"",
-        );
-        check(
-            &with("n: $.detail.n", r#""\"<n>\" a <b""#),
-            r#""\"3\" a <b""#,
-        );
+        check(&with(r#"s: "$.detail['say']""#, r#""said <s>""#), r#""said a "b"""#);
+        check(&with("m: $.detail.missing", r#"{"a": "<m>"}"#), r#"{"a": ""}"#);
+        check(&with("m: $.detail.n", "<other> <aws.events.rule-name>"), "<other> \"it\"");
+        check(&with("n: $.detail.n", r#""\"<n>\" a <b""#), r#""\"3\" a <b""#);
     }
 
     #[test]
     fn what_it_does_not_know_is_an_error_that_says_where() {
-        check(
-            "InputPath: detail",
-            "Resources.R: detail is not a JSON path",
-        );
+        check("InputPath: detail", "Resources.R: detail is not a JSON path");
         check("Input: a, InputPath: $.b", "takes one of Input");
         check("SqsParameters: {}", "unknown field `SqsParameters`");
     }

@@ -53,26 +53,15 @@ struct At<'a> {
 
 impl<'a> At<'a> {
     fn root(name: &'a str) -> Self {
-        Self {
-            parent: None,
-            name,
-            depth: 0,
-        }
+        Self { parent: None, name, depth: 0 }
     }
 
     fn child(&'a self, name: &'a str) -> Self {
-        Self {
-            parent: Some(self),
-            name,
-            depth: self.depth + 1,
-        }
+        Self { parent: Some(self), name, depth: self.depth + 1 }
     }
 
     fn fails<T>(&self, problem: impl Into<String>) -> Result<T, TemplateError> {
-        Err(TemplateError {
-            at: self.to_string(),
-            problem: problem.into(),
-        })
+        Err(TemplateError { at: self.to_string(), problem: problem.into() })
     }
 }
 
@@ -89,15 +78,10 @@ impl Template {
     /// Reads a template (YAML with short tags, or JSON) for `stack`, and checks the parameters.
     pub fn read(text: &str, stack: Stack) -> Result<Self, TemplateError> {
         let at = At::root("template");
-        let yaml: yaml_serde::Value =
-            yaml_serde::from_str(text).or_else(|error| at.fails(error.to_string()))?;
+        let yaml: yaml_serde::Value = yaml_serde::from_str(text).or_else(|error| at.fails(error.to_string()))?;
         let body = to_long_form(yaml, &at)?;
         let parameters = parameters(&body, &stack)?;
-        Ok(Self {
-            body,
-            parameters,
-            stack,
-        })
+        Ok(Self { body, parameters, stack })
     }
 
     /// The stack that the template was read for.
@@ -181,12 +165,7 @@ impl Template {
         }
     }
 
-    fn intrinsic(
-        &self,
-        name: &str,
-        argument: &Value,
-        at: &At<'_>,
-    ) -> Result<Option<Value>, TemplateError> {
+    fn intrinsic(&self, name: &str, argument: &Value, at: &At<'_>) -> Result<Option<Value>, TemplateError> {
         let text = |value: String| Ok(Some(Value::String(value)));
         match name {
             "Ref" => match argument.as_str() {
@@ -231,11 +210,7 @@ impl Template {
             },
             "Fn::If" => match argument.as_array().map(Vec::as_slice) {
                 Some([Value::String(condition), then, otherwise]) => {
-                    let chosen = if self.condition(condition, at)? {
-                        then
-                    } else {
-                        otherwise
-                    };
+                    let chosen = if self.condition(condition, at)? { then } else { otherwise };
                     self.evaluate(chosen, at)
                 }
                 _ => at.fails("takes a condition's name and two values"),
@@ -254,12 +229,8 @@ impl Template {
                     None => at.fails(format!("nothing is exported as {name:?}")),
                 }
             }
-            "Fn::Equals" | "Fn::Not" | "Fn::And" | "Fn::Or" => {
-                at.fails("stands under Conditions only")
-            }
-            other => at.fails(format!(
-                "{other} is an intrinsic that this reader doesn't know"
-            )),
+            "Fn::Equals" | "Fn::Not" | "Fn::And" | "Fn::Or" => at.fails("stands under Conditions only"),
+            other => at.fails(format!("{other} is an intrinsic that this reader doesn't know")),
         }
     }
 
@@ -275,10 +246,8 @@ impl Template {
         if at.depth > DEPTH {
             return at.fails("refers to itself");
         }
-        let Some((name, argument)) = condition
-            .as_object()
-            .filter(|map| map.len() == 1)
-            .and_then(|map| map.iter().next())
+        let Some((name, argument)) =
+            condition.as_object().filter(|map| map.len() == 1).and_then(|map| map.iter().next())
         else {
             return at.fails("a condition is one function");
         };
@@ -304,18 +273,11 @@ impl Template {
             },
             "Fn::And" => Ok(all()?.into_iter().all(|holds| holds)),
             "Fn::Or" => Ok(all()?.into_iter().any(|holds| holds)),
-            other => at.fails(format!(
-                "{other} is a condition that this reader doesn't know"
-            )),
+            other => at.fails(format!("{other} is a condition that this reader doesn't know")),
         }
     }
 
-    fn substitute(
-        &self,
-        template: &str,
-        variables: &Map<String, Value>,
-        at: &At<'_>,
-    ) -> Result<String, TemplateError> {
+    fn substitute(&self, template: &str, variables: &Map<String, Value>, at: &At<'_>) -> Result<String, TemplateError> {
         let mut result = String::with_capacity(template.len());
         let mut rest = template;
         while let Some(start) = rest.find("${") {
@@ -362,11 +324,7 @@ impl Template {
                 Some(known) => known.clone(),
                 None => {
                     let (kind, name) = self.named(name, at)?;
-                    if kind.reference_is_arn {
-                        kind.arn(&name, stack)
-                    } else {
-                        name
-                    }
+                    if kind.reference_is_arn { kind.arn(&name, stack) } else { name }
                 }
             },
         };
@@ -435,63 +393,26 @@ struct Kind {
 
 impl Kind {
     fn arn(&self, name: &str, stack: &Stack) -> String {
-        self.arn
-            .replace("{R}", &stack.region)
-            .replace("{A}", &stack.account)
-            .replace("{N}", name)
+        self.arn.replace("{R}", &stack.region).replace("{A}", &stack.account).replace("{N}", name)
     }
 }
 
 const fn kind(name: &'static str, property: &'static str, arn: &'static str) -> Kind {
-    Kind {
-        name,
-        property,
-        arn,
-        reference_is_arn: false,
-    }
+    Kind { name, property, arn, reference_is_arn: false }
 }
 
 const KINDS: [Kind; 11] = [
-    kind(
-        "AWS::CodePipeline::Pipeline",
-        "Name",
-        "arn:aws:codepipeline:{R}:{A}:{N}",
-    ),
-    kind(
-        "AWS::Lambda::Function",
-        "FunctionName",
-        "arn:aws:lambda:{R}:{A}:function:{N}",
-    ),
-    kind(
-        "AWS::Serverless::Function",
-        "FunctionName",
-        "arn:aws:lambda:{R}:{A}:function:{N}",
-    ),
+    kind("AWS::CodePipeline::Pipeline", "Name", "arn:aws:codepipeline:{R}:{A}:{N}"),
+    kind("AWS::Lambda::Function", "FunctionName", "arn:aws:lambda:{R}:{A}:function:{N}"),
+    kind("AWS::Serverless::Function", "FunctionName", "arn:aws:lambda:{R}:{A}:function:{N}"),
     kind("AWS::IAM::Role", "RoleName", "arn:aws:iam::{A}:role/{N}"),
     kind("AWS::S3::Bucket", "BucketName", "arn:aws:s3:::{N}"),
-    kind(
-        "AWS::Events::Rule",
-        "Name",
-        "arn:aws:events:{R}:{A}:rule/{N}",
-    ),
+    kind("AWS::Events::Rule", "Name", "arn:aws:events:{R}:{A}:rule/{N}"),
     kind("AWS::SQS::Queue", "QueueName", "arn:aws:sqs:{R}:{A}:{N}"),
     kind("AWS::KMS::Key", "", "arn:aws:kms:{R}:{A}:key/{N}"),
-    kind(
-        "AWS::CodeDeploy::Application",
-        "ApplicationName",
-        "arn:aws:codedeploy:{R}:{A}:application:{N}",
-    ),
-    kind(
-        "AWS::CodeDeploy::DeploymentGroup",
-        "DeploymentGroupName",
-        "arn:aws:codedeploy:{R}:{A}:deploymentgroup:{N}",
-    ),
-    Kind {
-        name: "AWS::SNS::Topic",
-        property: "TopicName",
-        arn: "arn:aws:sns:{R}:{A}:{N}",
-        reference_is_arn: true,
-    },
+    kind("AWS::CodeDeploy::Application", "ApplicationName", "arn:aws:codedeploy:{R}:{A}:application:{N}"),
+    kind("AWS::CodeDeploy::DeploymentGroup", "DeploymentGroupName", "arn:aws:codedeploy:{R}:{A}:deploymentgroup:{N}"),
+    Kind { name: "AWS::SNS::Topic", property: "TopicName", arn: "arn:aws:sns:{R}:{A}:{N}", reference_is_arn: true },
 ];
 
 /// A scalar as CloudFormation passes it on: text.
@@ -522,20 +443,13 @@ fn parameters(body: &Value, stack: &Stack) -> Result<BTreeMap<String, Value>, Te
         }
         let kind = parameter["Type"].as_str().unwrap_or_default();
         let value = if kind.contains("List") {
-            value
-                .split(',')
-                .map(|part| Value::String(part.trim().into()))
-                .collect()
+            value.split(',').map(|part| Value::String(part.trim().into())).collect()
         } else {
             Value::String(value)
         };
         values.insert(name.clone(), value);
     }
-    match stack
-        .parameters
-        .keys()
-        .find(|name| !values.contains_key(*name))
-    {
+    match stack.parameters.keys().find(|name| !values.contains_key(*name)) {
         Some(unknown) => at.child(unknown).fails("was given but is not declared"),
         None => Ok(values),
     }
@@ -555,8 +469,7 @@ fn to_long_form(value: yaml_serde::Value, at: &At<'_>) -> Result<Value, Template
         },
         Yaml::Sequence(list) => {
             let entries = list.into_iter().enumerate();
-            let entries =
-                entries.map(|(index, value)| to_long_form(value, &at.child(&index.to_string())));
+            let entries = entries.map(|(index, value)| to_long_form(value, &at.child(&index.to_string())));
             Value::Array(entries.collect::<Result<_, _>>()?)
         }
         Yaml::Mapping(mapping) => {
@@ -616,12 +529,7 @@ Resources:
       Value: ";
 
     fn check(value: &str, parameters: &[(&str, &str)], expected: Result<Value, &str>) {
-        let owned = |pairs: &[(&str, &str)]| {
-            pairs
-                .iter()
-                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-                .collect()
-        };
+        let owned = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let stack = Stack {
             name: "web".into(),
             account: "123456789012".into(),
@@ -649,35 +557,17 @@ Resources:
             ("{Ref: Service}", json!("MZUM_WEB")),
             ("!Ref Subnets", json!(["a", "b"])),
             ("!Ref AWS::Region", json!("eu-west-1")),
-            (
-                "!Ref Topic",
-                json!("arn:aws:sns:eu-west-1:123456789012:web-Topic"),
-            ),
-            (
-                "!GetAtt Role.Arn",
-                json!("arn:aws:iam::123456789012:role/web-Role"),
-            ),
-            (
-                "{Fn::GetAtt: [Bucket, Arn]}",
-                json!("arn:aws:s3:::mzum_web-b"),
-            ),
+            ("!Ref Topic", json!("arn:aws:sns:eu-west-1:123456789012:web-Topic")),
+            ("!GetAtt Role.Arn", json!("arn:aws:iam::123456789012:role/web-Role")),
+            ("{Fn::GetAtt: [Bucket, Arn]}", json!("arn:aws:s3:::mzum_web-b")),
             ("!Ref Given", json!("g-1")),
-            (
-                "!Sub '${Given.Url}/${!Name}-${Service}'",
-                json!("http://g/${Name}-MZUM_WEB"),
-            ),
-            (
-                "!Sub ['${A}${Service}', {A: !Ref Mode}]",
-                json!("QUEUEDMZUM_WEB"),
-            ),
+            ("!Sub '${Given.Url}/${!Name}-${Service}'", json!("http://g/${Name}-MZUM_WEB")),
+            ("!Sub ['${A}${Service}', {A: !Ref Mode}]", json!("QUEUEDMZUM_WEB")),
             ("!Join ['-', [a, !Ref Mode, 3]]", json!("a-QUEUED-3")),
             ("!Select [1, !Split ['_', !Ref Service]]", json!("WEB")),
             ("!If [HasQa, 1, 2]", json!(2)),
             ("!If [Any, 1, 2]", json!(1)),
-            (
-                "[a, !If [HasQa, b, !Ref AWS::NoValue], c]",
-                json!(["a", "c"]),
-            ),
+            ("[a, !If [HasQa, b, !Ref AWS::NoValue], c]", json!(["a", "c"])),
             ("!FindInMap [Sizes, small, memory]", json!(128)),
             ("!ImportValue shared-topic", json!("arn:topic")),
         ] {
@@ -690,20 +580,11 @@ Resources:
     fn what_it_does_not_know_is_an_error_that_says_where() {
         let at = "Resources.It.Properties.Value";
         for (value, expected) in [
-            (
-                "!Cidr [a, 1, 2]",
-                format!("{at}.Fn::Cidr: Fn::Cidr is an intrinsic"),
-            ),
+            ("!Cidr [a, 1, 2]", format!("{at}.Fn::Cidr: Fn::Cidr is an intrinsic")),
             ("[!Base64 x]", format!("{at}.0.Fn::Base64: ")),
-            (
-                "!Ref Nothing",
-                format!("{at}.Ref.Nothing: neither a parameter"),
-            ),
+            ("!Ref Nothing", format!("{at}.Ref.Nothing: neither a parameter")),
             ("!Ref Odd", "what a AWS::Odd::Thing is called".into()),
-            (
-                "!GetAtt Topic.Name",
-                "the value of Topic.Name is not known".into(),
-            ),
+            ("!GetAtt Topic.Name", "the value of Topic.Name is not known".into()),
             ("!Ref Self", "refers to itself".into()),
             ("!If [Loop, 1, 2]", "refers to itself".into()),
             ("!If [None, 1, 2]", "no condition is called None".into()),
@@ -713,15 +594,7 @@ Resources:
         ] {
             check(value, &[], Err(&expected));
         }
-        check(
-            "1",
-            &[("Mode", "PARALLEL")],
-            Err("allowed: QUEUED, SUPERSEDED"),
-        );
-        check(
-            "1",
-            &[("Other", "x")],
-            Err("Parameters.Other: was given but is not declared"),
-        );
+        check("1", &[("Mode", "PARALLEL")], Err("allowed: QUEUED, SUPERSEDED"));
+        check("1", &[("Other", "x")], Err("Parameters.Other: was given but is not declared"));
     }
 }
