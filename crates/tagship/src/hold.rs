@@ -193,15 +193,15 @@ pub fn admit(action: Action, release: &ReleaseId, holding: &Holding) -> Verdict 
             Provision => Take,
             Rollback => Nothing("this release doesn't hold the service, so it has moved no traffic"),
             Discard => MarkDiscarded,
-            Deploy | Shift | Retire | Park | Sweep => Refuse(match holding.held {
+            Sweep => Nothing("no hold"),
+            Deploy | Shift | Retire | Park => Refuse(match holding.held {
                 Some(_) => "another release holds the service",
                 None => "this release doesn't hold the service: provision has not run, or it has been cleaned up",
             }),
         };
     };
     match (held.hold.phase, action) {
-        (_, Sweep) => Nothing("a release still runs"),
-        (Phase::Open, Provision | Deploy | Shift) => Act,
+        (_, Sweep) | (Phase::Open, Provision | Deploy | Shift) => Act,
         (Phase::Open, Retire) => Turn(Phase::Approved),
         (Phase::Open, Rollback | Discard | Park) => Turn(Phase::Ending),
         (Phase::Approved, Provision | Deploy | Shift) => {

@@ -26,3 +26,8 @@ pub use step::*;
 
 mod run;
 pub use run::*;
+
+mod traffic;
+pub mod route;
+mod removal;
+pub mod cleanup;

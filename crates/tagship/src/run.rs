@@ -42,6 +42,20 @@ pub struct Reads {
     pub artifact: bool,
 }
 
+impl Reads {
+    /// Only the bucket.
+    pub const NOTHING: Self = Self {
+        settings: false,
+        holder: false,
+        instances: false,
+        routing: false,
+        addresses: false,
+        names: false,
+        install: false,
+        artifact: false,
+    };
+}
+
 /// One action's planner: pure, without clock, environment, SDK or async.
 pub trait Stage {
     /// What it needs to see.
@@ -87,6 +101,8 @@ pub enum Decision {
         step: Step,
         /// For logs and stories.
         why: &'static str,
+        /// Set on the last change of all: what it ends with.
+        then: Option<Box<Done>>,
     },
     /// Nothing to change yet, and what is waited for.
     Wait(String),
@@ -99,7 +115,13 @@ pub enum Decision {
 impl Decision {
     /// Make this change.
     pub fn act(step: Step, why: &'static str) -> Self {
-        Self::Do { step, why }
+        Self::Do { step, why, then: None }
+    }
+
+    /// Delete the hold, and that was all.
+    pub fn last(held: &crate::Held, done: Done) -> Self {
+        let step = Step::DeleteHold { etag: held.etag.clone() };
+        Self::Do { step, why: "the release has ended: the service is free", then: Some(Box::new(done)) }
     }
 }
 
@@ -350,8 +372,8 @@ async fn round<S: Stage, P: Port>(
     let world = port.observe(&look).await?;
     let decision = S::decide(&Situation { job, holding: &holding, verdict, world: &world }, memo);
     port.tell(job, &decision);
-    let step = match decision {
-        Decision::Do { step, .. } => step,
+    let (step, then) = match decision {
+        Decision::Do { step, then, .. } => (step, then),
         Decision::Wait(why) => return Ok(Round::Wait(why)),
         Decision::Done(done) => return Ok(Round::Ended(Outcome::Done(done))),
         Decision::Fail(error) => return Ok(Round::Ended(Outcome::Failed(error))),
@@ -375,7 +397,10 @@ async fn round<S: Stage, P: Port>(
             }
             _ => Err(Error { kind: Kind::Release, ..error }),
         },
-        applied => applied.map(|()| Round::Again),
+        applied => applied.map(|()| match then {
+            Some(done) => Round::Ended(Outcome::Done(*done)),
+            None => Round::Again,
+        }),
     };
     *last = Some(step);
     again

@@ -131,6 +131,9 @@ pub const NAMES_A_BATCH: usize = 500;
 /// RegisterTargets and DeregisterTargets have no published limit a call; a target group takes 1,000.
 pub const TARGETS_A_CALL: usize = 500;
 
+/// TerminateInstances' own limit; the other calls on instance ids are given no more.
+pub const INSTANCES_A_CALL: usize = 1_000;
+
 /// RunInstances: all that its request says. The client token is derived, see [`crate::provision`].
 #[derive(Clone, PartialEq)]
 pub struct Launch {
