@@ -124,8 +124,7 @@ impl Stage for Discard {
         {
             return wait;
         }
-        let removal =
-            Removal { doomed: own, releases: BTreeSet::from([&hold.release]), stop_by: None, live: None };
+        let removal = Removal { doomed: own, releases: BTreeSet::from([&hold.release]), stop_by: None, live: None };
         // The last look is SETTLE after the phase: what a late call of an earlier stage left is seen by then.
         removal.next(now, hold, memo).or(settled).unwrap_or_else(|| mark(now, held, HowEnded::Discarded))
     }
@@ -133,8 +132,7 @@ impl Stage for Discard {
 
 /// Nothing was held: provision must not start later.
 fn never_held(now: &Situation<'_>) -> Decision {
-    let ended =
-        Ended { release: now.job.release.clone(), how: HowEnded::Discarded, at: now.world.now, artifact: None };
+    let ended = Ended { release: now.job.release.clone(), how: HowEnded::Discarded, at: now.world.now, artifact: None };
     let message = format!("{} of {} never held the service: nothing to remove", now.job.release, now.job.role);
     Decision::Do {
         step: Step::WriteEnded(ended),
@@ -234,18 +232,15 @@ fn turn(held: &Held, phase: Phase) -> Decision {
 fn settle(since: Timestamp, now: &Situation<'_>, held: &Held) -> Option<Decision> {
     let settle_secs = held.hold.settings.timeouts.settle_secs;
     let left = SignedDuration::from_secs(i64::from(settle_secs)) - now.world.now.duration_since(since);
-    (left > SignedDuration::ZERO)
-        .then(|| Decision::Wait(format!("late calls and the balancer's nodes to settle, {} s more", left.as_secs() + 1)))
+    (left > SignedDuration::ZERO).then(|| {
+        Decision::Wait(format!("late calls and the balancer's nodes to settle, {} s more", left.as_secs() + 1))
+    })
 }
 
 /// All is done: the marker first, then the hold.
 fn mark(now: &Situation<'_>, held: &Held, how: HowEnded) -> Decision {
-    let ended = Ended {
-        release: held.hold.release.clone(),
-        how,
-        at: now.world.now,
-        artifact: held.hold.artifact.clone(),
-    };
+    let ended =
+        Ended { release: held.hold.release.clone(), how, at: now.world.now, artifact: held.hold.artifact.clone() };
     Decision::act(Step::WriteEnded(ended), "all of it is done")
 }
 
@@ -262,7 +257,10 @@ fn ended(now: &Situation<'_>, held: &Held) -> Decision {
     let unowned = world.instances.iter().filter(|instance| instance.release.is_none() && !instance.gone());
     let left_behind = unowned
         .map(|instance| {
-            format!("instance {} has the service's tag but no tagship:release: tag or terminate it by hand", instance.id)
+            format!(
+                "instance {} has the service's tag but no tagship:release: tag or terminate it by hand",
+                instance.id
+            )
         })
         .collect();
     let terminated = listed(removed.iter().map(String::as_str));

@@ -27,7 +27,9 @@ pub use step::*;
 mod run;
 pub use run::*;
 
-mod traffic;
-pub mod route;
-mod removal;
 pub mod cleanup;
+pub mod removal;
+
+pub mod route;
+
+pub mod traffic;

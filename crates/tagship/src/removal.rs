@@ -3,9 +3,7 @@
 
 use crate::names::{self, Names};
 use crate::step::{INSTANCES_A_CALL, TARGETS_A_CALL};
-use crate::{
-    DeploymentState, Decision, Health, Hold, Instance, InstanceState, Memo, ReleaseId, Routing, Situation, Step, World,
-};
+use crate::{Decision, DeploymentState, Health, Hold, Instance, Memo, ReleaseId, Routing, Situation, Step, World};
 use jiff::SignedDuration;
 use std::collections::BTreeSet;
 
@@ -36,11 +34,6 @@ impl<'a> Removal<'a> {
                     .or_else(|| self.instances(world))
                     .map(|(step, why)| Decision::act(step, why))
             })
-    }
-
-    /// Ids of what was removed, as far as EC2 still shows them.
-    pub fn removed(&self) -> Vec<String> {
-        self.doomed.iter().map(|id| (*id).to_owned()).collect()
     }
 
     fn deployment(&self, world: &World) -> Option<(Step, &'static str)> {
@@ -123,7 +116,10 @@ impl<'a> Removal<'a> {
         if let Some(by) = self.stop_by {
             // Tagged first: a stopped instance without the tag would be nobody's.
             if let Some(instances) = ids(&|instance| instance.alive() && instance.retired_by.as_ref() != Some(by)) {
-                return Some((Step::TagRetired { instances, by: by.clone() }, "kept, until the next release retires it"));
+                return Some((
+                    Step::TagRetired { instances, by: by.clone() },
+                    "kept, until the next release retires it",
+                ));
             }
             if let Some(instances) = ids(&|instance| instance.alive()) {
                 return Some((Step::Stop { instances }, "kept stopped"));
@@ -150,9 +146,4 @@ pub fn serving(routing: Option<&Routing>) -> BTreeSet<&str> {
         .flat_map(|group| group.targets.iter().filter(|target| target.counts()))
         .map(|target| target.id.as_str())
         .collect()
-}
-
-/// Whether an instance is stopped, or on the way there.
-pub fn stopped(instance: &Instance) -> bool {
-    matches!(instance.state, InstanceState::Stopping | InstanceState::Stopped)
 }

@@ -95,8 +95,7 @@ impl Traffic {
     fn by_name(now: &Situation<'_>, hold: &Hold) -> Self {
         let world = now.world;
         let zone = hold.settings.zone.as_deref().unwrap_or_default();
-        let live: BTreeSet<String> =
-            names::held_by(&world.names, &now.job.role, zone, Names::Live).into_iter().collect();
+        let live = names::held_by(&world.names, &now.job.role, zone, Names::Live);
         let holds = |instance: &&Instance| instance.private_ip.as_ref().is_some_and(|ip| live.contains(ip));
         let mine = running(world.fleet(&hold.release));
         let home = match &hold.previous {
@@ -110,9 +109,8 @@ impl Traffic {
         };
         let home_running = home.as_ref().map(|release| running(world.fleet(release))).unwrap_or_default();
         let count = hold.settings.count as usize;
-        let toward = |ips: &[String]| {
-            names::batch(zone, names::toward(&world.names, &now.job.role, zone, Names::Live, ips))
-        };
+        let toward =
+            |ips: &[String]| names::batch(zone, names::toward(&world.names, &now.job.role, zone, Names::Live, ips));
         let value = live.iter().cloned().collect::<Vec<_>>().join(" ");
         Self {
             any_mine: mine.iter().any(|ip| live.contains(ip)),
@@ -123,7 +121,10 @@ impl Traffic {
             home,
             home_healthy: home_running.len() as u32,
             names: None,
-            weights: BTreeMap::from([("live name".to_owned(), if value.is_empty() { "none".to_owned() } else { value })]),
+            weights: BTreeMap::from([(
+                "live name".to_owned(),
+                if value.is_empty() { "none".to_owned() } else { value },
+            )]),
         }
     }
 
