@@ -1,7 +1,14 @@
 //! What one release of a service is to be like: the settings, validated and normalised.
 
+mod literal;
+mod parse;
+mod selector;
+pub use selector::Selector;
+
+use crate::{Error, ServiceRole};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The settings of a service (DESIGN: one environment variable a service role).
 ///
@@ -68,14 +75,6 @@ pub enum Choice {
     Ids(Vec<String>),
     /// To be looked up.
     Tags(Selector),
-}
-
-/// A tag selector, `tag:KEY=PATTERN[,KEY=PATTERN…]`: all parts must match.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Selector {
-    /// Key and pattern; `*` and `?` are wildcards in the pattern.
-    pub parts: Vec<(String, String)>,
 }
 
 /// What instances boot from.
@@ -176,35 +175,13 @@ pub struct Timeouts {
     pub settle_secs: u32,
 }
 
-impl TryFrom<String> for Selector {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let malformed = || format!("{text:?} is no tag selector: write tag:KEY=PATTERN[,KEY=PATTERN…]");
-        let parts = text.strip_prefix("tag:").ok_or_else(malformed)?;
-        let parts = parts
-            .split(',')
-            .map(|part| part.split_once('=').map(|(key, pattern)| (key.trim().to_owned(), pattern.trim().to_owned())))
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(malformed)?;
-        Ok(Self { parts })
-    }
-}
-
-impl From<Selector> for String {
-    fn from(selector: Selector) -> Self {
-        let parts: Vec<String> = selector.parts.iter().map(|(key, pattern)| format!("{key}={pattern}")).collect();
-        format!("tag:{}", parts.join(","))
-    }
-}
-
 impl TryFrom<String> for Ami {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        if text.starts_with("ami-") {
+        if is_id(&text, "ami-") {
             Ok(Self::Id(text))
-        } else if let Some(path) = text.strip_prefix("ssm:") {
+        } else if let Some(path) = reference(&text) {
             Ok(Self::Parameter(path.to_owned()))
         } else {
             Selector::try_from(text).map(Self::Tags)
@@ -219,5 +196,111 @@ impl From<Ami> for String {
             Ami::Parameter(path) => format!("ssm:{path}"),
             Ami::Tags(selector) => selector.into(),
         }
+    }
+}
+
+/// What a settings variable refers to, where it doesn't hold the settings themselves: `ssm:/path` gives `/path`.
+pub fn reference(text: &str) -> Option<&str> {
+    let path = text.trim().strip_prefix("ssm:")?;
+    let known = |c: char| c.is_ascii_alphanumeric() || "/_.-:".contains(c);
+    (!path.is_empty() && path.chars().all(known)).then_some(path)
+}
+
+/// The error for a service role without a variable: names it, and the closest of those that exist.
+pub fn missing<'a>(role: &ServiceRole, existing: impl IntoIterator<Item = &'a str>) -> Error {
+    let closest = match closest(role.as_str(), existing) {
+        Some(name) => format!(" The closest variable that it has is {name}."),
+        None => String::new(),
+    };
+    Error::configuration(format!(
+        "service role {role} has no settings: the provision function has no environment variable {role}.{closest} \
+         Correct serviceRole in the action's UserParameters, or add the variable"
+    ))
+}
+
+/// The candidate most like `name`, if one is like it at all.
+pub(crate) fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    /// Below, the two have little in common but their length.
+    const ALIKE: f64 = 0.6;
+    let name = name.to_ascii_uppercase();
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::normalized_damerau_levenshtein(&name, &candidate.to_ascii_uppercase()), candidate))
+        .filter(|(alike, _)| *alike >= ALIKE)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, candidate)| candidate)
+}
+
+/// Whether this is an AWS id of that kind: `subnet-…`.
+fn is_id(text: &str, prefix: &str) -> bool {
+    text.strip_prefix(prefix)
+        .is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'))
+}
+
+/// What the selectors and the parameter of settings led to. A part that the settings give as ids stays empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Resolved {
+    /// Ids of the subnets found.
+    pub subnets: Vec<String>,
+    /// The available images found.
+    pub images: Vec<Image>,
+    /// The value of the image's parameter; none if there is no such parameter.
+    pub image_parameter: Option<String>,
+    /// Ids of the security groups found.
+    pub security_groups: Vec<String>,
+}
+
+/// An image that a selector found.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Image {
+    /// When it was created.
+    pub created: Timestamp,
+    /// `ami-…`
+    pub id: String,
+}
+
+impl Settings {
+    /// The settings with every selector replaced by the ids that it led to, as a hold carries them.
+    pub fn resolve(mut self, found: Resolved) -> Result<Self, Error> {
+        let mut problems = Vec::new();
+        if let Err(problem) = self.subnet.resolve("SUBNET", "subnet", found.subnets) {
+            problems.push(problem);
+        }
+        if let Err(problem) = self.sg.resolve("SG", "security group", found.security_groups) {
+            problems.push(problem);
+        }
+        let image = match &self.ami {
+            Ami::Id(id) => Ok(id.clone()),
+            Ami::Tags(selector) => match found.images.into_iter().max() {
+                Some(image) => Ok(image.id),
+                None => Err(format!("AMI: {selector} matches no available image")),
+            },
+            Ami::Parameter(path) => match found.image_parameter {
+                Some(id) if is_id(&id, "ami-") => Ok(id),
+                Some(value) => Err(format!("AMI: parameter {path} holds {value:?}, which is no image id (ami-…)")),
+                None => Err(format!("AMI: there is no parameter {path}")),
+            },
+        };
+        match image {
+            Ok(id) => self.ami = Ami::Id(id),
+            Err(problem) => problems.push(problem),
+        }
+        match problems.is_empty() {
+            true => Ok(self),
+            false => Err(Error::problems("the settings name what isn't there; correct them or the tags", &problems)),
+        }
+    }
+}
+
+impl Choice {
+    /// Becomes ids, sorted and each once.
+    fn resolve(&mut self, key: &str, what: &str, found: Vec<String>) -> Result<(), String> {
+        let ids = match self {
+            Self::Ids(ids) => std::mem::take(ids),
+            Self::Tags(selector) if found.is_empty() => return Err(format!("{key}: {selector} matches no {what}")),
+            Self::Tags(_) => found,
+        };
+        *self = Self::Ids(ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect());
+        Ok(())
     }
 }

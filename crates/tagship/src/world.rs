@@ -38,7 +38,7 @@ impl World {
 /// Something that was looked for and is there, or the reason why not (a sentence for the operator).
 pub type Found<T> = Result<T, String>;
 
-/// Validated settings with every selector resolved to ids, and the secret part beside them.
+/// Validated settings, and the secret part beside them. In a [`World`] every selector is resolved to ids.
 #[derive(Clone, PartialEq)]
 pub struct Offer {
     /// As the hold will carry them.

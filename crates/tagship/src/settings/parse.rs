@@ -1,0 +1,421 @@
+//! What ops wrote becomes valid settings: all problems at once, each with its key and what to write instead.
+
+use super::*;
+use crate::Offer;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::ops::RangeInclusive;
+
+/// The keys of DESIGN's table.
+const KEYS: [&str; 20] = [
+    "SUBNET",
+    "AMI",
+    "INSTANCE_TYPE",
+    "SG",
+    "INSTANCE_PROFILE",
+    "DEPLOY",
+    "EIP",
+    "COUNT",
+    "PORT",
+    "TARGET_GROUP",
+    "ZONE",
+    "ARTIFACT",
+    "KEY_NAME",
+    "USER_DATA",
+    "VOLUME",
+    "TAGS",
+    "KEEP",
+    "DRAIN",
+    "TIMEOUTS",
+    "TOPIC",
+];
+
+/// Reading the hold (4 s) and a changing call (10 s) must be over before SETTLE is (DESIGN, rule 3).
+const MIN_SETTLE_SECS: u32 = 15;
+
+/// EC2's limit, before encoding.
+const MAX_USER_DATA_BYTES: usize = 16 * 1024;
+
+/// EC2 takes 50 tags a resource; the rest is tagship's own.
+const MAX_TAGS: usize = 40;
+
+/// DNS's limit of a name, without the dot at the end.
+const MAX_NAME: usize = 253;
+
+impl Settings {
+    /// Reads the value of a service's variable (or of the parameter that it refers to): a JSON object or a Python
+    /// dict literal. Selectors are validated, not resolved: see [`Settings::resolve`].
+    pub fn parse(role: &ServiceRole, text: &str) -> Result<Offer, Error> {
+        let heading = format!("the settings of {role} (the provision function's environment variable) are wrong");
+        let problem = |problem: String| Error::problems(&heading, &[problem]);
+        if text.trim().starts_with("ssm:") {
+            return Err(problem(
+                "a reference takes the form ssm:/path, and leads to the settings themselves".to_owned(),
+            ));
+        }
+        let entries = literal::entries(text).map_err(problem)?;
+        let mut fields = Fields::new("", &KEYS, entries);
+        let offer = offer(role, &mut fields);
+        match (offer, fields.problems()) {
+            (Some(offer), problems) if problems.is_empty() => Ok(offer),
+            (_, problems) => Err(Error::problems(&heading, &problems)),
+        }
+    }
+}
+
+/// Every field is read before the first missing one ends it, so that all problems are told.
+fn offer(role: &ServiceRole, fields: &mut Fields) -> Option<Offer> {
+    const TYPES: &str = "an instance type (t3.small), or a list in order of preference";
+    const EIP: &str = "True, False, or a pool's tag selector (tag:KEY=PATTERN[,KEY=PATTERN…])";
+    const PAIR: &str = "the tag selector of the two target groups (tag:KEY=PATTERN[,KEY=PATTERN…]), or \"none\"";
+    const IDS: &str = "…), a list of ids, or a tag selector (tag:KEY=PATTERN[,KEY=PATTERN…])";
+
+    let subnet = fields.required("SUBNET", &format!("a subnet id (subnet-{IDS}"), |value| choice(value, "subnet-"));
+    let ami = fields.required(
+        "AMI",
+        "an image id (ami-…), ssm:/path of a parameter, or a tag selector (tag:KEY=PATTERN[,KEY=PATTERN…])",
+        |value| text(value)?.try_into().ok(),
+    );
+    let instance_type = fields.required("INSTANCE_TYPE", TYPES, instance_types);
+    let sg = fields.required("SG", &format!("a security group's id (sg-{IDS}"), |value| choice(value, "sg-"));
+    let instance_profile =
+        fields.required("INSTANCE_PROFILE", "an instance profile's name, not its ARN", |value| name(value, 128));
+    let deploy = fields.required_section("DEPLOY", "{\"VIA\":\"codedeploy\",\"APPLICATION\":…,\"GROUP\":…}", deploy);
+    let eip = fields.optional("EIP", EIP, eip);
+    let count = fields.optional("COUNT", "a whole number from 1 to 1000", |value| whole(value, 1..=1000));
+    let port = fields.optional("PORT", "a port from 1 to 65535", |value| whole(value, 1..=65_535));
+    let target_group = fields.optional("TARGET_GROUP", PAIR, target_group);
+    let zone = fields.optional("ZONE", "a private hosted zone's name (cd.internal)", |value| zone(value, role));
+    let artifact = fields.section("ARTIFACT", "{\"BUCKET\":…,\"PREFIX\":…,\"TAG\":\"KEY=VALUE\"}", artifact);
+    let key_name = fields.optional("KEY_NAME", "a key pair's name", text);
+    let user_data = fields.secret("USER_DATA", "text of at most 16384 bytes", |value| {
+        let text = value.as_str().filter(|text| !text.trim().is_empty())?;
+        (text.len() <= MAX_USER_DATA_BYTES).then(|| text.to_owned())
+    });
+    let volume = fields.section("VOLUME", "{\"SIZE\":30,\"TYPE\":\"gp3\"}", volume);
+    let tags = fields.section("TAGS", "a dictionary of tags", tags);
+    let keep = fields.optional("KEEP", "\"terminate\" or \"stop\"", |value| match value.as_str()? {
+        "terminate" => Some(Keep::Terminate),
+        "stop" => Some(Keep::Stop),
+        _ => None,
+    });
+    let drain = fields.optional("DRAIN", "seconds from 0 to 300", |value| whole(value, 0..=300));
+    let timeouts = fields.section("TIMEOUTS", "a dictionary of seconds", timeouts);
+    let topic = fields.optional("TOPIC", "the ARN of an SNS topic that isn't FIFO (arn:aws:sns:…)", topic);
+    if target_group == Some(TargetGroup::None) && zone.is_none() {
+        fields.problem("ZONE", "required where TARGET_GROUP is \"none\": there, names are the only way in");
+    }
+    Some(Offer {
+        settings: Settings {
+            subnet: subnet?,
+            ami: ami?,
+            instance_type: instance_type?,
+            sg: sg?,
+            instance_profile: instance_profile?,
+            deploy: deploy?,
+            eip: eip.unwrap_or(Eip::None),
+            count: count.unwrap_or(1),
+            port,
+            target_group: target_group.unwrap_or_else(|| TargetGroup::Pair(Selector::service(role))),
+            zone,
+            artifact,
+            key_name,
+            user_data_sha256: user_data.as_deref().map(sha256),
+            volume,
+            tags: tags.unwrap_or_default(),
+            keep: keep.unwrap_or(Keep::Terminate),
+            drain_secs: drain.unwrap_or(30),
+            timeouts: timeouts.unwrap_or(Timeouts::DEFAULT),
+            topic,
+        },
+        user_data,
+    })
+}
+
+impl Timeouts {
+    /// DESIGN's defaults.
+    pub const DEFAULT: Self =
+        Self { boot_secs: 600, install_secs: 1_200, healthy_secs: 300, watch_secs: 30, settle_secs: MIN_SETTLE_SECS };
+}
+
+fn deploy(fields: &mut Fields) -> Option<Deploy> {
+    let via = fields.required("VIA", "\"codedeploy\"", |value| (value == "codedeploy").then_some(()));
+    let application = fields.required("APPLICATION", "the CodeDeploy application's name", |value| short(value, 100));
+    let group = fields.required("GROUP", "the deployment group's name", |value| short(value, 100));
+    via?;
+    Some(Deploy { application: application?, group: group? })
+}
+
+fn artifact(fields: &mut Fields) -> Option<ArtifactTag> {
+    let bucket = fields.required("BUCKET", "the bucket's name", |value| name(value, 63));
+    let prefix = fields.required("PREFIX", "the key's beginning", |value| short(value, 1_024));
+    let tag = fields.required("TAG", "the object's tag as KEY=VALUE", |value| {
+        let text = text(value)?;
+        let (key, value) = text.split_once('=')?;
+        (!key.is_empty() && !value.is_empty()).then_some(text)
+    });
+    Some(ArtifactTag { bucket: bucket?, prefix: prefix?, tag: tag? })
+}
+
+/// Other types need an IOPS figure or can't be booted from.
+fn volume(fields: &mut Fields) -> Option<Volume> {
+    let size = fields.required("SIZE", "GiB from 1 to 65536", |value| whole(value, 1..=65_536));
+    let r#type = fields.required("TYPE", "\"gp3\", \"gp2\" or \"standard\"", |value| {
+        text(value).filter(|text| ["gp3", "gp2", "standard"].contains(&text.as_str()))
+    });
+    Some(Volume { size_gib: size?, r#type: r#type? })
+}
+
+fn timeouts(fields: &mut Fields) -> Option<Timeouts> {
+    let mut secs = |key, default, range: RangeInclusive<u32>| {
+        let what = format!("seconds from {} to {}", range.start(), range.end());
+        fields.optional(key, &what, |value| whole(value, range.clone())).unwrap_or(default)
+    };
+    let default = Timeouts::DEFAULT;
+    Some(Timeouts {
+        boot_secs: secs("BOOT", default.boot_secs, 1..=3_600),
+        // A hook of CodeDeploy's may take an hour.
+        install_secs: secs("INSTALL", default.install_secs, 1..=14_400),
+        healthy_secs: secs("HEALTHY", default.healthy_secs, 1..=3_600),
+        watch_secs: secs("WATCH", default.watch_secs, 0..=3_600),
+        settle_secs: secs("SETTLE", default.settle_secs, MIN_SETTLE_SECS..=300),
+    })
+}
+
+fn tags(fields: &mut Fields) -> Option<BTreeMap<String, String>> {
+    let keys: Vec<String> = fields.entries.keys().cloned().collect();
+    if keys.len() > MAX_TAGS {
+        fields.problem("", &format!("{} tags: write at most {MAX_TAGS}", keys.len()));
+    }
+    let mut tags = BTreeMap::new();
+    for key in keys {
+        let lower = key.to_ascii_lowercase();
+        if key == "Name" || lower.starts_with("tagship:") || lower.starts_with("aws:") {
+            fields.entries.remove(&key);
+            fields.problem(&key, "set by tagship or by AWS: write another key");
+        } else if key.trim().is_empty() || key.chars().count() > 128 {
+            fields.entries.remove(&key);
+            fields.problem(&key, "a tag's key has 1 to 128 characters");
+        } else if let Some(value) = fields.required(&key, "text of 1 to 256 characters", |value| short(value, 256)) {
+            tags.insert(key, value);
+        }
+    }
+    Some(tags)
+}
+
+/// What a section of the settings says, key by key, and what is wrong with it.
+struct Fields {
+    section: String,
+    known: &'static [&'static str],
+    entries: BTreeMap<String, Value>,
+    problems: Vec<String>,
+}
+
+impl Fields {
+    /// `None` and `null` stand for an absent key. No known keys: any key.
+    fn new(section: &str, known: &'static [&'static str], given: Vec<(String, Value)>) -> Self {
+        let mut fields = Self { section: section.to_owned(), known, entries: BTreeMap::new(), problems: Vec::new() };
+        let mut seen = BTreeSet::new();
+        for (key, value) in given {
+            if !seen.insert(key.clone()) {
+                fields.problem(&key, "given twice: write it once");
+            } else if !known.is_empty() && !known.contains(&key.as_str()) {
+                fields.unknown(&key);
+            } else if !value.is_null() {
+                fields.entries.insert(key, value);
+            }
+        }
+        fields
+    }
+
+    fn problems(self) -> Vec<String> {
+        self.problems
+    }
+
+    fn problem(&mut self, key: &str, problem: &str) {
+        let dot = if self.section.is_empty() || key.is_empty() { "" } else { "." };
+        self.problems.push(format!("{}{dot}{}: {problem}", self.section, bounded(key)));
+    }
+
+    fn unknown(&mut self, key: &str) {
+        let problem = match closest(key, self.known.iter().copied()) {
+            Some(known) => format!("no such key: write {known}"),
+            None => format!("no such key: the keys are {}", self.known.join(", ")),
+        };
+        self.problem(key, &problem);
+    }
+
+    fn required<T>(&mut self, key: &str, what: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
+        if !self.entries.contains_key(key) {
+            self.problem(key, &format!("missing: write {what}"));
+        }
+        self.optional(key, what, read)
+    }
+
+    fn optional<T>(&mut self, key: &str, what: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
+        let value = self.entries.remove(key)?;
+        let read = read(&value);
+        if read.is_none() {
+            self.problem(key, &format!("{} isn't accepted: write {what}", shown(&value)));
+        }
+        read
+    }
+
+    /// As `optional`, but what was given is never shown.
+    fn secret<T>(&mut self, key: &str, what: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
+        let value = self.entries.remove(key)?;
+        let read = read(&value);
+        if read.is_none() {
+            self.problem(key, &format!("what is there isn't accepted: write {what}"));
+        }
+        read
+    }
+
+    fn required_section<T>(&mut self, key: &str, what: &str, read: impl Fn(&mut Self) -> Option<T>) -> Option<T> {
+        if !self.entries.contains_key(key) {
+            self.problem(key, &format!("missing: write {what}"));
+        }
+        self.section(key, what, read)
+    }
+
+    fn section<T>(&mut self, key: &str, what: &str, read: impl Fn(&mut Self) -> Option<T>) -> Option<T> {
+        let Value::Object(entries) = self.optional(key, what, |value| value.is_object().then(|| value.clone()))? else {
+            return None;
+        };
+        let known: &[&str] = match key {
+            "DEPLOY" => &["VIA", "APPLICATION", "GROUP"],
+            "ARTIFACT" => &["BUCKET", "PREFIX", "TAG"],
+            "VOLUME" => &["SIZE", "TYPE"],
+            "TIMEOUTS" => &["BOOT", "INSTALL", "HEALTHY", "WATCH", "SETTLE"],
+            _ => &[],
+        };
+        let mut fields = Self::new(key, known, entries.into_iter().collect());
+        let value = read(&mut fields);
+        self.problems.append(&mut fields.problems);
+        value
+    }
+}
+
+/// What was given, for people. Dictionaries stay out: a misplaced secret could be in them.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Object(_) => "a dictionary".to_owned(),
+        Value::Array(list) if list.iter().any(|value| value.is_object() || value.is_array()) => "a list".to_owned(),
+        value => bounded(&value.to_string()),
+    }
+}
+
+fn bounded(text: &str) -> String {
+    const SHOWN: usize = 60;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Text, not empty.
+fn text(value: &Value) -> Option<String> {
+    let text = value.as_str()?.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Text of so many characters at most.
+fn short(value: &Value, max: usize) -> Option<String> {
+    text(value).filter(|text| text.chars().count() <= max)
+}
+
+/// A name as IAM and S3 have them.
+fn name(value: &Value, max: usize) -> Option<String> {
+    short(value, max).filter(|text| text.chars().all(|c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c)))
+}
+
+/// A whole number, or text that is one.
+fn whole<T: TryFrom<u64> + PartialOrd>(value: &Value, range: RangeInclusive<T>) -> Option<T> {
+    let number = value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())?;
+    T::try_from(number).ok().filter(|number| range.contains(number))
+}
+
+/// A list of texts: one alone is a list of one, and so is a Python list inside a string.
+fn texts(value: &Value) -> Option<Vec<String>> {
+    let list = match value {
+        Value::Array(list) => list.clone(),
+        value => match text(value)? {
+            text if text.starts_with(['[', '(']) => match literal::value(&text).ok()? {
+                Value::Array(list) => list,
+                single => vec![single],
+            },
+            text => vec![text.into()],
+        },
+    };
+    let texts: Vec<String> = list.iter().map(text).collect::<Option<_>>()?;
+    (!texts.is_empty()).then_some(texts)
+}
+
+fn choice(value: &Value, prefix: &str) -> Option<Choice> {
+    let texts = texts(value)?;
+    match texts.as_slice() {
+        [text] if text.starts_with(Selector::PREFIX) => text.clone().try_into().ok().map(Choice::Tags),
+        ids => ids.iter().all(|id| is_id(id, prefix)).then_some(Choice::Ids(texts)),
+    }
+}
+
+fn instance_types(value: &Value) -> Option<Vec<String>> {
+    let part = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    let mut types = texts(value)?;
+    let mut seen = BTreeSet::new();
+    types.retain(|name| seen.insert(name.clone()));
+    let sound = types.iter().all(|name| name.split_once('.').is_some_and(|(family, size)| part(family) && part(size)));
+    sound.then_some(types)
+}
+
+fn eip(value: &Value) -> Option<Eip> {
+    match value {
+        Value::Bool(true) => Some(Eip::Own),
+        Value::Bool(false) => Some(Eip::None),
+        value => match text(value)?.as_str() {
+            "True" | "true" => Some(Eip::Own),
+            "False" | "false" => Some(Eip::None),
+            text => text.to_owned().try_into().ok().map(Eip::Pool),
+        },
+    }
+}
+
+fn target_group(value: &Value) -> Option<TargetGroup> {
+    match text(value)? {
+        text if text == "none" => Some(TargetGroup::None),
+        text => text.try_into().ok().map(TargetGroup::Pair),
+    }
+}
+
+/// A domain name in which the longest name of the service still fits.
+fn zone(value: &Value, role: &ServiceRole) -> Option<String> {
+    let zone = text(value)?.trim_end_matches('.').to_ascii_lowercase();
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let longest = "1000.candidate.".len() + role.label().len() + 1 + zone.len();
+    (zone.split('.').all(label) && longest <= MAX_NAME).then_some(zone)
+}
+
+fn topic(value: &Value) -> Option<String> {
+    let arn = text(value)?;
+    let parts: Vec<&str> = arn.split(':').collect();
+    let [first, partition, "sns", region, account, name] = parts.as_slice() else {
+        return None;
+    };
+    let sound = *first == "arn"
+        && partition.starts_with("aws")
+        && !region.is_empty()
+        && account.len() == 12
+        && account.chars().all(|c| c.is_ascii_digit())
+        && !name.is_empty()
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    sound.then_some(arn)
+}
+
+fn sha256(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
