@@ -220,3 +220,88 @@ pub fn admit(action: Action, release: &ReleaseId, holding: &Holding) -> Verdict 
         (Phase::Ending, Rollback | Discard | Park) => Act,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{StageName, testing};
+    use std::collections::BTreeMap;
+
+    /// The table of phases, row by row; a cell is the verdict's first letters.
+    ///
+    /// States of the bucket: an ended marker (hold gone; hold still there), no hold, another's hold (kept; freed by
+    /// its own marker), mine in each phase.
+    const TABLE: &[(&str, &str)] = &[
+        ("state           ", "provision  deploy   shift    retire    rollback  discard   park     sweep"),
+        ("ended           ", "Refuse     Refuse   Refuse   Nothing   Nothing   Nothing   Nothing  Nothing"),
+        ("ended, mine     ", "Refuse     Refuse   Refuse   Free      Free      Free      Free     Free"),
+        ("none            ", "Take       Refuse   Refuse   Refuse    Nothing   Mark      Refuse   Nothing"),
+        ("another's       ", "Await      Refuse   Refuse   Refuse    Nothing   Mark      Refuse   Nothing"),
+        ("another's, freed", "Take       Refuse   Refuse   Refuse    Nothing   Mark      Refuse   Nothing"),
+        ("mine, open      ", "Act        Act      Act      Approved  Ending    Ending    Ending   Act"),
+        ("mine, approved  ", "Nothing    Nothing  Nothing  Act       Nothing   Finish    Refuse   Act"),
+        ("mine, ending    ", "Refuse     Refuse   Refuse   Refuse    Act       Act       Act      Act"),
+    ];
+
+    fn cell(verdict: Verdict) -> &'static str {
+        match verdict {
+            Verdict::Act => "Act",
+            Verdict::Turn(Phase::Approved) => "Approved",
+            Verdict::Turn(Phase::Ending) => "Ending",
+            Verdict::Turn(Phase::Open) => "Open",
+            Verdict::Take => "Take",
+            Verdict::AwaitHolder => "Await",
+            Verdict::MarkDiscarded => "Mark",
+            Verdict::FreeHold => "Free",
+            Verdict::FinishRetire => "Finish",
+            Verdict::Nothing(_) => "Nothing",
+            Verdict::Refuse(_) => "Refuse",
+        }
+    }
+
+    fn bucket(state: &str) -> Holding {
+        let me = testing::release(1);
+        let held = |release: u8, phase, freed| {
+            let hold = Hold { phase, ..testing::hold(release) };
+            Some(Held { hold, etag: "e".to_owned(), freed })
+        };
+        let ended = Ended { release: me, how: HowEnded::Discarded, at: Timestamp::UNIX_EPOCH, artifact: None };
+        let (held, ended) = match state {
+            "ended" => (None, Some(ended)),
+            "ended, mine" => (held(1, Phase::Ending, true), Some(ended)),
+            "none" => (None, None),
+            "another's" => (held(2, Phase::Open, false), None),
+            "another's, freed" => (held(2, Phase::Approved, true), None),
+            "mine, open" => (held(1, Phase::Open, false), None),
+            "mine, approved" => (held(1, Phase::Approved, false), None),
+            "mine, ending" => (held(1, Phase::Ending, false), None),
+            other => panic!("no such state: {other}"),
+        };
+        Holding { held, ended }
+    }
+
+    #[test]
+    fn every_cell_of_the_table() {
+        let actions: BTreeMap<&str, Action> =
+            StageName::ALL.iter().flat_map(|stage| stage.actions()).map(|action| (action.as_str(), *action)).collect();
+        let columns: Vec<&str> = TABLE[0].1.split_whitespace().collect();
+        assert_eq!(columns.len(), actions.len(), "a column an action");
+        for (state, row) in &TABLE[1..] {
+            for (column, expected) in columns.iter().zip(row.split_whitespace()) {
+                let verdict = admit(actions[column], &testing::release(1), &bucket(state.trim()));
+                assert_eq!(cell(verdict), expected, "{column} with {}: {verdict:?}", state.trim());
+            }
+        }
+    }
+
+    #[test]
+    fn a_hold_reads_back_as_written() {
+        let hold = Hold {
+            previous: Some(Previous { release: None, healthy: 0 }),
+            moved_at: Some(Timestamp::UNIX_EPOCH),
+            ..testing::hold(1)
+        };
+        let text = serde_json::to_string(&hold).expect("a hold can be written");
+        assert_eq!(serde_json::from_str::<Hold>(&text).expect("and read"), hold, "{text}");
+    }
+}

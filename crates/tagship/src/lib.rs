@@ -3,6 +3,9 @@
 //! Every invocation runs the same loop ([`run()`]): observe the world through a [`Port`], let a pure
 //! planner decide, apply one [`Step`], look again. Modules are declared in reading order.
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 mod noun;
 pub use noun::*;
 

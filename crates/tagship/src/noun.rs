@@ -180,6 +180,9 @@ pub enum StageName {
 }
 
 impl StageName {
+    /// All four, in the order of a release.
+    pub const ALL: [Self; 4] = [Self::Provision, Self::Deploy, Self::Route, Self::Cleanup];
+
     /// The function's name, as in events and log lines.
     pub fn as_str(self) -> &'static str {
         match self {

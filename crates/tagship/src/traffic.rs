@@ -111,7 +111,7 @@ impl Traffic {
         let count = hold.settings.count as usize;
         let toward =
             |ips: &[String]| names::batch(zone, names::toward(&world.names, &now.job.role, zone, Names::Live, ips));
-        let value = live.iter().cloned().collect::<Vec<_>>().join(" ");
+        let value = live.join(" ");
         Self {
             any_mine: mine.iter().any(|ip| live.contains(ip)),
             forward: toward(&mine),

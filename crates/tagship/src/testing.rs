@@ -1,0 +1,145 @@
+//! Small worlds for the planners' tests. Figures are round: COUNT 2, SETTLE 15 s, WATCH 30 s, DRAIN 30 s.
+
+use crate::settings::{Ami, Choice, Deploy, Eip, Keep, Selector, Settings, TargetGroup, Timeouts};
+use crate::*;
+use jiff::{SignedDuration, Timestamp};
+
+/// `seconds` after the day began.
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_000_000 + seconds)
+}
+
+pub(crate) fn role() -> ServiceRole {
+    ServiceRole::try_from("WEB_PRODUCT".to_owned()).expect("a role")
+}
+
+/// Release `n`: `r0000001`, so that its short form tells it too.
+pub(crate) fn release(n: u8) -> ReleaseId {
+    ReleaseId::try_from(format!("r{n:07}")).expect("a release")
+}
+
+pub(crate) fn job(action: Action, n: u8) -> Job {
+    Job { role: role(), release: release(n), pipeline: "web".to_owned(), action, input: None }
+}
+
+pub(crate) fn settings() -> Settings {
+    let selector = Selector { parts: vec![("tagship:service".to_owned(), "WEB_PRODUCT".to_owned())] };
+    Settings {
+        subnet: Choice::Ids(vec!["subnet-a".to_owned(), "subnet-b".to_owned()]),
+        ami: Ami::Id("ami-1".to_owned()),
+        instance_type: vec!["t3.micro".to_owned(), "t3a.micro".to_owned()],
+        sg: Choice::Ids(vec!["sg-1".to_owned()]),
+        instance_profile: "web".to_owned(),
+        deploy: Deploy { application: "web".to_owned(), group: "web-product".to_owned() },
+        eip: Eip::None,
+        count: 2,
+        port: None,
+        target_group: TargetGroup::Pair(selector),
+        zone: Some("cd.internal".to_owned()),
+        artifact: None,
+        key_name: None,
+        user_data_sha256: None,
+        volume: None,
+        tags: Default::default(),
+        keep: Keep::Terminate,
+        drain_secs: 30,
+        timeouts: Timeouts { boot_secs: 600, install_secs: 1200, healthy_secs: 300, watch_secs: 30, settle_secs: 15 },
+        topic: None,
+    }
+}
+
+/// Release `n`'s hold, open since the day began.
+pub(crate) fn hold(n: u8) -> Hold {
+    Hold {
+        release: release(n),
+        pipeline: "web".to_owned(),
+        since: at(0),
+        phase: Phase::Open,
+        settings: settings(),
+        artifact: None,
+        previous: None,
+        moved_at: None,
+    }
+}
+
+pub(crate) fn held(hold: Hold) -> Holding {
+    Holding { held: Some(Held { hold, etag: "etag".to_owned(), freed: false }), ended: None }
+}
+
+/// Instance `i-<release><n>` of a release, running at `10.0.<release>.<n>` in one of the two subnets.
+pub(crate) fn instance(of: u8, n: u8) -> Instance {
+    Instance {
+        id: format!("i-{of}{n}"),
+        release: Some(release(of)),
+        state: InstanceState::Running,
+        subnet: Some(if n % 2 == 1 { "subnet-a" } else { "subnet-b" }.to_owned()),
+        instance_type: "t3.micro".to_owned(),
+        private_ip: Some(format!("10.0.{of}.{n}")),
+        launched_at: at(i64::from(n)),
+        retired_by: None,
+        reason: None,
+        client_token: Some(format!("token-{of}{n}")),
+    }
+}
+
+/// A healthy target for `i-<release><n>`.
+pub(crate) fn target(of: u8, n: u8) -> Target {
+    Target { id: format!("i-{of}{n}"), port: 8080, health: Health::Healthy, reason: None, description: None }
+}
+
+/// Two switches; group `a` has the weight and these targets, group `b` those.
+pub(crate) fn routing(a: Vec<Target>, b: Vec<Target>) -> Routing {
+    let group =
+        |name: &str, targets| Group { arn: format!("arn:{name}"), name: format!("web-{name}"), port: 8080, targets };
+    let switch = |label: &str| Switch {
+        arn: format!("arn:{label}"),
+        default_action: false,
+        label: label.to_owned(),
+        weights: vec![("arn:a".to_owned(), 100), ("arn:b".to_owned(), 0)],
+        sticky: false,
+    };
+    Routing { groups: vec![group("a", a), group("b", b)], switches: vec![switch("HTTP:80"), switch("HTTPS:443")] }
+}
+
+/// Gives the weight of the first `n` switches to group `b`.
+pub(crate) fn moved(mut routing: Routing, n: usize) -> Routing {
+    for switch in routing.switches.iter_mut().take(n) {
+        switch.weights = vec![("arn:a".to_owned(), 0), ("arn:b".to_owned(), 100)];
+    }
+    routing
+}
+
+/// The usual middle of a release: 1 is live in `a`, 2 is the candidate in `b`, names as they should be.
+pub(crate) fn world() -> World {
+    World {
+        now: at(100),
+        instances: vec![instance(1, 1), instance(1, 2), instance(2, 1), instance(2, 2)],
+        routing: Some(routing(vec![target(1, 1), target(1, 2)], vec![target(2, 1), target(2, 2)])),
+        names: [named(names::Names::Live, 1), named(names::Names::Candidate, 2)].concat(),
+        ..World::default()
+    }
+}
+
+/// The records that a fleet of two has.
+pub(crate) fn named(which: names::Names, of: u8) -> Vec<Record> {
+    let ips = [format!("10.0.{of}.1"), format!("10.0.{of}.2")];
+    names::toward(&[], &role(), "cd.internal", which, &ips)
+        .into_iter()
+        .map(|change| match change {
+            NameChange::Upsert(record) | NameChange::Delete(record) => record,
+        })
+        .collect()
+}
+
+/// Asks a planner once and tells its answer in one line: `do: …`, `wait: …`, `done: …`, `fail: …`.
+pub(crate) fn ask<S: Stage>(action: Action, holding: &Holding, world: &World, memo: &mut Memo) -> String {
+    let job = job(action, 2);
+    let verdict = admit(action, &job.release, holding);
+    match S::decide(&Situation { job: &job, holding, verdict, world }, memo) {
+        Decision::Do { step, then: None, .. } => format!("do: {step}"),
+        Decision::Do { step, then: Some(done), .. } => format!("do: {step}, then done: {}", done.message),
+        Decision::Wait(why) => format!("wait: {why}"),
+        Decision::Done(done) => format!("done: {}", done.message),
+        Decision::Fail(error) => format!("fail: {error}"),
+    }
+}
