@@ -57,11 +57,8 @@ impl Balancer {
     pub fn start(config: Config, states: watch::Receiver<Arc<State>>) -> Self {
         let mut tasks = JoinSet::new();
         let first = Arc::new(View::of(&states.borrow()));
-        let (senders, nodes): (Vec<_>, Vec<_>) = config
-            .node_delays
-            .iter()
-            .map(|_| watch::channel(first.clone()))
-            .unzip();
+        let (senders, nodes): (Vec<_>, Vec<_>) =
+            config.node_delays.iter().map(|_| watch::channel(first.clone())).unzip();
         let pools = Arc::new(Pools::new(config.connect_timeout));
         for (sender, delay) in senders.into_iter().zip(&config.node_delays) {
             let (pools, nodes) = (pools.clone(), nodes.clone());
@@ -70,19 +67,10 @@ impl Balancer {
             }));
         }
         let counts = Arc::new(Counts::default());
-        let proxy = Arc::new(Proxy::new(
-            nodes,
-            pools,
-            config.idle_timeout,
-            counts.clone(),
-        ));
+        let proxy = Arc::new(Proxy::new(nodes, pools, config.idle_timeout, counts.clone()));
         let (publish, addresses) = watch::channel(BTreeMap::new());
         tasks.spawn(listen(states, proxy, publish));
-        Self {
-            addresses,
-            counts,
-            _tasks: tasks,
-        }
+        Self { addresses, counts, _tasks: tasks }
     }
 
     /// Where a listener is served, as soon as it is.

@@ -34,10 +34,7 @@ impl Dns {
         server.register_socket(udp);
         // Long answers are truncated over UDP and asked for again over TCP.
         server.register_listener(tcp, Duration::from_secs(5), 16);
-        Ok(Self {
-            address,
-            _server: server,
-        })
+        Ok(Self { address, _server: server })
     }
 
     /// Where it answers.
@@ -88,45 +85,21 @@ impl RequestHandler for Zones {
             edns.set_max_payload(asked.max_payload().clamp(512, UDP_PAYLOAD_BYTES));
             edns
         });
-        let response = MessageResponseBuilder::new(&request.queries, edns.as_ref()).build(
-            metadata,
-            answers.iter(),
-            [],
-            [],
-            [],
-        );
-        response_handle
-            .send_response(response)
-            .await
-            .unwrap_or_else(|error| {
-                tracing::warn!(%error, "a DNS answer could not be sent");
-                metadata.response_code = ResponseCode::ServFail;
-                ResponseInfo::from(Header {
-                    metadata,
-                    counts: HeaderCounts::default(),
-                })
-            })
+        let response =
+            MessageResponseBuilder::new(&request.queries, edns.as_ref()).build(metadata, answers.iter(), [], [], []);
+        response_handle.send_response(response).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a DNS answer could not be sent");
+            metadata.response_code = ResponseCode::ServFail;
+            ResponseInfo::from(Header { metadata, counts: HeaderCounts::default() })
+        })
     }
 }
 
 /// What the private zones say; `None` if the name is in no zone.
-fn lookup(
-    state: &State,
-    name: &Name,
-    wanted: RecordType,
-) -> Option<Result<Vec<Record>, ResponseCode>> {
+fn lookup(state: &State, name: &Name, wanted: RecordType) -> Option<Result<Vec<Record>, ResponseCode>> {
     let zone = zone_of(state, name)?;
-    let named: Vec<&RecordSet> = zone
-        .records
-        .iter()
-        .filter(|set| parse(&set.name).as_ref() == Some(name))
-        .collect();
-    let below = || {
-        zone.records
-            .iter()
-            .filter_map(|set| parse(&set.name))
-            .any(|other| name.zone_of(&other))
-    };
+    let named: Vec<&RecordSet> = zone.records.iter().filter(|set| parse(&set.name).as_ref() == Some(name)).collect();
+    let below = || zone.records.iter().filter_map(|set| parse(&set.name)).any(|other| name.zone_of(&other));
     if named.is_empty() && !below() {
         return Some(Err(ResponseCode::NXDomain));
     }

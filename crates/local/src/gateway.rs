@@ -18,9 +18,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
-};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -55,9 +53,7 @@ struct Shared {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared")
-            .field("emulator", &self.emulator)
-            .finish_non_exhaustive()
+        f.debug_struct("Shared").field("emulator", &self.emulator).finish_non_exhaustive()
     }
 }
 
@@ -75,11 +71,7 @@ impl Gateway {
             faults: Faults::default(),
         });
         let task = tokio::spawn(accept(listener, Arc::clone(&shared)));
-        Ok(Self {
-            address,
-            shared,
-            task,
-        })
+        Ok(Self { address, shared, task })
     }
 
     /// Where it listens.
@@ -99,27 +91,14 @@ impl Gateway {
     /// (`?InvocationType=Event`, answered with 202); an error of status 200 is a function error: its
     /// code becomes `X-Amz-Function-Error`, its message the payload.
     pub fn serve(&self, name: &str, service: Arc<dyn Service>) {
-        let mut services = self
-            .shared
-            .services
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut services = self.shared.services.write().unwrap_or_else(PoisonError::into_inner);
         services.insert(name.to_owned(), service);
     }
 
     /// Has `hook` called after each call of that operation that succeeded, before its caller hears
     /// of it.
-    pub fn on_success(
-        &self,
-        service: &str,
-        operation: &str,
-        hook: impl Fn(&Call, &Reply) + Send + Sync + 'static,
-    ) {
-        let mut hooks = self
-            .shared
-            .hooks
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+    pub fn on_success(&self, service: &str, operation: &str, hook: impl Fn(&Call, &Reply) + Send + Sync + 'static) {
+        let mut hooks = self.shared.hooks.write().unwrap_or_else(PoisonError::into_inner);
         hooks.push((service.to_owned(), operation.to_owned(), Arc::new(hook)));
     }
 
@@ -156,8 +135,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         let _ = stream.set_nodelay(true);
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
-            let service =
-                hyper::service::service_fn(|request| answer(Arc::clone(&shared), request));
+            let service = hyper::service::service_fn(|request| answer(Arc::clone(&shared), request));
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .serve_connection(TokioIo::new(stream), service);
@@ -179,10 +157,7 @@ enum Closed {
     Task(#[from] tokio::task::JoinError),
 }
 
-async fn answer(
-    shared: Arc<Shared>,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Closed> {
+async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Closed> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     let call = Call::new(&parts, body);
@@ -205,11 +180,7 @@ impl Shared {
             match effect {
                 Effect::Delay(time) => tokio::time::sleep(time).await,
                 Effect::LoseReply => lost = true,
-                Effect::Error {
-                    status,
-                    code,
-                    message,
-                } => {
+                Effect::Error { status, code, message } => {
                     refused.get_or_insert_with(|| fault::refusal(&call, status, &code, &message));
                 }
             }
@@ -222,9 +193,9 @@ impl Shared {
         if reply.status.is_success() && !injected {
             let hooks: Vec<Hook> = {
                 let hooks = self.hooks.read().unwrap_or_else(PoisonError::into_inner);
-                let wanted = hooks.iter().filter(|(service, operation, _)| {
-                    *service == call.service && *operation == call.operation
-                });
+                let wanted = hooks
+                    .iter()
+                    .filter(|(service, operation, _)| *service == call.service && *operation == call.operation);
                 wanted.map(|(.., hook)| Arc::clone(hook)).collect()
             };
             for hook in hooks {
@@ -252,21 +223,13 @@ impl Shared {
         match service {
             Some(service) => serve(&*service, call).await,
             None => self.forward(call).await.unwrap_or_else(|error| {
-                fault::refusal(
-                    call,
-                    503,
-                    "ServiceUnavailable",
-                    &format!("the emulator: {error}"),
-                )
+                fault::refusal(call, 503, "ServiceUnavailable", &format!("the emulator: {error}"))
             }),
         }
     }
 
     /// Passes a call on to the emulator as it came.
-    async fn forward(
-        &self,
-        call: &Call,
-    ) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
+    async fn forward(&self, call: &Call) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
         let uri = Uri::builder()
             .scheme("http")
             .authority(self.emulator.to_string())
@@ -281,9 +244,7 @@ impl Shared {
         *request.uri_mut() = uri;
         *request.headers_mut() = end_to_end(&call.headers);
         if !call.body.is_empty() {
-            request
-                .headers_mut()
-                .insert(CONTENT_LENGTH, HeaderValue::from(call.body.len()));
+            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(call.body.len()));
         }
         let (parts, body) = self.http.request(request).await?.into_parts();
         let body = body.collect().await?.to_bytes();
@@ -292,11 +253,7 @@ impl Shared {
         if !keeps_length {
             headers.remove(CONTENT_LENGTH); // hyper writes the body's own
         }
-        Ok(Reply {
-            status: parts.status,
-            headers,
-            body,
-        })
+        Ok(Reply { status: parts.status, headers, body })
     }
 }
 
@@ -327,22 +284,12 @@ async fn serve(service: &dyn Service, call: &Call) -> Reply {
             }
         }
     };
-    let kind = HeaderValue::from_static(if rest {
-        "application/json"
-    } else {
-        "application/x-amz-json-1.1"
-    });
+    let kind = HeaderValue::from_static(if rest { "application/json" } else { "application/x-amz-json-1.1" });
     match service.call(&call.caller, &operation, body).await {
         Ok(_) if event == Some("Event") => Reply::new(StatusCode::ACCEPTED, kind, Bytes::new()),
-        Ok(serde_json::Value::Null) if !rest => {
-            Reply::new(StatusCode::OK, kind, Bytes::from_static(b"{}"))
-        }
+        Ok(serde_json::Value::Null) if !rest => Reply::new(StatusCode::OK, kind, Bytes::from_static(b"{}")),
         Ok(answer) => Reply::new(StatusCode::OK, kind, Bytes::from(answer.to_string())),
-        Err(ServiceError {
-            status: 200,
-            code,
-            message,
-        }) => {
+        Err(ServiceError { status: 200, code, message }) => {
             let mut reply = Reply::new(StatusCode::OK, kind, Bytes::from(message));
             if let Ok(code) = HeaderValue::from_str(&code) {
                 reply.headers.insert("x-amz-function-error", code);

@@ -7,4 +7,5 @@ pub mod load;
 pub mod moto;
 pub mod probe;
 pub mod service;
+pub mod setup;
 pub mod state;

@@ -88,19 +88,12 @@ impl Load {
             let (tally, stopped, limit) = (tally.clone(), stopped.clone(), config.timeout);
             workers.spawn(send(site, first, every, limit, tally, stopped));
         }
-        Self {
-            tally,
-            stop,
-            workers,
-        }
+        Self { tally, stop, workers }
     }
 
     /// What became of the requests so far.
     pub fn tally(&self) -> Tally {
-        self.tally
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sends no more, waits for what is under way, and gives the end's tally.
@@ -159,10 +152,8 @@ async fn once(site: &Site, kept: &mut Option<Connection>) -> Result<String, Stri
     };
     let broken = |error: hyper::Error| format!("connection broken: {error}");
     connection.ready().await.map_err(broken)?;
-    let request = Request::get(&site.path)
-        .header(HOST, &site.host)
-        .body(Empty::new())
-        .map_err(|error| error.to_string())?;
+    let request =
+        Request::get(&site.path).header(HOST, &site.host).body(Empty::new()).map_err(|error| error.to_string())?;
     let response = connection.send_request(request).await.map_err(broken)?;
     let status = response.status();
     let version = response
@@ -173,21 +164,14 @@ async fn once(site: &Site, kept: &mut Option<Connection>) -> Result<String, Stri
         .to_owned();
     response.into_body().collect().await.map_err(broken)?;
     *kept = Some(connection);
-    if status.is_success() || status.is_redirection() {
-        Ok(version)
-    } else {
-        Err(status.to_string())
-    }
+    if status.is_success() || status.is_redirection() { Ok(version) } else { Err(status.to_string()) }
 }
 
 async fn connect(address: SocketAddr) -> Result<Connection, String> {
-    let stream = TcpStream::connect(address)
-        .await
-        .map_err(|error| format!("no connection to {address}: {error}"))?;
+    let stream = TcpStream::connect(address).await.map_err(|error| format!("no connection to {address}: {error}"))?;
     let _ = stream.set_nodelay(true);
-    let (sender, connection) = handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| format!("no connection to {address}: {error}"))?;
+    let (sender, connection) =
+        handshake(TokioIo::new(stream)).await.map_err(|error| format!("no connection to {address}: {error}"))?;
     tokio::spawn(connection);
     Ok(sender)
 }

@@ -1,6 +1,5 @@
 //! The emulator: moto with our plug-in (`python/tagship_moto`) as a process of ours, and a client for the plug-in's routes.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -44,15 +43,9 @@ pub enum Error {
 
 /// The Python to run: `TAGSHIP_PYTHON`, else the workspace's `.venv`.
 pub fn python() -> Result<PathBuf, Error> {
-    let python = std::env::var_os("TAGSHIP_PYTHON").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv/bin/python3"),
-        PathBuf::from,
-    );
-    if python.exists() {
-        Ok(python)
-    } else {
-        Err(Error::NoPython(python))
-    }
+    let python = std::env::var_os("TAGSHIP_PYTHON")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv/bin/python3"), PathBuf::from);
+    if python.exists() { Ok(python) } else { Err(Error::NoPython(python)) }
 }
 
 /// A command that runs a Python module of this crate in a process group of its own, killed on drop.
@@ -85,28 +78,15 @@ impl Moto {
     pub async fn start() -> Result<Self, Error> {
         let mut command = python_module("tagship_moto")?;
         let python = command.as_std().get_program().display().to_string();
-        let failed = |source| Error::Start {
-            python: python.clone(),
-            source,
-        };
-        let mut process = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(failed)?;
+        let failed = |source| Error::Start { python: python.clone(), source };
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(failed)?;
         let mut line = String::new();
         if let Some(stdout) = process.stdout.take() {
-            BufReader::new(stdout)
-                .read_line(&mut line)
-                .await
-                .map_err(failed)?;
+            BufReader::new(stdout).read_line(&mut line).await.map_err(failed)?;
         }
         let ready: Ready = serde_json::from_str(&line).map_err(|error| failed(error.into()))?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ready.port));
-        Ok(Self {
-            _process: process,
-            address,
-        })
+        Ok(Self { _process: process, address })
     }
 
     /// Where it listens.
@@ -116,10 +96,7 @@ impl Moto {
 
     /// A client of the plug-in's routes.
     pub fn client(&self) -> Client {
-        Client {
-            http: reqwest::Client::new(),
-            base: format!("http://{}/tagship", self.address),
-        }
+        Client { http: reqwest::Client::new(), base: format!("http://{}/tagship", self.address) }
     }
 }
 
@@ -183,19 +160,6 @@ pub struct Capacity {
     pub available: u32,
 }
 
-/// What the balancer's probes say of a target.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TargetHealth {
-    /// `healthy`, `unhealthy` or `initial`.
-    pub state: &'static str,
-    /// AWS's reason code, e.g. `Target.ResponseCodeMismatch`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// AWS's words for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-}
-
 /// A client of the plug-in's routes.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -209,19 +173,10 @@ impl Client {
         self.post("config", behaviour).await
     }
 
-    /// Says what the probes saw: target group ARN → `instance:port` → health.
-    pub async fn report_health(
-        &self,
-        seen: &BTreeMap<String, BTreeMap<String, TargetHealth>>,
-    ) -> Result<(), Error> {
-        self.post("health", seen).await
-    }
-
     /// Says that an instance's process is up (`running`) or gone (`terminated`, also for a stop).
     /// News that come late change nothing.
     pub async fn report_instance(&self, id: &str, state: &str) -> Result<(), Error> {
-        self.post("instance", &serde_json::json!({"id": id, "state": state}))
-            .await
+        self.post("instance", &serde_json::json!({"id": id, "state": state})).await
     }
 
     /// The snapshot as it is now.

@@ -50,11 +50,7 @@ impl Probes {
     /// Checks what `states` says is registered, and sends every change of a verdict to `reports`.
     ///
     /// A verdict is sent again while the state says otherwise.
-    pub fn start(
-        checks: Checks,
-        states: watch::Receiver<Arc<State>>,
-        reports: mpsc::UnboundedSender<Report>,
-    ) -> Self {
+    pub fn start(checks: Checks, states: watch::Receiver<Arc<State>>, reports: mpsc::UnboundedSender<Report>) -> Self {
         let mut tasks = JoinSet::new();
         tasks.spawn(keep_checking(checks, states, reports));
         Self { _tasks: tasks }
@@ -113,11 +109,7 @@ async fn keep_checking(
         for (subject, settings, known) in subjects(&state) {
             wanted.insert(subject, (settings, known));
         }
-        running.retain(|subject, check| {
-            wanted
-                .get(subject)
-                .is_some_and(|(settings, _)| check.settings == **settings)
-        });
+        running.retain(|subject, check| wanted.get(subject).is_some_and(|(settings, _)| check.settings == **settings));
         for (subject, (settings, known)) in wanted {
             let check = running
                 .entry(subject.clone())
@@ -126,10 +118,7 @@ async fn keep_checking(
             if let Some(health) = check.verdict.borrow().clone()
                 && health.state != known
             {
-                report
-                    .entry(subject.group)
-                    .or_default()
-                    .insert(subject.target, health);
+                report.entry(subject.group).or_default().insert(subject.target, health);
             }
         }
         if !report.is_empty() && reports.send(report).is_err() {
@@ -148,11 +137,7 @@ fn subjects(state: &State) -> Vec<(Subject, &HealthCheck, TargetState)> {
     let in_use: HashSet<&str> = state
         .listeners
         .iter()
-        .flat_map(|l| {
-            l.default
-                .iter()
-                .chain(l.rules.iter().flat_map(|r| &r.actions))
-        })
+        .flat_map(|l| l.default.iter().chain(l.rules.iter().flat_map(|r| &r.actions)))
         .filter_map(|action| match action {
             Action::Forward { groups, .. } => Some(groups),
             _ => None,
@@ -185,12 +170,7 @@ fn subjects(state: &State) -> Vec<(Subject, &HealthCheck, TargetState)> {
     subjects
 }
 
-fn start(
-    checks: Checks,
-    subject: Subject,
-    settings: &HealthCheck,
-    reports: mpsc::UnboundedSender<Report>,
-) -> Check {
+fn start(checks: Checks, subject: Subject, settings: &HealthCheck, reports: mpsc::UnboundedSender<Report>) -> Check {
     let (verdict, seen) = watch::channel(None);
     let mut task = JoinSet::new();
     let own = settings.clone();
@@ -214,20 +194,13 @@ fn start(
             if changed {
                 tracing::debug!(target = subject.target, ?health, "health");
                 let one = BTreeMap::from([(subject.target.clone(), health)]);
-                if reports
-                    .send(BTreeMap::from([(subject.group.clone(), one)]))
-                    .is_err()
-                {
+                if reports.send(BTreeMap::from([(subject.group.clone(), one)])).is_err() {
                     return;
                 }
             }
         }
     });
-    Check {
-        settings: settings.clone(),
-        verdict: seen,
-        _task: task,
-    }
+    Check { settings: settings.clone(), verdict: seen, _task: task }
 }
 
 /// Why a check failed.
@@ -267,12 +240,7 @@ struct History {
 
 impl History {
     fn new(settings: &HealthCheck) -> Self {
-        Self {
-            healthy_threshold: settings.healthy,
-            unhealthy_threshold: settings.unhealthy,
-            health: None,
-            against: 0,
-        }
+        Self { healthy_threshold: settings.healthy, unhealthy_threshold: settings.unhealthy, health: None, against: 0 }
     }
 
     /// The verdict after one more check.
@@ -294,41 +262,22 @@ impl History {
         }
         let (state, reason, description) = match (self.health, failure) {
             (Some(TargetState::Healthy), _) => (TargetState::Healthy, "", String::new()),
-            (Some(_), Some(failure)) => (
-                TargetState::Unhealthy,
-                failure.reason(),
-                failure.description(),
-            ),
-            (Some(_), None) => (
-                TargetState::Unhealthy,
-                "Target.FailedHealthChecks",
-                "Health checks failed".to_owned(),
-            ),
-            (None, _) => (
-                TargetState::Initial,
-                "Elb.InitialHealthChecking",
-                "Initial health checks in progress".to_owned(),
-            ),
+            (Some(_), Some(failure)) => (TargetState::Unhealthy, failure.reason(), failure.description()),
+            (Some(_), None) => (TargetState::Unhealthy, "Target.FailedHealthChecks", "Health checks failed".to_owned()),
+            (None, _) => {
+                (TargetState::Initial, "Elb.InitialHealthChecking", "Initial health checks in progress".to_owned())
+            }
         };
-        Health {
-            state,
-            reason: reason.to_owned(),
-            description,
-        }
+        Health { state, reason: reason.to_owned(), description }
     }
 }
 
 /// One check over a connection of its own.
 async fn check(address: SocketAddr, settings: &HealthCheck) -> Result<(), Failure> {
     let timeout = Duration::from_secs(settings.timeout_secs.max(1));
-    let status = tokio::time::timeout(timeout, status(address, &settings.path))
-        .await
-        .map_err(|_| Failure::Timeout)??;
-    if passes(&settings.matcher, status) {
-        Ok(())
-    } else {
-        Err(Failure::Status(status))
-    }
+    let status =
+        tokio::time::timeout(timeout, status(address, &settings.path)).await.map_err(|_| Failure::Timeout)??;
+    if passes(&settings.matcher, status) { Ok(()) } else { Err(Failure::Status(status)) }
 }
 
 async fn status(address: SocketAddr, path: &str) -> Result<u16, Failure> {
@@ -336,12 +285,8 @@ async fn status(address: SocketAddr, path: &str) -> Result<u16, Failure> {
         tracing::debug!(%address, %error, "health check");
         Failure::Connection
     };
-    let stream = TcpStream::connect(address)
-        .await
-        .map_err(|_| Failure::Connection)?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(broken)?;
+    let stream = TcpStream::connect(address).await.map_err(|_| Failure::Connection)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let request = Request::get(path)
         .header(HOST, address.to_string())
         .header(USER_AGENT, "ELB-HealthChecker/2.0")
@@ -382,21 +327,14 @@ mod tests {
             ("--+", "iuu"),
             ("--++", "iuuh"),
         ] {
-            let mut history = History {
-                healthy_threshold: 2,
-                unhealthy_threshold: 2,
-                health: None,
-                against: 0,
-            };
+            let mut history = History { healthy_threshold: 2, unhealthy_threshold: 2, health: None, against: 0 };
             let got: String = checks
                 .chars()
-                .map(
-                    |c| match history.after((c == '-').then_some(Failure::Timeout)).state {
-                        TargetState::Healthy => 'h',
-                        TargetState::Unhealthy => 'u',
-                        _ => 'i',
-                    },
-                )
+                .map(|c| match history.after((c == '-').then_some(Failure::Timeout)).state {
+                    TargetState::Healthy => 'h',
+                    TargetState::Unhealthy => 'u',
+                    _ => 'i',
+                })
                 .collect();
             assert_eq!(got, want, "{checks}");
         }

@@ -31,18 +31,11 @@ pub struct ServiceError {
 impl ServiceError {
     /// An error of the caller's: HTTP 400.
     pub fn client(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            status: 400,
-            code: code.into(),
-            message: message.into(),
-        }
+        Self { status: 400, code: code.into(), message: message.into() }
     }
 
     /// The operation is not one that this service answers.
     pub fn unknown(operation: &str) -> Self {
-        Self::client(
-            "UnknownOperationException",
-            format!("{operation} is not answered here"),
-        )
+        Self::client("UnknownOperationException", format!("{operation} is not answered here"))
     }
 }

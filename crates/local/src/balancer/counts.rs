@@ -46,11 +46,7 @@ impl Counts {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts
             .iter()
-            .flat_map(|(group, outcomes)| {
-                outcomes
-                    .iter()
-                    .map(|(outcome, count)| ((group.clone(), *outcome), *count))
-            })
+            .flat_map(|(group, outcomes)| outcomes.iter().map(|(outcome, count)| ((group.clone(), *outcome), *count)))
             .collect()
     }
 }

@@ -34,10 +34,7 @@ pub(super) struct Pools {
 
 impl Pools {
     pub(super) fn new(connect_timeout: Duration) -> Self {
-        Self {
-            connect_timeout,
-            pools: Mutex::default(),
-        }
+        Self { connect_timeout, pools: Mutex::default() }
     }
 
     fn to(&self, endpoint: &Endpoint) -> Pool {
@@ -48,9 +45,7 @@ impl Pools {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(self.connect_timeout));
-        let pool: Pool = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .build(connector);
+        let pool: Pool = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
         pools.insert(endpoint.clone(), pool.clone());
         pool
     }
@@ -82,14 +77,7 @@ impl Proxy {
         idle_timeout: Duration,
         counts: Arc<Counts>,
     ) -> Self {
-        Self {
-            nodes,
-            pools,
-            idle_timeout,
-            counts,
-            requests: AtomicUsize::new(0),
-            turns: Mutex::default(),
-        }
+        Self { nodes, pools, idle_timeout, counts, requests: AtomicUsize::new(0), turns: Mutex::default() }
     }
 
     /// Serves one listener's port until dropped.
@@ -126,12 +114,7 @@ impl Proxy {
         }
     }
 
-    async fn answer(
-        &self,
-        listener: &Listener,
-        client: SocketAddr,
-        request: Request<Incoming>,
-    ) -> Response<Body> {
+    async fn answer(&self, listener: &Listener, client: SocketAddr, request: Request<Incoming>) -> Response<Body> {
         let turn = self.requests.fetch_add(1, Ordering::Relaxed);
         let view = self.nodes[turn % self.nodes.len()].borrow().clone();
         let host = request
@@ -159,21 +142,14 @@ impl Proxy {
             Decision::Forward { group, endpoint } => {
                 let forwarded = forwarded(listener, client, endpoint, request);
                 let answer = self.pools.to(endpoint).request(forwarded);
-                let (outcome, response) =
-                    match tokio::time::timeout(self.idle_timeout, answer).await {
-                        Ok(Ok(response)) => carried(response),
-                        Ok(Err(error)) if !timed_out(&error) => {
-                            tracing::warn!(target = endpoint.id, %error, "502");
-                            (
-                                Outcome::BadGateway,
-                                own(StatusCode::BAD_GATEWAY, String::new()),
-                            )
-                        }
-                        Ok(Err(_)) | Err(_) => (
-                            Outcome::Timeout,
-                            own(StatusCode::GATEWAY_TIMEOUT, String::new()),
-                        ),
-                    };
+                let (outcome, response) = match tokio::time::timeout(self.idle_timeout, answer).await {
+                    Ok(Ok(response)) => carried(response),
+                    Ok(Err(error)) if !timed_out(&error) => {
+                        tracing::warn!(target = endpoint.id, %error, "502");
+                        (Outcome::BadGateway, own(StatusCode::BAD_GATEWAY, String::new()))
+                    }
+                    Ok(Err(_)) | Err(_) => (Outcome::Timeout, own(StatusCode::GATEWAY_TIMEOUT, String::new())),
+                };
                 self.counts.add(group, outcome);
                 response
             }
@@ -209,23 +185,13 @@ fn forwarded(
     parts.version = Version::HTTP_11;
     strip_hop_by_hop(&mut parts.headers);
     let seen = HeaderName::from_static("x-forwarded-for");
-    let mut path: Vec<String> = parts
-        .headers
-        .get_all(&seen)
-        .iter()
-        .filter_map(|value| value.to_str().ok().map(str::to_owned))
-        .collect();
+    let mut path: Vec<String> =
+        parts.headers.get_all(&seen).iter().filter_map(|value| value.to_str().ok().map(str::to_owned)).collect();
     path.push(client.ip().to_string());
     for (name, value) in [
         (seen, path.join(", ")),
-        (
-            HeaderName::from_static("x-forwarded-proto"),
-            listener.protocol.to_ascii_lowercase(),
-        ),
-        (
-            HeaderName::from_static("x-forwarded-port"),
-            listener.port.to_string(),
-        ),
+        (HeaderName::from_static("x-forwarded-proto"), listener.protocol.to_ascii_lowercase()),
+        (HeaderName::from_static("x-forwarded-port"), listener.port.to_string()),
     ] {
         if let Ok(value) = HeaderValue::from_str(&value) {
             parts.headers.insert(name, value);
@@ -245,17 +211,11 @@ fn carried(mut response: Response<Incoming>) -> (Outcome, Response<Body>) {
 
 /// A response of the balancer's own.
 fn own(status: StatusCode, body: String) -> Response<Body> {
-    let body = if body.is_empty() {
-        status.to_string()
-    } else {
-        body
-    };
+    let body = if body.is_empty() { status.to_string() } else { body };
     let body = Full::new(Bytes::from(body)).map_err(|never| match never {});
     let mut response = Response::new(body.boxed());
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(SERVER, HeaderValue::from_static("awselb/2.0"));
+    response.headers_mut().insert(SERVER, HeaderValue::from_static("awselb/2.0"));
     response
 }
 
@@ -271,15 +231,7 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     for name in named {
         headers.remove(name);
     }
-    for name in [
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ] {
+    for name in ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"] {
         headers.remove(name);
     }
 }

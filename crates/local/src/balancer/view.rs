@@ -60,8 +60,7 @@ impl View {
                             let ip = addresses.get(target.id.as_str()).copied();
                             Some(Endpoint {
                                 id: target.id.clone(),
-                                address: (ip.or_else(|| target.id.parse().ok())?, target.port)
-                                    .into(),
+                                address: (ip.or_else(|| target.id.parse().ok())?, target.port).into(),
                             })
                         })
                         .collect()
@@ -87,11 +86,7 @@ impl View {
                         paths: rule.paths.clone(),
                         action: terminal(&rule.actions),
                     })
-                    .chain([Choice {
-                        hosts: Vec::new(),
-                        paths: Vec::new(),
-                        action: terminal(&listener.default),
-                    }])
+                    .chain([Choice { hosts: Vec::new(), paths: Vec::new(), action: terminal(&listener.default) }])
                     .collect();
                 (listener.arn.clone(), choices)
             })
@@ -112,15 +107,9 @@ impl View {
         // A port is no part of a host condition.
         let host = host.split(':').next().unwrap_or_default();
         let host = host.to_ascii_lowercase();
-        let fits = |patterns: &[String], text: &str| {
-            patterns.is_empty() || patterns.iter().any(|p| matches(p, text))
-        };
-        let choice = self
-            .listeners
-            .get(listener)
-            .into_iter()
-            .flatten()
-            .find(|c| fits(&c.hosts, &host) && fits(&c.paths, path));
+        let fits = |patterns: &[String], text: &str| patterns.is_empty() || patterns.iter().any(|p| matches(p, text));
+        let choice =
+            self.listeners.get(listener).into_iter().flatten().find(|c| fits(&c.hosts, &host) && fits(&c.paths, path));
         match choice.map(|choice| &choice.action) {
             Some(Action::Forward { groups, .. }) => {
                 let Some(group) = draw_group(groups, draw) else {
@@ -134,19 +123,10 @@ impl View {
                     _ => Decision::NoTarget { group },
                 }
             }
-            Some(Action::FixedResponse { status, body }) => Decision::Respond {
-                status: *status,
-                body,
-            },
-            Some(Action::Other) => Decision::Respond {
-                status: 501,
-                body: "this action is not played on one machine",
-            },
+            Some(Action::FixedResponse { status, body }) => Decision::Respond { status: *status, body },
+            Some(Action::Other) => Decision::Respond { status: 501, body: "this action is not played on one machine" },
             // The node hasn't heard of the listener yet.
-            None => Decision::Respond {
-                status: 503,
-                body: "no such listener yet",
-            },
+            None => Decision::Respond { status: 503, body: "no such listener yet" },
         }
     }
 
@@ -168,11 +148,7 @@ pub(crate) fn addresses(state: &State) -> HashMap<&str, IpAddr> {
 
 /// The action that answers; those before it authenticate.
 fn terminal(actions: &[Action]) -> Action {
-    actions
-        .iter()
-        .find(|action| !matches!(action, Action::Other))
-        .cloned()
-        .unwrap_or(Action::Other)
+    actions.iter().find(|action| !matches!(action, Action::Other)).cloned().unwrap_or(Action::Other)
 }
 
 /// A group by weight, whether it has targets or not, as ALB does; `None` if all weights are 0.
@@ -195,8 +171,7 @@ fn draw_group(groups: &[WeightedGroup], draw: impl FnOnce(u32) -> u32) -> Option
 
 /// Whether `text` matches the pattern, in which `*` is any run and `?` any one character.
 fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) =
-        (pattern.chars().collect(), text.chars().collect());
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t, mut star) = (0, 0, None);
     while t < text.len() {
         match pattern.get(p) {
@@ -266,20 +241,8 @@ mod tests {
     #[test]
     fn healthy_targets_come_first_and_none_means_all() {
         let web = "web.example.com";
-        check(
-            json!([target(1, "unhealthy"), target(2, "healthy")]),
-            [1, 0],
-            web,
-            0,
-            "i-2",
-        );
-        check(
-            json!([target(1, "initial"), target(2, "healthy")]),
-            [1, 0],
-            web,
-            0,
-            "i-2",
-        );
+        check(json!([target(1, "unhealthy"), target(2, "healthy")]), [1, 0], web, 0, "i-2");
+        check(json!([target(1, "initial"), target(2, "healthy")]), [1, 0], web, 0, "i-2");
         check(json!([target(1, "unhealthy")]), [1, 0], web, 0, "i-1");
         check(json!([target(1, "draining")]), [1, 0], web, 0, "none in a");
         check(json!([]), [1, 0], web, 0, "none in a");

@@ -30,11 +30,10 @@ pub struct Call {
 impl Call {
     pub(super) fn new(parts: &hyper::http::request::Parts, body: Bytes) -> Self {
         let query = parts.uri.query().unwrap_or_default();
-        let (caller, service) = scope(&parts.headers, query)
-            .unwrap_or_else(|| ("anonymous".to_owned(), "s3".to_owned())); // S3 alone takes unsigned requests
+        let (caller, service) =
+            scope(&parts.headers, query).unwrap_or_else(|| ("anonymous".to_owned(), "s3".to_owned())); // S3 alone takes unsigned requests
         let path = parts.uri.path();
-        let operation =
-            operation::name(&service, &parts.method, path, query, &parts.headers, &body);
+        let operation = operation::name(&service, &parts.method, path, query, &parts.headers, &body);
         Self {
             caller,
             service,
@@ -55,9 +54,7 @@ impl Call {
     /// Bucket and key of an S3 request for an object.
     pub fn bucket_and_key(&self) -> Option<(String, String)> {
         let (bucket, key) = self.path.strip_prefix('/')?.split_once('/')?;
-        let key = percent_encoding::percent_decode_str(key)
-            .decode_utf8()
-            .ok()?;
+        let key = percent_encoding::percent_decode_str(key).decode_utf8().ok()?;
         (!key.is_empty()).then(|| (bucket.to_owned(), key.into_owned()))
     }
 }
@@ -95,11 +92,7 @@ impl Reply {
         if let Ok(id) = HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()) {
             headers.insert("x-amzn-requestid", id);
         }
-        Self {
-            status,
-            headers,
-            body,
-        }
+        Self { status, headers, body }
     }
 
     /// A header as text, e.g. `x-amz-version-id`.

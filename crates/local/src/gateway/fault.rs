@@ -56,11 +56,7 @@ pub enum Effect {
 impl Effect {
     /// An error of HTTP status 400.
     pub fn error(code: &str, message: &str) -> Self {
-        Self::Error {
-            status: 400,
-            code: code.to_owned(),
-            message: message.to_owned(),
-        }
+        Self::Error { status: 400, code: code.to_owned(), message: message.to_owned() }
     }
 }
 
@@ -97,11 +93,7 @@ impl Faults {
     /// Ends a fault; says how many calls it matched.
     pub fn remove(&self, id: FaultId) -> u64 {
         let mut active = self.lock();
-        let matched = active
-            .faults
-            .iter()
-            .find(|(other, ..)| *other == id)
-            .map_or(0, |(.., n)| *n);
+        let matched = active.faults.iter().find(|(other, ..)| *other == id).map_or(0, |(.., n)| *n);
         active.faults.retain(|(other, ..)| *other != id);
         matched
     }
@@ -115,15 +107,9 @@ impl Faults {
     pub(super) fn meet(&self, call: &Call) -> Vec<Effect> {
         let mut effects = Vec::new();
         for (_, fault, matched) in &mut self.lock().faults {
-            let matches = fault
-                .caller
-                .as_ref()
-                .is_none_or(|caller| *caller == call.caller)
+            let matches = fault.caller.as_ref().is_none_or(|caller| *caller == call.caller)
                 && fault.service == call.service
-                && fault
-                    .operation
-                    .as_ref()
-                    .is_none_or(|operation| *operation == call.operation);
+                && fault.operation.as_ref().is_none_or(|operation| *operation == call.operation);
             if !matches {
                 continue;
             }
@@ -151,9 +137,9 @@ pub(super) fn refusal(call: &Call, status: u16, code: &str, message: &str) -> Re
         let (code, text) = (escape(code), escape(message));
         let error = format!("<Code>{code}</Code><Message>{text}</Message>");
         let body = match call.service.as_str() {
-            "ec2" => format!(
-                "<Response><Errors><Error>{error}</Error></Errors><RequestID>injected</RequestID></Response>"
-            ),
+            "ec2" => {
+                format!("<Response><Errors><Error>{error}</Error></Errors><RequestID>injected</RequestID></Response>")
+            }
             "s3" => format!("<Error>{error}<RequestId>injected</RequestId></Error>"),
             _ => {
                 let fault = if status < 500 { "Sender" } else { "Receiver" };
@@ -162,10 +148,7 @@ pub(super) fn refusal(call: &Call, status: u16, code: &str, message: &str) -> Re
                 )
             }
         };
-        (
-            "text/xml",
-            format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>{body}"),
-        )
+        ("text/xml", format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>{body}"))
     };
     let mut reply = Reply::new(
         StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
@@ -185,7 +168,5 @@ pub(super) fn refusal(call: &Call, status: u16, code: &str, message: &str) -> Re
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

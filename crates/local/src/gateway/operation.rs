@@ -29,18 +29,12 @@ pub(super) fn name(
         "lambda" => lambda(method, path),
         _ => path.rsplit_once("/operation/").map_or("", |(_, name)| name), // RPC v2 CBOR
     };
-    if name.is_empty() {
-        format!("{method} {path}")
-    } else {
-        name.to_owned()
-    }
+    if name.is_empty() { format!("{method} {path}") } else { name.to_owned() }
 }
 
 /// Whether the operation changes something, by its name.
 pub(super) fn changes(name: &str) -> bool {
-    !["Describe", "List", "Get", "BatchGet", "Head"]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
+    !["Describe", "List", "Get", "BatchGet", "Head"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// The value of `name` in a query string or form, still encoded; a flag has the value "".
@@ -58,16 +52,9 @@ pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
 
 fn s3(method: &Method, path: &str, query: &str, headers: &HeaderMap) -> &'static str {
     let has = |name| parameter(query, name).is_some();
-    let (bucket, key) = path
-        .trim_start_matches('/')
-        .split_once('/')
-        .unwrap_or((path, ""));
+    let (bucket, key) = path.trim_start_matches('/').split_once('/').unwrap_or((path, ""));
     let copies = headers.contains_key("x-amz-copy-source");
-    match (
-        method.as_str(),
-        bucket.trim_matches('/').is_empty(),
-        key.is_empty(),
-    ) {
+    match (method.as_str(), bucket.trim_matches('/').is_empty(), key.is_empty()) {
         ("GET", true, _) => "ListBuckets",
         ("GET", _, true) if has("list-type") => "ListObjectsV2",
         ("GET", _, true) if has("versions") => "ListObjectVersions",
@@ -109,11 +96,7 @@ fn s3(method: &Method, path: &str, query: &str, headers: &HeaderMap) -> &'static
 }
 
 fn route53(method: &Method, path: &str) -> &'static str {
-    let parts: Vec<&str> = path
-        .split('/')
-        .filter(|part| !part.is_empty())
-        .skip(1)
-        .collect();
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).skip(1).collect();
     match (method.as_str(), parts.as_slice()) {
         ("GET", ["hostedzonesbyname"]) => "ListHostedZonesByName",
         ("GET", ["hostedzonesbyvpc"]) => "ListHostedZonesByVPC",
@@ -131,11 +114,7 @@ fn route53(method: &Method, path: &str) -> &'static str {
 }
 
 fn lambda(method: &Method, path: &str) -> &'static str {
-    let parts: Vec<&str> = path
-        .split('/')
-        .filter(|part| !part.is_empty())
-        .skip(1)
-        .collect();
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).skip(1).collect();
     match (method.as_str(), parts.as_slice()) {
         ("POST", ["functions", _, "invocations"]) => "Invoke",
         ("GET", ["functions"]) => "ListFunctions",
@@ -151,143 +130,38 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(
-        service: &str,
-        method: &str,
-        uri: &str,
-        headers: &[(&str, &str)],
-        body: &str,
-        expected: &str,
-    ) {
+    fn check(service: &str, method: &str, uri: &str, headers: &[(&str, &str)], body: &str, expected: &str) {
         let map = headers
             .iter()
             .map(|(name, value)| {
-                let name =
-                    hyper::header::HeaderName::from_bytes(name.as_bytes()).expect("a header");
+                let name = hyper::header::HeaderName::from_bytes(name.as_bytes()).expect("a header");
                 (name, value.parse().expect("a value"))
             })
             .collect();
         let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
         let method = method.parse().expect("a method");
-        assert_eq!(
-            name(service, &method, path, query, &map, body.as_bytes()),
-            expected
-        );
+        assert_eq!(name(service, &method, path, query, &map, body.as_bytes()), expected);
     }
 
     #[test]
     fn every_protocol_names_its_operation() {
-        let form = [(
-            "content-type",
-            "application/x-www-form-urlencoded; charset=utf-8",
-        )];
-        check(
-            "ec2",
-            "POST",
-            "/",
-            &form,
-            "Version=2016-11-15&Action=RunInstances",
-            "RunInstances",
-        );
-        check(
-            "events",
-            "POST",
-            "/",
-            &[("x-amz-target", "AWSEvents.PutEvents")],
-            "{}",
-            "PutEvents",
-        );
+        let form = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
+        check("ec2", "POST", "/", &form, "Version=2016-11-15&Action=RunInstances", "RunInstances");
+        check("events", "POST", "/", &[("x-amz-target", "AWSEvents.PutEvents")], "{}", "PutEvents");
         check("s3", "GET", "/", &[], "", "ListBuckets");
         check("s3", "PUT", "/bucket", &[], "", "CreateBucket");
-        check(
-            "s3",
-            "GET",
-            "/bucket?list-type=2&prefix=a%2Fb",
-            &[],
-            "",
-            "ListObjectsV2",
-        );
-        check(
-            "s3",
-            "GET",
-            "/bucket/?versions",
-            &[],
-            "",
-            "ListObjectVersions",
-        );
-        check(
-            "s3",
-            "PUT",
-            "/bucket/a/b.zip?x-id=PutObject",
-            &[],
-            "",
-            "PutObject",
-        );
-        check(
-            "s3",
-            "PUT",
-            "/bucket/b",
-            &[("x-amz-copy-source", "c/d")],
-            "",
-            "CopyObject",
-        );
-        check(
-            "s3",
-            "PUT",
-            "/bucket/b?partNumber=1&uploadId=u",
-            &[],
-            "",
-            "UploadPart",
-        );
-        check(
-            "s3",
-            "POST",
-            "/bucket/b?uploadId=u",
-            &[],
-            "",
-            "CompleteMultipartUpload",
-        );
+        check("s3", "GET", "/bucket?list-type=2&prefix=a%2Fb", &[], "", "ListObjectsV2");
+        check("s3", "GET", "/bucket/?versions", &[], "", "ListObjectVersions");
+        check("s3", "PUT", "/bucket/a/b.zip?x-id=PutObject", &[], "", "PutObject");
+        check("s3", "PUT", "/bucket/b", &[("x-amz-copy-source", "c/d")], "", "CopyObject");
+        check("s3", "PUT", "/bucket/b?partNumber=1&uploadId=u", &[], "", "UploadPart");
+        check("s3", "POST", "/bucket/b?uploadId=u", &[], "", "CompleteMultipartUpload");
         check("s3", "HEAD", "/bucket/b", &[], "", "HeadObject");
-        check(
-            "s3",
-            "GET",
-            "/bucket/b?tagging",
-            &[],
-            "",
-            "GetObjectTagging",
-        );
+        check("s3", "GET", "/bucket/b?tagging", &[], "", "GetObjectTagging");
         check("s3", "DELETE", "/bucket/b", &[], "", "DeleteObject");
-        check(
-            "route53",
-            "POST",
-            "/2013-04-01/hostedzone/Z1/rrset/",
-            &[],
-            "",
-            "ChangeResourceRecordSets",
-        );
-        check(
-            "route53",
-            "GET",
-            "/2013-04-01/hostedzonesbyname?dnsname=a",
-            &[],
-            "",
-            "ListHostedZonesByName",
-        );
-        check(
-            "lambda",
-            "POST",
-            "/2015-03-31/functions/route/invocations",
-            &[],
-            "",
-            "Invoke",
-        );
-        check(
-            "lambda",
-            "PATCH",
-            "/2015-03-31/what",
-            &[],
-            "",
-            "PATCH /2015-03-31/what",
-        );
+        check("route53", "POST", "/2013-04-01/hostedzone/Z1/rrset/", &[], "", "ChangeResourceRecordSets");
+        check("route53", "GET", "/2013-04-01/hostedzonesbyname?dnsname=a", &[], "", "ListHostedZonesByName");
+        check("lambda", "POST", "/2015-03-31/functions/route/invocations", &[], "", "Invoke");
+        check("lambda", "PATCH", "/2015-03-31/what", &[], "", "PATCH /2015-03-31/what");
     }
 }

@@ -54,15 +54,12 @@ pub struct RawRequest {
 
 impl RawRequest {
     pub(super) fn of(call: &Call) -> Self {
-        let object =
-            call.service == "s3" && matches!(call.operation.as_str(), "PutObject" | "UploadPart");
+        let object = call.service == "s3" && matches!(call.operation.as_str(), "PutObject" | "UploadPart");
         let kept = !object && call.body.len() <= BODY_MAX;
         let query: Vec<&str> = call
             .query
             .split('&')
-            .filter(|pair| {
-                !pair.starts_with("X-Amz-Security-Token=") && !pair.starts_with("X-Amz-Signature=")
-            })
+            .filter(|pair| !pair.starts_with("X-Amz-Security-Token=") && !pair.starts_with("X-Amz-Signature="))
             .collect();
         Self {
             method: call.method.to_string(),
@@ -72,18 +69,9 @@ impl RawRequest {
                 .headers
                 .iter()
                 .filter(|(name, _)| !SECRET.contains(&name.as_str()))
-                .map(|(name, value)| {
-                    (
-                        name.to_string(),
-                        String::from_utf8_lossy(value.as_bytes()).into_owned(),
-                    )
-                })
+                .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
                 .collect(),
-            body: if kept {
-                String::from_utf8(call.body.to_vec()).ok()
-            } else {
-                None
-            },
+            body: if kept { String::from_utf8(call.body.to_vec()).ok() } else { None },
         }
     }
 }
@@ -120,11 +108,7 @@ impl Recorder {
     pub fn counts(&self) -> BTreeMap<CallKey, u64> {
         let mut counts = BTreeMap::new();
         for record in self.lock().iter() {
-            let key = (
-                record.caller.clone(),
-                record.service.clone(),
-                record.operation.clone(),
-            );
+            let key = (record.caller.clone(), record.service.clone(), record.operation.clone());
             *counts.entry(key).or_default() += 1;
         }
         counts

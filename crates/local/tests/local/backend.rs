@@ -35,9 +35,7 @@ pub(crate) struct Backend {
 impl Backend {
     /// Answers as `version` on a free port of `127.16.0.<last>`; the body says who asked for whom.
     pub(crate) async fn start(last: u8, version: &'static str) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::new(127, 16, 0, last), 0))
-            .await
-            .unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::new(127, 16, 0, last), 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (mode, modes) = watch::channel(Mode::Status(200));
         let (arrive, arrived) = watch::channel(0);
@@ -62,13 +60,7 @@ impl Backend {
                 });
             }
         });
-        Self {
-            address,
-            mode,
-            connections,
-            arrived,
-            _tasks: tasks,
-        }
+        Self { address, mode, connections, arrived, _tasks: tasks }
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -88,9 +80,7 @@ async fn answer(
     };
     let header = |name| {
         let value = request.headers().get(name);
-        value
-            .map_or("-", |value| value.to_str().unwrap())
-            .to_owned()
+        value.map_or("-", |value| value.to_str().unwrap()).to_owned()
     };
     let body = format!(
         "{} {} {} {}",
@@ -99,9 +89,5 @@ async fn answer(
         header("x-forwarded-proto"),
         header("x-hop"),
     );
-    Ok(Response::builder()
-        .status(status)
-        .header(VERSION_HEADER, version)
-        .body(Full::new(Bytes::from(body)))
-        .unwrap())
+    Ok(Response::builder().status(status).header(VERSION_HEADER, version).body(Full::new(Bytes::from(body))).unwrap())
 }

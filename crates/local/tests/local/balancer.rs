@@ -16,16 +16,9 @@ async fn at_once(state: Arc<State>) -> (Balancer, watch::Sender<Arc<State>>, Str
     with_delays([Duration::ZERO; 2], state).await
 }
 
-async fn with_delays(
-    delays: [Duration; 2],
-    state: Arc<State>,
-) -> (Balancer, watch::Sender<Arc<State>>, String) {
+async fn with_delays(delays: [Duration; 2], state: Arc<State>) -> (Balancer, watch::Sender<Arc<State>>, String) {
     let (states, seen) = watch::channel(state);
-    let config = Config {
-        node_delays: delays.to_vec(),
-        idle_timeout: Duration::from_secs(60),
-        ..Config::default()
-    };
+    let config = Config { node_delays: delays.to_vec(), idle_timeout: Duration::from_secs(60), ..Config::default() };
     let balancer = Balancer::start(config, seen);
     let url = format!("http://{}/", balancer.address("web").await);
     (balancer, states, url)
@@ -47,19 +40,12 @@ async fn version(client: &reqwest::Client, url: &str) -> (u16, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shift_and_a_retirement_under_load_lose_no_request() {
-    let (old, new) = (
-        Backend::start(1, "old").await,
-        Backend::start(2, "new").await,
-    );
+    let (old, new) = (Backend::start(1, "old").await, Backend::start(2, "new").await);
     let blue = ("i-1", old.address, "healthy");
     let green = ("i-2", new.address, "healthy");
     let delays = [Duration::from_millis(30), Duration::from_millis(90)];
     let (balancer, states, _) = with_delays(delays, pair([100, 0], &[blue], &[green])).await;
-    let site = Site {
-        address: balancer.address("web").await,
-        host: "web.example.com".into(),
-        path: "/".into(),
-    };
+    let site = Site { address: balancer.address("web").await, host: "web.example.com".into(), path: "/".into() };
     let load = Load::start(&load::Config {
         sites: vec![site.clone(), site],
         rate: 400,
@@ -94,26 +80,14 @@ async fn a_shift_and_a_retirement_under_load_lose_no_request() {
     let expected: u64 = tally.by_version.values().sum();
     assert_eq!(tally.requests, expected);
     let counted: BTreeMap<_, _> = balancer.counts();
-    assert_eq!(
-        counted[&("blue".into(), Outcome::Target(2))],
-        tally.by_version["old"]
-    );
-    assert_eq!(
-        counted[&("green".into(), Outcome::Target(2))],
-        tally.by_version["new"]
-    );
+    assert_eq!(counted[&("blue".into(), Outcome::Target(2))], tally.by_version["old"]);
+    assert_eq!(counted[&("green".into(), Outcome::Target(2))], tally.by_version["new"]);
 }
 
 #[tokio::test]
 async fn each_node_sees_a_change_after_its_own_delay() {
-    let (old, new) = (
-        Backend::start(1, "old").await,
-        Backend::start(2, "new").await,
-    );
-    let (blue, green) = (
-        ("i-1", old.address, "healthy"),
-        ("i-2", new.address, "healthy"),
-    );
+    let (old, new) = (Backend::start(1, "old").await, Backend::start(2, "new").await);
+    let (blue, green) = (("i-1", old.address, "healthy"), ("i-2", new.address, "healthy"));
     let delays = [Duration::ZERO, Duration::from_secs(3600)];
     let (_balancer, states, url) = with_delays(delays, pair([1, 0], &[blue], &[green])).await;
     let client = reqwest::Client::new();
@@ -129,8 +103,7 @@ async fn each_node_sees_a_change_after_its_own_delay() {
 #[tokio::test]
 async fn a_draining_target_finishes_its_requests_and_gets_no_new_ones() {
     let mut old = Backend::start(1, "old").await;
-    let (_balancer, states, url) =
-        at_once(pair([1, 0], &[("i-1", old.address, "healthy")], &[])).await;
+    let (_balancer, states, url) = at_once(pair([1, 0], &[("i-1", old.address, "healthy")], &[])).await;
     old.mode.send_replace(Mode::Hang);
     let client = reqwest::Client::new();
     let (asking, asked) = (client.clone(), url.clone());
@@ -138,18 +111,11 @@ async fn a_draining_target_finishes_its_requests_and_gets_no_new_ones() {
     old.arrived.wait_for(|n| *n == 1).await.unwrap();
     states.send_replace(pair([1, 0], &[("i-1", old.address, "draining")], &[]));
     // A node that still has the old view would hang: a new connection each time, given up at once.
-    let impatient = reqwest::Client::builder()
-        .timeout(Duration::from_millis(50))
-        .build()
-        .unwrap();
+    let impatient = reqwest::Client::builder().timeout(Duration::from_millis(50)).build().unwrap();
     let mut refused = 0;
     until(async || {
         let answer = impatient.get(&url).send().await;
-        refused = if answer.is_ok_and(|a| a.status() == 503) {
-            refused + 1
-        } else {
-            0
-        };
+        refused = if answer.is_ok_and(|a| a.status() == 503) { refused + 1 } else { 0 };
         refused == 2
     })
     .await;
@@ -164,24 +130,11 @@ async fn what_the_balancer_says_itself() {
     type Case<'a> = (&'a str, &'a [crate::states::Target], u16, Option<Outcome>);
     let cases: [Case<'_>; 4] = [
         ("no target", &[], 503, Some(Outcome::NoTarget)),
-        (
-            "refused",
-            &[("i-2", vacated, "healthy")],
-            502,
-            Some(Outcome::BadGateway),
-        ),
-        (
-            "fails open",
-            &[("i-1", good.address, "unhealthy")],
-            200,
-            Some(Outcome::Target(2)),
-        ),
+        ("refused", &[("i-2", vacated, "healthy")], 502, Some(Outcome::BadGateway)),
+        ("fails open", &[("i-1", good.address, "unhealthy")], 200, Some(Outcome::Target(2))),
         (
             "healthy first",
-            &[
-                ("i-2", vacated, "unhealthy"),
-                ("i-1", good.address, "healthy"),
-            ],
+            &[("i-2", vacated, "unhealthy"), ("i-1", good.address, "healthy")],
             200,
             Some(Outcome::Target(2)),
         ),
@@ -193,10 +146,7 @@ async fn what_the_balancer_says_itself() {
             assert_eq!(version(&client, &url).await.0, status, "{name}");
         }
         let counts: Vec<_> = balancer.counts().into_iter().collect();
-        let expected: Vec<_> = outcome
-            .map(|outcome| (("blue".to_owned(), outcome), 4))
-            .into_iter()
-            .collect();
+        let expected: Vec<_> = outcome.map(|outcome| (("blue".to_owned(), outcome), 4)).into_iter().collect();
         assert_eq!(counts, expected, "{name}");
     }
 }
@@ -206,10 +156,7 @@ async fn a_silent_target_is_a_504() {
     let silent = Backend::start(1, "one").await;
     silent.mode.send_replace(Mode::Hang);
     let (_states, seen) = watch::channel(pair([1, 0], &[("i-1", silent.address, "healthy")], &[]));
-    let config = Config {
-        idle_timeout: Duration::from_millis(20),
-        ..Config::default()
-    };
+    let config = Config { idle_timeout: Duration::from_millis(20), ..Config::default() };
     let balancer = Balancer::start(config, seen);
     let url = format!("http://{}/", balancer.address("web").await);
     assert_eq!(version(&reqwest::Client::new(), &url).await.0, 504);
@@ -222,26 +169,12 @@ async fn connections_are_kept_but_not_across_instances_with_one_address() {
     let (_balancer, states, url) = at_once(state("i-1")).await;
     let client = reqwest::Client::new();
     for _ in 0..10 {
-        client
-            .get(&url)
-            .send()
-            .await
-            .unwrap()
-            .bytes()
-            .await
-            .unwrap();
+        client.get(&url).send().await.unwrap().bytes().await.unwrap();
     }
     assert_eq!(backend.connections(), 1);
     states.send_replace(state("i-2"));
     until(async || {
-        client
-            .get(&url)
-            .send()
-            .await
-            .unwrap()
-            .bytes()
-            .await
-            .unwrap();
+        client.get(&url).send().await.unwrap().bytes().await.unwrap();
         backend.connections() == 2
     })
     .await;
@@ -250,8 +183,7 @@ async fn connections_are_kept_but_not_across_instances_with_one_address() {
 #[tokio::test]
 async fn targets_learn_of_the_client_and_of_nothing_between_neighbours() {
     let backend = Backend::start(1, "one").await;
-    let (_balancer, _states, url) =
-        at_once(pair([1, 0], &[("i-1", backend.address, "healthy")], &[])).await;
+    let (_balancer, _states, url) = at_once(pair([1, 0], &[("i-1", backend.address, "healthy")], &[])).await;
     let body = reqwest::Client::new()
         .get(url)
         .header("host", "web.example.com")

@@ -47,44 +47,16 @@ async fn answers() {
     let dns = Dns::start(seen).await.unwrap();
     let two = "10 127.16.1.4, 10 127.16.1.5";
     for (name, kind, code, want) in [
-        (
-            "candidate.web.cd.internal.",
-            RecordType::A,
-            ResponseCode::NoError,
-            two,
-        ),
-        (
-            "Candidate.WEB.cd.internal.",
-            RecordType::A,
-            ResponseCode::NoError,
-            two,
-        ),
-        (
-            "candidate.web.cd.internal.",
-            RecordType::AAAA,
-            ResponseCode::NoError,
-            "",
-        ),
+        ("candidate.web.cd.internal.", RecordType::A, ResponseCode::NoError, two),
+        ("Candidate.WEB.cd.internal.", RecordType::A, ResponseCode::NoError, two),
+        ("candidate.web.cd.internal.", RecordType::AAAA, ResponseCode::NoError, ""),
         ("web.cd.internal.", RecordType::A, ResponseCode::NoError, ""),
-        (
-            "gone.web.cd.internal.",
-            RecordType::A,
-            ResponseCode::NXDomain,
-            "",
-        ),
+        ("gone.web.cd.internal.", RecordType::A, ResponseCode::NXDomain, ""),
         ("www.example.com.", RecordType::A, ResponseCode::Refused, ""),
     ] {
         let message = ask(dns.address(), name, kind).await;
-        let got: Vec<String> = message
-            .answers
-            .iter()
-            .map(|record| format!("{} {}", record.ttl, record.data))
-            .collect();
-        assert_eq!(
-            (message.metadata.response_code, got.join(", ").as_str()),
-            (code, want),
-            "{name} {kind}"
-        );
+        let got: Vec<String> = message.answers.iter().map(|record| format!("{} {}", record.ttl, record.data)).collect();
+        assert_eq!((message.metadata.response_code, got.join(", ").as_str()), (code, want), "{name} {kind}");
     }
 }
 
@@ -102,12 +74,7 @@ async fn a_hundred_addresses_are_truncated_over_udp_and_whole_over_tcp() {
     let (_states, seen) = watch::channel(state());
     let dns = Dns::start(seen).await.unwrap();
     let name = "live.web.cd.internal.";
-    assert!(
-        ask(dns.address(), name, RecordType::A)
-            .await
-            .metadata
-            .truncation
-    );
+    assert!(ask(dns.address(), name, RecordType::A).await.metadata.truncation);
 
     let mut stream = TcpStream::connect(dns.address()).await.unwrap();
     let question = question(name, RecordType::A);

@@ -9,11 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 /// Waits until `group` has one target with `state`, and gives its health.
-async fn reported(
-    reports: &mut mpsc::UnboundedReceiver<Report>,
-    group: &str,
-    state: TargetState,
-) -> Health {
+async fn reported(reports: &mut mpsc::UnboundedReceiver<Report>, group: &str, state: TargetState) -> Health {
     loop {
         let report = reports.recv().await.unwrap();
         if let Some(targets) = report.get(group)
@@ -24,14 +20,7 @@ async fn reported(
     }
 }
 
-fn start(
-    checks: Checks,
-    state: Arc<State>,
-) -> (
-    Probes,
-    watch::Sender<Arc<State>>,
-    mpsc::UnboundedReceiver<Report>,
-) {
+fn start(checks: Checks, state: Arc<State>) -> (Probes, watch::Sender<Arc<State>>, mpsc::UnboundedReceiver<Report>) {
     let (states, seen) = watch::channel(state);
     let (sender, reports) = mpsc::unbounded_channel();
     (Probes::start(checks, seen, sender), states, reports)
@@ -44,25 +33,14 @@ async fn reasons() {
     let silent = TcpListener::bind("127.16.0.3:0").await.unwrap();
     backend.mode.send_replace(Mode::Status(503));
     for (address, reason, description) in [
-        (
-            backend.address,
-            "Target.ResponseCodeMismatch",
-            "Health checks failed with these codes: [503]",
-        ),
+        (backend.address, "Target.ResponseCodeMismatch", "Health checks failed with these codes: [503]"),
         (vacated, "Target.FailedHealthChecks", "Health checks failed"),
-        (
-            silent.local_addr().unwrap(),
-            "Target.Timeout",
-            "Request timed out",
-        ),
+        (silent.local_addr().unwrap(), "Target.Timeout", "Request timed out"),
     ] {
         let state = pair([1, 0], &[("i-1", address, "initial")], &[]);
         let (_probes, _states, mut reports) = start(Checks::Http, state);
         let health = reported(&mut reports, "blue", TargetState::Unhealthy).await;
-        assert_eq!(
-            (health.reason.as_str(), health.description.as_str()),
-            (reason, description)
-        );
+        assert_eq!((health.reason.as_str(), health.description.as_str()), (reason, description));
     }
 }
 
@@ -83,15 +61,9 @@ async fn one_check_makes_a_new_target_healthy_at_weight_0_too_and_it_recovers() 
 async fn only_targets_in_use_are_checked() {
     let idle = Backend::start(1, "one").await;
     let used = Backend::start(2, "two").await;
-    let state = pair(
-        [1, 0],
-        &[("i-1", idle.address, "initial")],
-        &[("i-2", used.address, "initial")],
-    );
+    let state = pair([1, 0], &[("i-1", idle.address, "initial")], &[("i-2", used.address, "initial")]);
     let mut out_of_use = State::clone(&state);
-    let tagship_local::state::Action::Forward { groups, .. } =
-        &mut out_of_use.listeners[0].default[0]
-    else {
+    let tagship_local::state::Action::Forward { groups, .. } = &mut out_of_use.listeners[0].default[0] else {
         unreachable!("the listener forwards");
     };
     groups.remove(0);

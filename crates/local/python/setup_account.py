@@ -1,0 +1,151 @@
+"""Brings up an account in the local cloud: network, load balancer, buckets, and infra/service.yaml for each service.
+
+Reads the plan as JSON from standard input and prints what it made as JSON; setup.rs says what stands in both.
+"""
+
+import json
+import sys
+
+import boto3
+
+INSTANCE_TYPE = "t3.micro"
+
+
+def main() -> None:
+    plan = json.load(sys.stdin)
+    network = make_network()
+    services = {}
+    zones = set()
+    for service in plan["services"]:
+        zone = service.pop("zone", None)
+        services[service["service_role"]] = deploy_service(
+            plan, network, service, zone if zone not in zones else None, zone
+        )
+        zones.add(zone)
+    print(json.dumps({**network, "services": services}))
+
+
+def make_network() -> dict:
+    """All that services share."""
+    ec2, elb = boto3.client("ec2"), boto3.client("elbv2")
+    # On Linux the whole of 127.0.0.0/8 is local: every address of this VPC can be bound.
+    vpc = ec2.create_vpc(CidrBlock="127.16.0.0/16")["Vpc"]["VpcId"]
+    region = ec2.meta.region_name
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"127.16.{16 * n}.0/20", AvailabilityZone=f"{region}{zone}")["Subnet"]
+        for n, zone in ((1, "a"), (2, "b"))
+    ]
+    subnets = [subnet["SubnetId"] for subnet in subnets]
+    image = ec2.register_image(
+        Name="application-host",
+        RootDeviceName="/dev/xvda",
+        Architecture="x86_64",
+        BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 8, "VolumeType": "gp3"}}],
+    )["ImageId"]
+    ec2.create_tags(Resources=[image], Tags=[{"Key": "Name", "Value": "application-host"}])
+    boto3.client("ssm").put_parameter(Name="/tagship/ami", Value=image, Type="String")
+    ec2.create_key_pair(KeyName="ops")
+    group = ec2.create_security_group(GroupName="load-balancer", Description="the load balancer", VpcId=vpc)["GroupId"]
+    balancer = elb.create_load_balancer(Name="company", Subnets=subnets, SecurityGroups=[group])
+    balancer = balancer["LoadBalancers"][0]["LoadBalancerArn"]
+    nothing = {"StatusCode": "404", "ContentType": "text/plain", "MessageBody": "no such host"}
+    listeners = [
+        elb.create_listener(
+            LoadBalancerArn=balancer,
+            Protocol="HTTP",  # the second is HTTPS on AWS; the rules are the same
+            Port=port,
+            DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": nothing}],
+        )["Listeners"][0]["ListenerArn"]
+        for port in (80, 443)
+    ]
+    account = boto3.client("sts").get_caller_identity()["Account"]
+    buckets = {use: f"{name}-{account}" for use, name in
+               (("tagship", "tagship"), ("source", "tagship-source"), ("artifacts", "tagship-artifacts"))}
+    s3 = boto3.client("s3")
+    for bucket in buckets.values():
+        s3.create_bucket(Bucket=bucket)
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    return {
+        "account": account,
+        "region": region,
+        "vpc": vpc,
+        "subnets": subnets,
+        "image": image,
+        "key_name": "ops",
+        "load_balancer": balancer,
+        "load_balancer_security_group": group,
+        "http_listener": listeners[0],
+        "https_listener": listeners[1],
+        "buckets": buckets,
+        "topic": boto3.client("sns").create_topic(Name="tagship")["TopicArn"],
+    }
+
+
+def deploy_service(plan: dict, network: dict, service: dict, new_zone: str | None, zone: str | None) -> dict:
+    """Deploys the template as it is through CloudFormation, and makes sure that nothing of it was left out."""
+    cloudformation = boto3.client("cloudformation")
+    with open(plan["template"]) as file:
+        template = file.read()
+    role = service["service_role"]
+    parameters = {
+        "ServiceRole": role,
+        "Port": service["port"],
+        "HealthCheckPath": service["health_check_path"],
+        "HostNames": ",".join(service["hosts"]),
+        "RulePriority": service["rule_priority"],
+        "Vpc": network["vpc"],
+        "Subnets": ",".join(network["subnets"]),
+        "HttpListener": network["http_listener"],
+        "HttpsListener": network["https_listener"],
+        "LoadBalancerSecurityGroup": network["load_balancer_security_group"],
+        "ZoneName": new_zone or "",
+        "Ami": network["image"],
+        "InstanceType": INSTANCE_TYPE,
+        "Count": service["count"],
+        "ArtifactBucket": network["buckets"]["artifacts"],
+        "HealthCheckSeconds": service["health_check_secs"],
+        "HealthCheckTimeoutSeconds": service["health_check_timeout_secs"],
+        "DrainSeconds": service["drain_secs"],
+    }
+    stack = "service-" + role.lower().replace("_", "-")
+    cloudformation.create_stack(
+        StackName=stack,
+        TemplateBody=template,
+        Capabilities=["CAPABILITY_IAM"],
+        Parameters=[{"ParameterKey": key, "ParameterValue": str(value)} for key, value in parameters.items()],
+    )
+    described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+    if described["StackStatus"] != "CREATE_COMPLETE":
+        sys.exit(f"{stack}: {described['StackStatus']}: {described.get('StackStatusReason')}")
+    made = {
+        r["LogicalResourceId"]: r.get("PhysicalResourceId")
+        for r in cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
+        if "LogicalResourceId" in r  # moto lists what a condition left out, empty
+    }
+    conditional = {"Zone": new_zone, "ListenerCertificate": None}
+    wanted = [name for name in resource_names(template) if conditional.get(name, True)]
+    missing = [name for name in wanted if not made.get(name)]
+    if missing:
+        sys.exit(f"{stack}: the emulator made no {missing}")
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+    settings = json.loads(outputs["Settings"])
+    if zone:
+        settings["ZONE"] = zone
+    return {
+        "target_groups": outputs["TargetGroups"].split(","),
+        "rules": [made["HttpRule"], made["HttpsRule"]],
+        "security_group": outputs["SecurityGroup"],
+        "instance_profile": outputs["InstanceProfile"],
+        "instance_role": outputs["InstanceRole"],
+        "settings": settings,
+    }
+
+
+def resource_names(template: str) -> list[str]:
+    """The logical ids under `Resources:`, which are what stands two spaces in."""
+    section = template.split("\nResources:\n")[1].split("\nOutputs:\n")[0]
+    return [line.strip().split(":")[0] for line in section.splitlines() if line[:2] == "  " and line[2:3].isalpha()]
+
+
+if __name__ == "__main__":
+    main()
