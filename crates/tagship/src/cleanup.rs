@@ -62,9 +62,6 @@ fn retire(now: &Situation<'_>, memo: &mut Memo, held: &Held) -> Decision {
         let step = Situation::rewrite(held, |hold| hold.phase = phase);
         return Decision::act(step, "approved: from here on there is no way back");
     }
-    if let Some(wait) = settle(hold.moved_at.unwrap_or(*memo.weightless.get_or_insert(now.world.now)), now, held) {
-        return wait;
-    }
     let world = now.world;
     let serving = serving(world.routing.as_ref());
     let others = world.instances.iter().filter(|instance| {
@@ -77,6 +74,12 @@ fn retire(now: &Situation<'_>, memo: &mut Memo, held: &Held) -> Decision {
         stop_by: (hold.settings.keep == Keep::Stop).then_some(&hold.release),
         live: Some(running(world.fleet(&hold.release))),
     };
+    let moved_at = hold.moved_at.unwrap_or(*memo.weightless.get_or_insert(world.now));
+    if !removal.doomed.is_empty()
+        && let Some(wait) = settle(moved_at, now, held)
+    {
+        return wait;
+    }
     removal.next(now, hold, memo).unwrap_or_else(|| mark(now, held, HowEnded::Approved))
 }
 
