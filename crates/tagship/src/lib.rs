@@ -30,6 +30,11 @@ pub use step::*;
 mod run;
 pub use run::*;
 
+mod job;
+pub use job::*;
+
+pub mod notify;
+
 pub mod cleanup;
 pub mod removal;
 

@@ -221,3 +221,20 @@ pub fn listed<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
         (false, more) => format!("{}, +{more}", shown.join(", ")),
     }
 }
+
+/// Text of at most `max` characters, as AWS counts them (UTF-16 units); what is cut off ends in `…`.
+pub fn bounded(text: &str, max: usize) -> String {
+    let mut units = 0;
+    let mut end = 0;
+    for (start, c) in text.char_indices() {
+        units += c.len_utf16();
+        if units > max {
+            return format!("{}…", &text[..end]);
+        }
+        // Room for the ellipsis, should it be needed.
+        if units < max {
+            end = start + c.len_utf8();
+        }
+    }
+    text.to_owned()
+}

@@ -1,7 +1,7 @@
 //! What ops wrote becomes valid settings: all problems at once, each with its key and what to write instead.
 
 use super::*;
-use crate::Offer;
+use crate::{Offer, bounded};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::ops::RangeInclusive;
@@ -38,6 +38,9 @@ const MAX_USER_DATA_BYTES: usize = 16 * 1024;
 
 /// EC2 takes 50 tags a resource; the rest is tagship's own.
 const MAX_TAGS: usize = 40;
+
+/// How much of what was given an error shows, in characters.
+const SHOWN: usize = 60;
 
 /// DNS's limit of a name, without the dot at the end.
 const MAX_NAME: usize = 253;
@@ -234,7 +237,7 @@ impl Fields {
 
     fn problem(&mut self, key: &str, problem: &str) {
         let dot = if self.section.is_empty() || key.is_empty() { "" } else { "." };
-        self.problems.push(format!("{}{dot}{}: {problem}", self.section, bounded(key)));
+        self.problems.push(format!("{}{dot}{}: {problem}", self.section, bounded(key, SHOWN)));
     }
 
     fn unknown(&mut self, key: &str) {
@@ -301,15 +304,7 @@ fn shown(value: &Value) -> String {
     match value {
         Value::Object(_) => "a dictionary".to_owned(),
         Value::Array(list) if list.iter().any(|value| value.is_object() || value.is_array()) => "a list".to_owned(),
-        value => bounded(&value.to_string()),
-    }
-}
-
-fn bounded(text: &str) -> String {
-    const SHOWN: usize = 60;
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+        value => bounded(&value.to_string(), SHOWN),
     }
 }
 
