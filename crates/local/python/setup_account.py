@@ -59,12 +59,7 @@ def make_network() -> dict:
         for port in (80, 443)
     ]
     account = boto3.client("sts").get_caller_identity()["Account"]
-    buckets = {use: f"{name}-{account}" for use, name in
-               (("tagship", "tagship"), ("source", "tagship-source"), ("artifacts", "tagship-artifacts"))}
-    s3 = boto3.client("s3")
-    for bucket in buckets.values():
-        s3.create_bucket(Bucket=bucket)
-        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    make_bucket(f"tagship-{account}")
     return {
         "account": account,
         "region": region,
@@ -76,9 +71,18 @@ def make_network() -> dict:
         "load_balancer_security_group": group,
         "http_listener": listeners[0],
         "https_listener": listeners[1],
-        "buckets": buckets,
+        "bucket": f"tagship-{account}",
         "topic": boto3.client("sns").create_topic(Name="tagship")["TopicArn"],
     }
+
+
+def make_bucket(name: str) -> str:
+    """A versioned bucket; one that is there already is left alone."""
+    s3 = boto3.client("s3")
+    if name not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]:
+        s3.create_bucket(Bucket=name)
+        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    return name
 
 
 def deploy_service(plan: dict, network: dict, service: dict, new_zone: str | None, zone: str | None) -> dict:
@@ -102,7 +106,7 @@ def deploy_service(plan: dict, network: dict, service: dict, new_zone: str | Non
         "Ami": network["image"],
         "InstanceType": INSTANCE_TYPE,
         "Count": service["count"],
-        "ArtifactBucket": network["buckets"]["artifacts"],
+        "PipelineName": service["pipeline"],
         "HealthCheckSeconds": service["health_check_secs"],
         "HealthCheckTimeoutSeconds": service["health_check_timeout_secs"],
         "DrainSeconds": service["drain_secs"],
@@ -132,6 +136,9 @@ def deploy_service(plan: dict, network: dict, service: dict, new_zone: str | Non
     if zone:
         settings["ZONE"] = zone
     return {
+        "pipeline": service["pipeline"],
+        # as infra/pipeline.yaml names it; the emulator has no pipelines
+        "bucket": make_bucket(f"{service['pipeline']}-releases-{network['account']}-{network['region']}"),
         "target_groups": outputs["TargetGroups"].split(","),
         "rules": [made["HttpRule"], made["HttpsRule"]],
         "security_group": outputs["SecurityGroup"],

@@ -35,6 +35,8 @@ pub enum Error {
 pub struct ServicePlan {
     /// E.g. `MZUM_WEB_PRODUCT`.
     pub service_role: String,
+    /// The pipeline that releases it, e.g. `mzum-web`.
+    pub pipeline: String,
     /// Host names of its rules.
     pub hosts: Vec<String>,
     /// The application's port.
@@ -49,17 +51,18 @@ pub struct ServicePlan {
     pub health_check_path: String,
     /// From one health check to the next; AWS takes no less than 5.
     pub health_check_secs: u32,
-    /// Less than the interval, except at 1 second, which is the least of both.
+    /// Less than the interval.
     pub health_check_timeout_secs: u32,
     /// Deregistration delay, and the setting `DRAIN`.
     pub drain_secs: u32,
 }
 
 impl ServicePlan {
-    /// A quick service of two instances on port 8080, health-checked every second.
-    pub fn quick(service_role: &str, host: &str, rule_priority: u32) -> Self {
+    /// A quick service of two instances on port 8080, health-checked every two seconds.
+    pub fn quick(service_role: &str, pipeline: &str, host: &str, rule_priority: u32) -> Self {
         Self {
             service_role: service_role.to_owned(),
+            pipeline: pipeline.to_owned(),
             hosts: vec![host.to_owned()],
             port: 8080,
             rule_priority,
@@ -94,28 +97,21 @@ pub struct Account {
     pub http_listener: String,
     /// The ARN of its listener on port 443, which speaks HTTP here.
     pub https_listener: String,
-    /// The buckets, all versioned.
-    pub buckets: Buckets,
+    /// tagship's own bucket, versioned: holds and history.
+    pub bucket: String,
     /// The SNS topic's ARN.
     pub topic: String,
     /// The services by service role.
     pub services: BTreeMap<String, ServiceStack>,
 }
 
-/// The buckets' names.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Buckets {
-    /// tagship's own: holds and history.
-    pub tagship: String,
-    /// Where builds are uploaded.
-    pub source: String,
-    /// The pipelines' artifact bucket.
-    pub artifacts: String,
-}
-
 /// What `infra/service.yaml` made for a service.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ServiceStack {
+    /// The pipeline that releases it.
+    pub pipeline: String,
+    /// The pipeline's bucket, versioned: uploads and artifacts.
+    pub bucket: String,
     /// The pair's ARNs.
     pub target_groups: Vec<String>,
     /// The switches: the rules' ARNs on the HTTP and HTTPS listener.
