@@ -1,11 +1,16 @@
 //! A whole pipeline on one machine: the real Lambda binaries against a local cloud.
 
+pub mod agent;
+pub mod artifact;
 pub mod balancer;
+pub mod codedeploy;
 pub mod dns;
 pub mod gateway;
+pub mod instances;
 pub mod load;
 pub mod moto;
 pub mod probe;
+pub mod processes;
 pub mod service;
 pub mod setup;
 pub mod state;
