@@ -3,6 +3,8 @@
 
 mod backend;
 mod balancer;
+mod cloud;
+mod codedeploy;
 mod dns;
 mod probe;
 mod states;

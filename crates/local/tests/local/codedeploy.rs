@@ -1,0 +1,339 @@
+//! Deployments through the gateway to agents that are real processes.
+
+use crate::cloud::Cloud;
+use serde_json::{Value, json};
+use std::io::{Cursor, Write};
+use std::time::Duration;
+use tagship_local::artifact::{Variant, pack};
+use tagship_local::codedeploy::Agents;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+const POLLING: Agents = Agents::Polling { fetch: Duration::from_secs(60), poll: Duration::from_secs(5) };
+
+/// A zip of these files; scripts get no execute permission, which the agent sets.
+fn zip(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, content) in files {
+        zip.start_file(*name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(content.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+/// An appspec with one script, `run.sh`, for one event.
+fn appspec(event: &str, timeout_secs: u32) -> String {
+    format!(
+        "version: 0.0\nos: linux\nhooks:\n  {event}:\n    - location: run.sh\n      timeout: {timeout_secs}\n      runas: web\n"
+    )
+}
+
+async fn version(cloud: &Cloud, n: usize) -> String {
+    let url = format!("http://{}:8080/", cloud.address(n));
+    let answer: Value = serde_json::from_str(&reqwest::get(url).await.unwrap().text().await.unwrap()).unwrap();
+    format!("{} on {}", answer["version"].as_str().unwrap(), answer["instance"].as_str().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_application_is_installed_replaced_and_gone_with_its_instances() {
+    let cloud = Cloud::start(2, POLLING).await;
+    let instances = cloud.boot().await;
+    for release in ["r1", "r2"] {
+        cloud.put("web.zip", pack(release, Variant::Healthy).unwrap());
+        let deployment = cloud.deploy("web.zip").await;
+        assert_eq!(deployment["status"], "Succeeded", "{deployment}");
+        assert_eq!(deployment["deploymentOverview"]["Succeeded"], 2);
+        let (events, _) = cloud.events(&deployment, "i-2").await;
+        assert!(events.iter().all(|event| event.ends_with(" Succeeded")), "{events:?}");
+        assert_eq!(version(&cloud, 0).await, format!("{release} on i-1"));
+        assert_eq!(version(&cloud, 1).await, format!("{release} on i-2"));
+    }
+    // An agent and an application each, and nothing of r1.
+    assert_eq!(instances.processes(), 4);
+    cloud.set_all("shutting-down");
+    cloud.all_are("terminated").await;
+    assert_eq!(instances.processes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_outlives_the_instances_even_if_it_hides() {
+    let cloud = Cloud::start(1, POLLING).await;
+    let instances = cloud.boot().await;
+    let script = "#!/bin/sh\ntrap '' TERM\n(setsid nohup sleep 1000 </dev/null >/dev/null 2>&1 &) \n";
+    cloud.put("hide.zip", zip(&[("appspec.yml", &appspec("ApplicationStart", 5)), ("run.sh", script)]));
+    let deployment = cloud.deploy("hide.zip").await;
+    assert_eq!(deployment["status"], "Succeeded");
+    assert_eq!(instances.processes(), 2);
+    let id = cloud.disk("i-1").display().to_string();
+    let ours = || {
+        let all = std::process::Command::new("ps").args(["-ewwo", "args"]).output().unwrap();
+        String::from_utf8_lossy(&all.stdout).matches(&id).count()
+    };
+    assert_eq!(ours(), 1);
+    drop(instances);
+    assert_eq!(ours(), 0);
+    assert_eq!(tagship_local::processes::marked(&id).len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_hook_is_told_with_its_log() {
+    let cloud = Cloud::start(1, POLLING).await;
+    let _instances = cloud.boot().await;
+    cloud.put("web.zip", pack("r1", Variant::HookFails).unwrap());
+    let deployment = cloud.deploy("web.zip").await;
+    assert_eq!(deployment["status"], "Failed");
+    assert_eq!(deployment["errorInformation"]["code"], "HEALTH_CONSTRAINTS");
+    let (events, diagnostics) = cloud.events(&deployment, "i-1").await;
+    assert_eq!(
+        events,
+        [
+            "ApplicationStop Succeeded",
+            "DownloadBundle Succeeded",
+            "BeforeInstall Succeeded",
+            "Install Succeeded",
+            "AfterInstall Failed",
+            "ApplicationStart Skipped",
+            "ValidateService Skipped",
+        ]
+    );
+    assert_eq!(
+        diagnostics,
+        json!({
+            "errorCode": "ScriptFailed",
+            "scriptName": "scripts/prepare.sh",
+            "message": "Script at specified location: scripts/prepare.sh failed with exit code 1",
+            "logTail": "LifecycleEvent - AfterInstall\nScript - scripts/prepare.sh\n\
+                [stderr]migration 42: table users does not exist\n",
+        })
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_agent_says_of_archives_that_it_cannot_use() {
+    let cloud = Cloud::start(1, POLLING).await;
+    let _instances = cloud.boot().await;
+    let hook = appspec("BeforeInstall", 1);
+    let install = |files: &str| format!("version: 0.0\nos: linux\nfiles:\n{files}");
+    let existing = install("  - source: a\n    destination: /etc\n");
+    let absent = install("  - source: b\n    destination: /etc\n");
+    std::fs::create_dir_all(cloud.disk("i-1").join("etc")).unwrap();
+    std::fs::write(cloud.disk("i-1").join("etc/a"), "old").unwrap();
+    let at = "Script at specified location: run.sh";
+    type Case<'a> = (&'a str, Option<Vec<u8>>, &'a str, &'a str, String);
+    let cases: [Case<'_>; 10] = [
+        ("no object", None, "DownloadBundle", "UnknownError", "The specified key does not exist.".into()),
+        (
+            "no zip",
+            Some(b"plain text".to_vec()),
+            "DownloadBundle",
+            "UnknownError",
+            "Zip end of central directory signature not found".into(),
+        ),
+        (
+            "no appspec",
+            Some(zip(&[("app/app.py", "")])),
+            "BeforeInstall",
+            "UnknownError",
+            "The CodeDeploy agent did not find an AppSpec file within the unpacked revision directory at \
+             revision-relative path \"appspec.yml\"."
+                .into(),
+        ),
+        (
+            "no yaml",
+            Some(zip(&[("appspec.yml", "version: [")])),
+            "BeforeInstall",
+            "UnknownError",
+            "(<unknown>): did not find expected node content".into(),
+        ),
+        (
+            "no script",
+            Some(zip(&[("appspec.yml", &hook)])),
+            "BeforeInstall",
+            "ScriptMissing",
+            "Script does not exist at specified location: /".into(),
+        ),
+        (
+            "time-out",
+            Some(zip(&[("appspec.yml", &hook), ("run.sh", "#!/bin/sh\nsleep 30\n")])),
+            "BeforeInstall",
+            "ScriptTimedOut",
+            format!("{at} failed to complete in 1 seconds"),
+        ),
+        (
+            "output left open",
+            Some(zip(&[("appspec.yml", &hook), ("run.sh", "#!/bin/sh\nsleep 30 &\n")])),
+            "BeforeInstall",
+            "UnknownError",
+            format!("{at} failed to close STDOUT"),
+        ),
+        (
+            "exit code, in a directory that is stripped",
+            Some(zip(&[("top/appspec.yml", &hook), ("top/run.sh", "#!/bin/sh\nexit 7\n")])),
+            "BeforeInstall",
+            "ScriptFailed",
+            format!("{at} run as user web failed with exit code 7"),
+        ),
+        (
+            "file exists",
+            Some(zip(&[("appspec.yml", &existing), ("a", "new")])),
+            "Install",
+            "UnknownError",
+            "The deployment failed because a specified file already exists at this location: /".into(),
+        ),
+        (
+            "file missing",
+            Some(zip(&[("appspec.yml", &absent)])),
+            "Install",
+            "UnknownError",
+            "No such file or directory - /".into(),
+        ),
+    ];
+    for (name, content, event, code, message) in cases {
+        let key = format!("{name}.zip");
+        if let Some(content) = content {
+            cloud.put(&key, content);
+        }
+        let deployment = cloud.deploy(&key).await;
+        assert_eq!(deployment["status"], "Failed", "{name}");
+        let (events, diagnostics) = cloud.events(&deployment, "i-1").await;
+        assert!(events.contains(&format!("{event} Failed")), "{name}: {events:?}");
+        assert_eq!(diagnostics["errorCode"], code, "{name}");
+        let told = diagnostics["message"].as_str().unwrap();
+        assert!(told.starts_with(&message), "{name}: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hooks_know_where_they_are_and_one_success_is_enough() {
+    let cloud = Cloud::start(2, POLLING).await;
+    let _instances = cloud.boot().await;
+    let script = "#!/bin/sh\necho \"$LIFECYCLE_EVENT $APPLICATION_NAME $DEPLOYMENT_GROUP_NAME $BUNDLE_BUCKET $BUNDLE_KEY \
+        $BUNDLE_VERSION $HOST ${DEPLOYMENT_ID%-*} ${AWS_SECRET_ACCESS_KEY-unset}\" >$INSTANCE_ROOT/seen\n[ $INSTANCE_ID = i-1 ]\n";
+    cloud.put("some key.zip", zip(&[("appspec.yml", &appspec("ValidateService", 5)), ("run.sh", script)]));
+    let deployment = cloud.deploy("some key.zip").await;
+    assert_eq!(deployment["status"], "Succeeded");
+    assert_eq!(deployment["deploymentOverview"]["Succeeded"], 1);
+    assert_eq!(deployment["deploymentOverview"]["Failed"], 1);
+    let seen = std::fs::read_to_string(cloud.disk("i-1").join("seen")).unwrap();
+    let address = cloud.address(0);
+    assert_eq!(seen, format!("ValidateService web web artifacts some key.zip v1 {address} d unset\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_deployment_at_a_time_and_stop_ends_it() {
+    let cloud = Cloud::start(1, POLLING).await;
+    let _instances = cloud.boot().await;
+    let script = "#!/bin/sh\ntouch $INSTANCE_ROOT/began\nwhile [ ! -f $INSTANCE_ROOT/go ]; do sleep 0.05; done\n";
+    cloud.put("long.zip", zip(&[("appspec.yml", &appspec("BeforeInstall", 30)), ("run.sh", script)]));
+    let first = cloud.ok("CreateDeployment", cloud.request("long.zip")).await;
+    let second = cloud.call("CreateDeployment", cloud.request("long.zip")).await;
+    assert_eq!(second, Err("DeploymentLimitExceededException".into()));
+    while !cloud.disk("i-1").join("began").exists() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let id = json!({"deploymentId": first["deploymentId"]});
+    assert_eq!(cloud.ok("StopDeployment", id.clone()).await["status"], "Succeeded");
+    let again = cloud.call("StopDeployment", id).await;
+    assert_eq!(again, Err("DeploymentAlreadyCompletedException".into()));
+    let stopped = cloud.ended(first["deploymentId"].as_str().unwrap()).await;
+    assert_eq!((&stopped["status"], &stopped["errorInformation"]["code"]), (&json!("Stopped"), &json!("MANUAL_STOP")));
+    std::fs::write(cloud.disk("i-1").join("go"), "").unwrap();
+    // The agent ends what it was at, and the next deployment finds it ready.
+    cloud.put("web.zip", pack("r2", Variant::Healthy).unwrap());
+    assert_eq!(cloud.deploy("web.zip").await["status"], "Succeeded");
+    assert_eq!(version(&cloud, 0).await, "r2 on i-1");
+}
+
+#[tokio::test]
+async fn without_agents() {
+    let silent = Agents::Polling { fetch: Duration::from_millis(30), poll: Duration::ZERO };
+    let absent = Agents::Absent(Duration::from_millis(30));
+    for (name, agents, state, status, code) in [
+        ("silent", silent, "running", "Failed", "AGENT_ISSUE"),
+        ("no instance runs", silent, "pending", "Failed", "NO_INSTANCES"),
+        ("nobody has to answer", absent, "running", "Succeeded", ""),
+    ] {
+        let cloud = Cloud::start(2, agents).await;
+        cloud.set_all(state);
+        let deployment = cloud.deploy("any.zip").await;
+        assert_eq!(deployment["status"], status, "{name}");
+        assert_eq!(deployment["errorInformation"]["code"].as_str().unwrap_or(""), code, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_groups_tags_choose_the_targets() {
+    let cloud = Cloud::start(3, Agents::Absent(Duration::ZERO)).await;
+    cloud.set_all("running");
+    cloud.states.send_modify(|all| {
+        let instances = &mut std::sync::Arc::make_mut(all).instances;
+        instances[0].tags.insert("service".into(), "WEB".into());
+        instances[1].tags.insert("service".into(), "API".into());
+    });
+    let filter = |key: &str, value: &str| json!([{"Key": key, "Value": value, "Type": "KEY_AND_VALUE"}]);
+    for (sets, chosen) in [
+        (json!([filter("release", "r1")]), json!(["i-1", "i-2", "i-3"])),
+        (json!([filter("release", "r1"), filter("service", "WEB")]), json!(["i-1"])),
+        (json!([filter("release", "r1"), [{"Key": "service", "Type": "KEY_ONLY"}]]), json!(["i-1", "i-2"])),
+        (json!([[{"Value": "API", "Type": "VALUE_ONLY"}, {"Key": "service", "Value": "WEB"}]]), json!(["i-1", "i-2"])),
+        (json!([filter("release", "r2")]), json!([])),
+        (json!([]), json!([])),
+    ] {
+        let update = json!({
+            "applicationName": "web", "currentDeploymentGroupName": "web", "ec2TagSet": {"ec2TagSetList": sets},
+        });
+        cloud.ok("UpdateDeploymentGroup", update).await;
+        let deployment = cloud.deploy("any.zip").await;
+        let asked = json!({"deploymentId": deployment["deploymentId"]});
+        assert_eq!(cloud.ok("ListDeploymentTargets", asked).await["targetIds"], chosen, "{sets}");
+    }
+}
+
+#[tokio::test]
+async fn lists_are_paged_newest_first_and_filtered() {
+    let cloud = Cloud::start(0, Agents::Absent(Duration::ZERO)).await;
+    let mut created = Vec::new();
+    for _ in 0..120 {
+        created.insert(0, cloud.deploy("any.zip").await["deploymentId"].clone());
+    }
+    let group = json!({"applicationName": "web", "deploymentGroupName": "web"});
+    let first = cloud.ok("ListDeployments", group.clone()).await;
+    let mut next = group.clone();
+    next["nextToken"] = first["nextToken"].clone();
+    let second = cloud.ok("ListDeployments", next).await;
+    let mut all = first["deployments"].as_array().unwrap().clone();
+    assert_eq!(all.len(), 100);
+    all.extend(second["deployments"].as_array().unwrap().clone());
+    assert_eq!((all, &second["nextToken"]), (created, &Value::Null));
+    let mut succeeded = group;
+    succeeded["includeOnlyStatuses"] = json!(["Succeeded"]);
+    assert_eq!(cloud.ok("ListDeployments", succeeded).await["deployments"], json!([]));
+}
+
+#[tokio::test]
+async fn refusals() {
+    let cloud = Cloud::start(0, Agents::Absent(Duration::ZERO)).await;
+    let with = |key: &str, value: Value| {
+        let mut request = cloud.request("any.zip");
+        request[key] = value;
+        request
+    };
+    let many: Vec<String> = (0..26).map(|n| format!("d-{n}")).collect();
+    let mixed = json!({
+        "applicationName": "web", "currentDeploymentGroupName": "web", "ec2TagSet": {}, "ec2TagFilters": [],
+    });
+    for (operation, body, code) in [
+        ("CreateDeployment", with("applicationName", json!("shop")), "ApplicationDoesNotExistException"),
+        ("CreateDeployment", with("deploymentGroupName", json!("shop")), "DeploymentGroupDoesNotExistException"),
+        ("CreateDeployment", with("deploymentGroupName", Value::Null), "DeploymentGroupNameRequiredException"),
+        ("CreateDeployment", with("targetInstances", json!({})), "InvalidTargetInstancesException"),
+        ("CreateDeployment", with("deploymentConfigName", Value::Null), "InvalidDeploymentConfigNameException"),
+        ("GetDeployment", json!({"deploymentId": "d-1"}), "DeploymentDoesNotExistException"),
+        ("GetDeployment", json!({}), "DeploymentIdRequiredException"),
+        ("BatchGetDeployments", json!({"deploymentIds": many}), "BatchLimitExceededException"),
+        ("CreateApplication", json!({"applicationName": "web"}), "ApplicationAlreadyExistsException"),
+        ("UpdateDeploymentGroup", mixed, "InvalidEC2TagCombinationException"),
+    ] {
+        assert_eq!(cloud.call(operation, body).await, Err(code.to_owned()), "{operation}");
+    }
+}
