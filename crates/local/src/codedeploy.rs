@@ -1,12 +1,17 @@
 //! CodeDeploy's API for in-place deployments, and the commands that agents fetch.
 
+mod commands;
 mod deployment;
+mod group;
+mod shape;
 
 use crate::service::{Answer, Service, ServiceError};
-use crate::state::{InstanceState, State};
-use deployment::{Deployment, Patience, Status, seconds};
+use crate::state::State;
+use deployment::{Deployment, Patience, Status};
+use group::{chosen, configure};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
+use shape::seconds;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -183,7 +188,7 @@ impl CodeDeploy {
                 Ok(json!({"status": "Succeeded", "statusMessage": "No more instances will be updated"}))
             }
             "GetDeploymentSpecification" => self.specification(&mut store, body),
-            "PutHostCommandComplete" => complete(&mut store, body, now),
+            "PutHostCommandComplete" => commands::complete(&mut store, body, now),
             other => Err(ServiceError::unknown(other)),
         }
     }
@@ -244,94 +249,6 @@ impl CodeDeploy {
             .collect::<Result<Vec<_>, _>>()?;
         Ok(json!({"deploymentTargets": targets}))
     }
-
-    /// Holds an agent's poll until there is a command for its instance, or time is up.
-    async fn poll(&self, body: &Value) -> Result<Value, ServiceError> {
-        let host = text(body, "HostIdentifier")?;
-        let instance = host.rsplit('/').next().unwrap_or(host);
-        let held = match self.config.agents {
-            Agents::Polling { poll, .. } => poll,
-            Agents::Absent(_) => Duration::ZERO,
-        };
-        let mut changes = self.changes.subscribe();
-        let command = async {
-            loop {
-                changes.borrow_and_update();
-                if let Some(command) = self.command(host, instance) {
-                    return command;
-                }
-                if changes.changed().await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            }
-        };
-        match tokio::time::timeout(held, command).await {
-            Ok(command) => Ok(json!({"HostCommand": command})),
-            Err(_) => Ok(json!({})),
-        }
-    }
-
-    fn command(&self, host: &str, instance: &str) -> Option<Value> {
-        let now = Timestamp::now();
-        let mut store = self.store(now);
-        store.deployments.iter_mut().find_map(|deployment| {
-            let event = deployment.next_event(instance, now)?;
-            Some(json!({
-                "HostCommandIdentifier": format!("{}/{instance}/{event}", deployment.id),
-                "HostIdentifier": host,
-                "DeploymentExecutionId": deployment.id,
-                "CommandName": event,
-            }))
-        })
-    }
-
-    /// What an agent needs to know of a deployment.
-    fn specification(&self, store: &mut Store, body: &Value) -> Result<Value, ServiceError> {
-        let id = text(body, "DeploymentExecutionId")?;
-        let deployment = store.deployment(&json!({"deploymentId": id}))?;
-        let location = &deployment.request["revision"]["s3Location"];
-        let payload = json!({
-            "DeploymentId": deployment.id,
-            "DeploymentGroupName": deployment.group,
-            "ApplicationName": deployment.application,
-            "DeploymentCreator": "user",
-            "DeploymentType": "IN_PLACE",
-            "AgentActionOverrides": {"AgentOverrides": {
-                "FileExistsBehavior": deployment.file_exists_behavior(),
-            }},
-            "Revision": {"RevisionType": "S3", "S3Revision": {
-                "Bucket": location["bucket"],
-                "Key": location["key"],
-                "BundleType": location["bundleType"],
-                "Version": location["version"],
-                "ETag": location["eTag"],
-            }},
-        });
-        let names = json!({"applicationName": deployment.application, "deploymentGroupName": deployment.group});
-        let mut payload = payload;
-        payload["DeploymentGroupId"] = store.group(&names, "deploymentGroupName")?["deploymentGroupId"].clone();
-        Ok(json!({
-            "DeploymentSystem": "CodeDeploy",
-            "DeploymentSpecification": {"GenericEnvelope": {
-                "Format": "TEXT/JSON",
-                "Payload": payload.to_string(),
-            }},
-        }))
-    }
-}
-
-fn complete(store: &mut Store, body: &Value, now: Timestamp) -> Result<Value, ServiceError> {
-    let command = text(body, "HostCommandIdentifier")?;
-    let told = body["Diagnostics"]["Payload"].as_str().unwrap_or_default();
-    let invalid = |message: String| ServiceError::client("ValidationException", message);
-    let diagnostics: Diagnostics =
-        serde_json::from_str(told).map_err(|error| invalid(format!("diagnostics: {error}")))?;
-    let &[id, instance, event] = command.split('/').collect::<Vec<_>>().as_slice() else {
-        return Err(invalid(format!("{command} is no host command")));
-    };
-    let deployment = store.deployment(&json!({"deploymentId": id}))?;
-    deployment.complete(instance, event, diagnostics, now);
-    Ok(json!({}))
 }
 
 impl Store {
@@ -384,65 +301,6 @@ impl Store {
             .collect();
         page(ids, "deployments", body)
     }
-}
-
-/// Takes over what CreateDeploymentGroup and UpdateDeploymentGroup have in common.
-fn configure(group: &mut Map<String, Value>, body: &Value) -> Result<(), ServiceError> {
-    const SET: &str = "ec2TagSet";
-    const FILTERS: &str = "ec2TagFilters";
-    if body.get(SET).is_some() && body.get(FILTERS).is_some() {
-        let message = "ec2TagSet and ec2TagFilters can't be given together";
-        return Err(ServiceError::client("InvalidEC2TagCombinationException", message));
-    }
-    for (key, value) in body.as_object().into_iter().flatten() {
-        match key.as_str() {
-            "currentDeploymentGroupName" => {
-                group.insert("deploymentGroupName".to_owned(), value.clone());
-            }
-            "newDeploymentGroupName" => {
-                let message = "groups are not renamed on one machine";
-                return Err(ServiceError::client("InvalidInputException", message));
-            }
-            SET => {
-                group.remove(FILTERS);
-                group.insert(key.clone(), value.clone());
-            }
-            FILTERS => {
-                group.remove(SET);
-                group.insert(key.clone(), value.clone());
-            }
-            "tags" => {}
-            _ => {
-                group.insert(key.clone(), value.clone());
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The running instances that the group's tags choose.
-fn chosen(group: &Map<String, Value>, state: &State) -> Vec<String> {
-    let matches = |filter: &Value, tags: &BTreeMap<String, String>| {
-        let (key, value) = (filter["Key"].as_str(), filter["Value"].as_str());
-        match filter["Type"].as_str() {
-            Some("KEY_ONLY") => key.is_some_and(|key| tags.contains_key(key)),
-            Some("VALUE_ONLY") => tags.values().any(|v| Some(v.as_str()) == value),
-            _ => key.is_some_and(|key| tags.get(key).map(String::as_str) == value && value.is_some()),
-        }
-    };
-    let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
-    let sets: Vec<Vec<Value>> = match group.get("ec2TagSet") {
-        Some(set) => list(set.get("ec2TagSetList")).iter().map(|s| list(Some(s))).collect(),
-        None => vec![list(group.get("ec2TagFilters"))],
-    };
-    state
-        .instances
-        .iter()
-        .filter(|instance| instance.state == InstanceState::Running)
-        // Every list of the set has to match, each by one of its filters.
-        .filter(|instance| !sets.is_empty() && sets.iter().all(|set| set.iter().any(|f| matches(f, &instance.tags))))
-        .map(|instance| instance.id.clone())
-        .collect()
 }
 
 /// One page of `ids`; the token is where the next one starts.

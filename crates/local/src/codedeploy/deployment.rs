@@ -1,7 +1,7 @@
 //! One deployment's life: its targets, their lifecycle events, and what their ends add up to. Pure.
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The lifecycle events of an in-place deployment without a load balancer, in order.
@@ -37,16 +37,6 @@ pub(super) enum Phase {
 }
 
 impl Phase {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Pending => "Pending",
-            Self::InProgress => "InProgress",
-            Self::Succeeded => "Succeeded",
-            Self::Failed => "Failed",
-            Self::Skipped => "Skipped",
-        }
-    }
-
     fn is_final(self) -> bool {
         !matches!(self, Self::Pending | Self::InProgress)
     }
@@ -61,17 +51,6 @@ pub(super) enum Status {
     Stopped,
 }
 
-impl Status {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::InProgress => "InProgress",
-            Self::Succeeded => "Succeeded",
-            Self::Failed => "Failed",
-            Self::Stopped => "Stopped",
-        }
-    }
-}
-
 /// What an agent says of an event that it carried out.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 pub(crate) struct Diagnostics {
@@ -83,20 +62,20 @@ pub(crate) struct Diagnostics {
     pub(crate) log: String,
 }
 
-struct Event {
-    name: &'static str,
-    phase: Phase,
-    started: Option<Timestamp>,
-    ended: Option<Timestamp>,
-    diagnostics: Option<Diagnostics>,
+pub(super) struct Event {
+    pub(super) name: &'static str,
+    pub(super) phase: Phase,
+    pub(super) started: Option<Timestamp>,
+    pub(super) ended: Option<Timestamp>,
+    pub(super) diagnostics: Option<Diagnostics>,
 }
 
-struct Target {
-    events: Vec<Event>,
-    phase: Phase,
-    updated: Timestamp,
+pub(super) struct Target {
+    pub(super) events: Vec<Event>,
+    pub(super) phase: Phase,
+    pub(super) updated: Timestamp,
     /// Failed because its agent said nothing.
-    silent: bool,
+    pub(super) silent: bool,
 }
 
 /// How long an agent may take.
@@ -117,9 +96,9 @@ pub(super) struct Deployment {
     /// As CreateDeployment got it.
     pub(super) request: Value,
     pub(super) status: Status,
-    completed: Option<Timestamp>,
-    error: Option<(&'static str, &'static str)>,
-    targets: BTreeMap<String, Target>,
+    pub(super) completed: Option<Timestamp>,
+    pub(super) error: Option<(&'static str, &'static str)>,
+    pub(super) targets: BTreeMap<String, Target>,
 }
 
 impl Deployment {
@@ -289,68 +268,6 @@ impl Deployment {
         self.error = error;
         self.completed = Some(now);
     }
-
-    /// `DeploymentInfo`.
-    pub(super) fn info(&self) -> Value {
-        let count = |wanted| self.targets.values().filter(|t| t.phase == wanted).count();
-        let mut info = json!({
-            "applicationName": self.application,
-            "deploymentGroupName": self.group,
-            "deploymentConfigName": self.request["deploymentConfigName"],
-            "deploymentId": self.id,
-            "revision": self.request["revision"],
-            "status": self.status.name(),
-            "createTime": seconds(self.created),
-            "startTime": seconds(self.created),
-            "deploymentOverview": {
-                "Pending": count(Phase::Pending),
-                "InProgress": count(Phase::InProgress),
-                "Succeeded": count(Phase::Succeeded),
-                "Failed": count(Phase::Failed),
-                "Skipped": count(Phase::Skipped),
-                "Ready": 0,
-            },
-            "creator": "user",
-            "ignoreApplicationStopFailures": self.request["ignoreApplicationStopFailures"] == Value::Bool(true),
-            "updateOutdatedInstancesOnly": false,
-            "deploymentStyle": {"deploymentType": "IN_PLACE", "deploymentOption": "WITHOUT_TRAFFIC_CONTROL"},
-            "fileExistsBehavior": self.file_exists_behavior(),
-            "computePlatform": "Server",
-        });
-        if let Some(at) = self.completed {
-            info["completeTime"] = seconds(at);
-        }
-        if let Some((code, message)) = self.error {
-            info["errorInformation"] = json!({"code": code, "message": message});
-        }
-        for key in ["description", "autoRollbackConfiguration"] {
-            if let Some(value) = self.request.get(key) {
-                info[key] = value.clone();
-            }
-        }
-        info
-    }
-
-    pub(super) fn file_exists_behavior(&self) -> &str {
-        self.request["fileExistsBehavior"].as_str().unwrap_or("DISALLOW")
-    }
-
-    /// `DeploymentTarget` of one instance, whose ARN starts with `arns`.
-    pub(super) fn target(&self, instance: &str, arns: &str) -> Option<Value> {
-        let target = self.targets.get(instance)?;
-        let events: Vec<Value> = target.events.iter().map(Event::shown).collect();
-        Some(json!({
-            "deploymentTargetType": "InstanceTarget",
-            "instanceTarget": {
-                "deploymentId": self.id,
-                "targetId": instance,
-                "targetArn": format!("{arns}{instance}"),
-                "status": target.phase.name(),
-                "lastUpdatedAt": seconds(target.updated),
-                "lifecycleEvents": events,
-            },
-        }))
-    }
 }
 
 impl Target {
@@ -372,38 +289,4 @@ impl Target {
             self.phase = Phase::Succeeded;
         }
     }
-}
-
-impl Event {
-    fn shown(&self) -> Value {
-        let mut shown = json!({"lifecycleEventName": self.name, "status": self.phase.name()});
-        for (key, at) in [("startTime", self.started), ("endTime", self.ended)] {
-            if let Some(at) = at {
-                shown[key] = seconds(at);
-            }
-        }
-        if let Some(told) = &self.diagnostics {
-            let code = match told.error_code {
-                0 => "Success",
-                1 => "ScriptMissing",
-                2 => "ScriptNotExecutable",
-                3 => "ScriptTimedOut",
-                4 => "ScriptFailed",
-                _ => "UnknownError",
-            };
-            shown["diagnostics"] = json!({
-                "errorCode": code,
-                "scriptName": told.script_name,
-                "message": told.message,
-                "logTail": told.log,
-            });
-        }
-        shown
-    }
-}
-
-/// A time as JSON 1.1 has it: seconds since the epoch.
-#[allow(clippy::cast_precision_loss)] // Exact to the millisecond for the next 280,000 years.
-pub(super) fn seconds(at: Timestamp) -> Value {
-    json!(at.as_millisecond() as f64 / 1000.0)
 }

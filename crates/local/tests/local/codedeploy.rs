@@ -48,11 +48,25 @@ async fn the_demo_application_is_installed_replaced_and_gone_with_its_instances(
         assert_eq!(version(&cloud, 0).await, format!("{release} on i-1"));
         assert_eq!(version(&cloud, 1).await, format!("{release} on i-2"));
     }
-    // An agent and an application each, and nothing of r1.
-    assert_eq!(instances.processes(), 4);
+    // An agent, an application and the shell that waits for it each, and nothing of r1.
+    assert_eq!(instances.processes(), 6);
     cloud.set_all("shutting-down");
     cloud.all_are("terminated").await;
     assert_eq!(instances.processes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_variant_behaves_as_it_says_once_deployed() {
+    let cloud = Cloud::start(1, POLLING).await;
+    let _instances = cloud.boot().await;
+    for (variant, health) in [(Variant::Healthy, 200), (Variant::Unhealthy, 503), (Variant::SlowStart(1), 200)] {
+        cloud.put("web.zip", pack("r1", variant).unwrap());
+        assert_eq!(cloud.deploy("web.zip").await["status"], "Succeeded", "{variant:?}");
+        let url = format!("http://{}:8080", cloud.address(0));
+        let status = reqwest::get(format!("{url}/health")).await.unwrap().status();
+        assert_eq!(status.as_u16(), health, "{variant:?}");
+        assert_eq!(version(&cloud, 0).await, "r1 on i-1", "{variant:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Waits until the application listens; shows its log if it has died instead.
+# Waits until the application listens; shows its log if it has ended instead.
 set -eu
 cd "${INSTANCE_ROOT:-}/opt/web"
 while [ ! -f run/ready ]; do
-    if ! kill -0 "$(cat run/pid)" 2>/dev/null; then
+    if [ -f run/exit ]; then
         echo "the application ended while starting:" >&2
         tail -n 20 run/web.log >&2
         exit 1
