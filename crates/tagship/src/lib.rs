@@ -35,6 +35,8 @@ pub use job::*;
 
 pub mod notify;
 
+pub mod provision;
+
 pub mod cleanup;
 pub mod removal;
 

@@ -78,6 +78,15 @@ impl<'a> Pair<'a> {
         self.groups.into_iter().find(|group| self.weighted(group).next().is_none())
     }
 
+    /// The group for the next candidate: the free one. Switches that disagree are for a person to settle.
+    pub fn candidate(&self) -> Result<&'a Group, Error> {
+        self.free().ok_or_else(|| {
+            let weights: Vec<String> =
+                self.weights().into_iter().map(|(switch, weights)| format!("{switch} has {weights}")).collect();
+            Error::problems("the switches disagree on who is live, set all of them to the same group", &weights)
+        })
+    }
+
     /// The switches that give weight to a group.
     pub fn weighted(&self, group: &Group) -> impl Iterator<Item = &'a Switch> {
         let arn = group.arn.clone();

@@ -1,0 +1,170 @@
+//! A fleet of exactly `COUNT`: what to launch where, what to replace, what is too much.
+
+use super::{First, bug, deadline, fail};
+use crate::settings::{Ami, Choice, Settings};
+use crate::{
+    Decision, Held, INSTANCES_A_CALL, Instance, InstanceState, Job, Kind, Launch, Memo, Situation, Step, TAG_RELEASE,
+    TAG_SERVICE, listed, name_tag,
+};
+use jiff::SignedDuration;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow::{Break, Continue};
+
+/// So many instances of a release may die (or `COUNT`, if that is more) before it is the release's fault:
+/// an image that can't boot would be launched for ever.
+const DEATHS: usize = 3;
+
+/// The fleet, if exactly `COUNT` instances are pending or running. A break is what comes first.
+pub(super) fn launched<'a>(now: &Situation<'a>, held: &Held, memo: &Memo) -> First<Vec<&'a Instance>> {
+    let (world, settings) = (now.world, &held.hold.settings);
+    let count = settings.count as usize;
+    let boot = SignedDuration::from_secs(settings.timeouts.boot_secs.into());
+    let hung = |instance: &Instance| {
+        instance.state == InstanceState::Pending && world.now.duration_since(instance.launched_at) > boot
+    };
+    let (fit, dead): (Vec<&Instance>, Vec<&Instance>) =
+        world.fleet(&now.job.release).partition(|instance| instance.alive() && !hung(instance));
+
+    // Nobody comes back: a stopped instance would be missed by whoever counts, a hung one came up too late.
+    let lingering = dead.iter().filter(|instance| !instance.gone());
+    terminate(lingering.copied(), "stopped, or not up within BOOT")?;
+    let mut fit = oldest_first(fit);
+    terminate(fit.drain(fit.len().min(count)..), "more instances than COUNT")?;
+    if fit.len() == count {
+        return Continue(fit);
+    }
+
+    if dead.len() >= count.max(DEATHS) {
+        let why = |instance: &&Instance| {
+            format!("{} ({})", instance.id, instance.reason.as_deref().unwrap_or("no reason given"))
+        };
+        let died: Vec<String> = dead.iter().map(why).collect();
+        let message = format!(
+            "{} instances of this release didn't come up or died, so no more are launched: {}. Look at the image, \
+             its volumes' key and the instance profile",
+            dead.len(),
+            listed(died.iter().map(String::as_str))
+        );
+        return Break(fail(now, Kind::Release, message));
+    }
+    if world.now > deadline(&held.hold) {
+        let message = format!("only {} of {count} instances came up in {} × BOOT", fit.len(), super::BOOTS);
+        return Break(fail(now, Kind::Release, message));
+    }
+    super::address::reserve_pool(now, held)?;
+    launch(now, held, memo, &fit, &dead)
+}
+
+/// Whom every invocation, whatever it sees of the fleet, keeps first: so two never terminate different
+/// surplus and leave too few.
+pub(super) fn oldest_first<'a>(instances: impl IntoIterator<Item = &'a Instance>) -> Vec<&'a Instance> {
+    let mut instances: Vec<&Instance> = instances.into_iter().collect();
+    instances.sort_by_key(|instance| (instance.launched_at, &instance.id));
+    instances
+}
+
+/// The step that terminates these, if there are any.
+pub(super) fn terminate<'a>(instances: impl Iterator<Item = &'a Instance>, why: &'static str) -> First<()> {
+    let instances: Vec<String> = instances.take(INSTANCES_A_CALL).map(|instance| instance.id.clone()).collect();
+    if instances.is_empty() { Continue(()) } else { Break(Decision::act(Step::Terminate { instances }, why)) }
+}
+
+/// One RunInstances: the first subnet that lacks instances, the first type that isn't exhausted there.
+fn launch<T>(now: &Situation<'_>, held: &Held, memo: &Memo, fit: &[&Instance], dead: &[&Instance]) -> First<T> {
+    let settings = &held.hold.settings;
+    let (Choice::Ids(subnets), Choice::Ids(security_groups), Ami::Id(ami)) =
+        (&settings.subnet, &settings.sg, &settings.ami)
+    else {
+        return bug("tagship: the hold's settings aren't resolved to ids");
+    };
+    let in_subnet = |subnet: &str| fit.iter().filter(|instance| instance.subnet.as_deref() == Some(subnet)).count();
+    let have: Vec<usize> = subnets.iter().map(|subnet| in_subnet(subnet)).collect();
+    let types: Vec<Option<&String>> = subnets.iter().map(|subnet| available(settings, memo, subnet)).collect();
+
+    // Evenly: each missing instance goes where there are fewest; a subnet without capacity keeps what it has.
+    let mut want = have.clone();
+    for _ in fit.len()..settings.count as usize {
+        match (0..subnets.len()).filter(|&n| types[n].is_some()).min_by_key(|&n| want[n]) {
+            Some(n) => want[n] += 1,
+            None => return Break(exhausted(now, settings, memo, fit.len())),
+        }
+    }
+    let lacking = (0..subnets.len()).find(|&n| want[n] > have[n]).and_then(|n| Some((n, types[n]?)));
+    let Some((n, instance_type)) = lacking else {
+        return bug("tagship: no subnet lacks instances, but the fleet does");
+    };
+    let user_data = user_data(now, settings)?;
+    let subnet = &subnets[n];
+    // EC2 forgets the subnet of a terminated instance: such a one counts in every subnet.
+    let gone = dead.iter().filter(|instance| instance.subnet.as_ref().is_none_or(|there| there == subnet)).count();
+    let launch = Launch {
+        role: now.job.role.clone(),
+        release: now.job.release.clone(),
+        subnet: subnet.clone(),
+        instance_type: instance_type.clone(),
+        count: (want[n] - have[n]) as u32,
+        client_token: client_token(now.job, held, subnet, instance_type, have[n] + gone, have[n]),
+        ami: ami.clone(),
+        security_groups: security_groups.clone(),
+        instance_profile: settings.instance_profile.clone(),
+        key_name: settings.key_name.clone(),
+        user_data,
+        volume: settings.volume.clone(),
+        tags: tags(now.job, settings),
+    };
+    Break(Decision::act(Step::Launch(Box::new(launch)), "the fleet lacks instances"))
+}
+
+/// The first type that has not been found exhausted in this subnet.
+fn available<'a>(settings: &'a Settings, memo: &Memo, subnet: &str) -> Option<&'a String> {
+    let full = |kind: &str| memo.exhausted.iter().any(|(at, of, _)| at == subnet && of == kind);
+    settings.instance_type.iter().find(|kind| !full(kind))
+}
+
+fn exhausted(now: &Situation<'_>, settings: &Settings, memo: &Memo, have: usize) -> Decision {
+    let each: Vec<String> =
+        memo.exhausted.iter().map(|(subnet, kind, reason)| format!("{kind} in {subnet}: {reason}")).collect();
+    let message = format!(
+        "AWS has no capacity for {} of {} instances: {}",
+        settings.count as usize - have,
+        settings.count,
+        each.join("; ")
+    );
+    fail(now, Kind::Release, message)
+}
+
+/// The text whose SHA-256 the hold carries: settings that changed since don't meet a release half-way.
+fn user_data(now: &Situation<'_>, settings: &Settings) -> First<Option<String>> {
+    if settings.user_data_sha256.is_none() {
+        return Continue(None);
+    }
+    let same = now.world.settings.as_ref().filter(|offer| offer.settings.user_data_sha256 == settings.user_data_sha256);
+    match same.and_then(|offer| offer.user_data.clone()) {
+        Some(text) => Continue(Some(text)),
+        None => {
+            let message = format!(
+                "USER_DATA of {} changed while this release was being launched, so its instances would differ",
+                now.job.role
+            );
+            Break(fail(now, Kind::Configuration, message))
+        }
+    }
+}
+
+/// What is on all that a release creates. Ours win over `TAGS`.
+pub(super) fn tags(job: &Job, settings: &Settings) -> Vec<(String, String)> {
+    let mut tags: BTreeMap<String, String> = settings.tags.clone();
+    tags.insert(TAG_SERVICE.to_owned(), job.role.to_string());
+    tags.insert(TAG_RELEASE.to_owned(), job.release.to_string());
+    tags.insert("Name".to_owned(), name_tag(&job.role, &job.release));
+    tags.into_iter().collect()
+}
+
+/// The same for the same need, however often it is looked at, and whoever looks: 64 hexadecimal digits.
+/// The count is left out on purpose: where a describe lags, another count is a conflict, not another launch.
+fn client_token(job: &Job, held: &Held, subnet: &str, instance_type: &str, ever: usize, now: usize) -> String {
+    let since = held.hold.since;
+    let need = format!("{}\n{}\n{since}\n{subnet}\n{instance_type}\n{ever}\n{now}", job.role, job.release);
+    Sha256::digest(need).iter().map(|byte| format!("{byte:02x}")).collect()
+}

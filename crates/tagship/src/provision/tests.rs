@@ -1,0 +1,413 @@
+//! Situations of provision, and what is decided in each.
+
+use super::*;
+use crate::settings::{Eip, Selector};
+use crate::testing::*;
+use crate::{
+    Action, Address, Artifact, Execution, ExecutionState, Holding, Launch, Offer, Previous, Target, admit, names,
+};
+
+/// Release 2 holds; its fleet of two runs, is named, and waits for deploy in no group. It is 100 s.
+struct Case {
+    holding: Holding,
+    world: World,
+    memo: Memo,
+}
+
+impl Case {
+    fn new() -> Self {
+        let offer = Offer { settings: settings(), user_data: None };
+        let mut world = World { settings: Some(offer), ..world() };
+        world.routing = Some(routing(vec![target(1, 1), target(1, 2)], Vec::new()));
+        Self { holding: held(hold(2)), world, memo: Memo::new(at(10)) }
+    }
+
+    fn hold(&mut self) -> &mut Hold {
+        &mut self.holding.held.as_mut().expect("a hold").hold
+    }
+
+    /// Instance `n` of release 2.
+    fn instance(&mut self, n: u8) -> &mut Instance {
+        let id = instance(2, n).id;
+        self.world.instances.iter_mut().find(|instance| instance.id == id).expect("an instance")
+    }
+
+    /// Only these of release 2 are seen.
+    fn fleet(&mut self, numbers: impl IntoIterator<Item = u8>) {
+        self.world.instances.retain(|instance| instance.release != Some(release(2)));
+        self.world.instances.extend(numbers.into_iter().map(|n| instance(2, n)));
+    }
+
+    fn exhausted(&mut self, pairs: &[(&str, &str)]) {
+        let reason = "InsufficientInstanceCapacity";
+        let words = |(subnet, kind): &(&str, &str)| (format!("subnet-{subnet}"), (*kind).to_owned(), reason.to_owned());
+        self.memo.exhausted = pairs.iter().map(words).collect();
+    }
+
+    /// Addresses by id, each with the instance of release 2 (or 0 for a stranger's) that has it.
+    fn addresses(&mut self, of: Option<u8>, eip: Eip, addresses: &[(&str, Option<u8>)]) {
+        self.hold().settings.eip = eip;
+        let address = |(id, holder): &(&str, Option<u8>)| Address {
+            id: (*id).to_owned(),
+            public_ip: format!("ip-{id}"),
+            release: of.map(release),
+            association: holder.map(|_| format!("assoc-{id}")),
+            instance: holder.map(|n| instance(2, n).id),
+        };
+        self.world.addresses = addresses.iter().map(address).collect();
+    }
+
+    fn ask(&mut self) -> String {
+        ask::<Provision>(Action::Provision, &self.holding, &self.world, &mut self.memo)
+    }
+
+    fn launch(&mut self) -> Launch {
+        let job = job(Action::Provision, 2);
+        let verdict = admit(Action::Provision, &job.release, &self.holding);
+        let now = Situation { job: &job, holding: &self.holding, verdict, world: &self.world };
+        match Provision::decide(&now, &mut self.memo) {
+            Decision::Do { step: Step::Launch(launch), .. } => *launch,
+            other => panic!("no launch: {other:?}"),
+        }
+    }
+}
+
+/// `expected` is the answer's beginning; after a `…` its end.
+#[track_caller]
+fn check(change: impl FnOnce(&mut Case), expected: &str) {
+    let mut case = Case::new();
+    change(&mut case);
+    let found = case.ask();
+    let (start, end) = expected.split_once('…').unwrap_or((expected, ""));
+    assert!(found.starts_with(start) && found.ends_with(end), "expected {expected:?}\n   found {found:?}");
+}
+
+fn pool() -> Eip {
+    Eip::Pool(Selector { parts: vec![("pool".to_owned(), "web".to_owned())] })
+}
+
+#[test]
+fn the_hold_is_taken_when_all_can_be_launched() {
+    let free = |change: fn(&mut Case), expected| {
+        check(
+            |case| {
+                case.holding = Holding::default();
+                change(case);
+            },
+            expected,
+        );
+    };
+    free(|_| {}, "do: take the hold for r0000002");
+    free(
+        |case| {
+            case.holding = held(hold(1));
+            case.holding.held.as_mut().expect("a hold").freed = true;
+        },
+        "do: write the hold of r0000002: Open",
+    );
+    free(
+        |case| case.world.routing = world().routing.map(|routing| moved(routing, 1)),
+        "fail: the switches disagree on who is live, set all of them to the same group:\n- HTTP:80 has web-a=0, web-b=100\n- HTTPS:443 has web-a=100, web-b=0",
+    );
+    free(
+        |case| case.world.routing.as_mut().expect("routing").switches[1].sticky = true,
+        "fail: the switches of tag:tagship:service=WEB_PRODUCT can't be used as they stand:\n- HTTPS:443 has group stickiness",
+    );
+    free(
+        |case| {
+            case.world.routing = None;
+            case.world.settings.as_mut().expect("an offer").settings.target_group = TargetGroup::None;
+        },
+        "do: take the hold",
+    );
+}
+
+#[test]
+fn another_holder_is_waited_for_but_not_in_vain() {
+    let holder =
+        |change: fn(&mut Hold), state: ExecutionState, updated_at: Option<i64>, told: Option<i64>, expected| {
+            check(
+                |case| {
+                    case.holding = held(hold(1));
+                    change(case.hold());
+                    case.world.holder = Some(Execution { state, updated_at: updated_at.map(at) });
+                    case.memo.abandoned = told.map(at);
+                },
+                expected,
+            );
+        };
+    use ExecutionState::*;
+    let prepared = "wait: release r0000001 (pipeline web) to finish: it is being prepared, or waits for an approval";
+    holder(|_| {}, Running, Some(0), None, prepared);
+    holder(|hold| hold.phase = Phase::Approved, Running, None, None, "wait: …and what it replaced is being removed");
+    holder(|hold| hold.phase = Phase::Ending, Running, None, None, "wait: …it is being rolled back and removed");
+    holder(|hold| hold.moved_at = Some(at(50)), Running, None, None, "wait: …and waits for its approval");
+    // Its end is given time to be handled.
+    holder(|_| {}, Ended, Some(71), None, prepared);
+    holder(|_| {}, Ended, Some(70), None, "do: tell that r0000001 was abandoned: discard");
+    holder(|_| {}, Ended, Some(0), Some(41), "wait: …its execution has ended, so it has been told to end");
+    holder(|_| {}, Ended, Some(0), Some(40), "do: tell that r0000001 was abandoned: discard");
+    holder(|_| {}, Succeeded, Some(0), None, "do: tell that r0000001 was abandoned: retire");
+    holder(
+        |hold| hold.phase = Phase::Ending,
+        Succeeded,
+        Some(0),
+        None,
+        "do: tell that r0000001 was abandoned: discard",
+    );
+    holder(|_| {}, NotFound, None, None, "do: tell that r0000001 was abandoned: discard");
+    holder(|hold| hold.since = at(80), NotFound, None, None, prepared);
+}
+
+#[test]
+fn a_whole_fleet_is_done() {
+    check(
+        |_| {},
+        "done: already provisioned: 2 instances run (i-21, i-22), reached as candidate.web-product.cd.internal",
+    );
+    check(|case| case.memo.began = at(1), "done: 2 instances run");
+    check(|case| case.instance(1).state = InstanceState::Pending, "wait: instances to boot, 1 of 2 run: i-21 pending");
+    check(|case| case.world.names.clear(), "do: change 3 names in cd.internal");
+    check(|case| case.world.names = named(names::Names::Candidate, 1), "do: change 3 names in cd.internal");
+    check(
+        |case| {
+            case.hold().settings.zone = None;
+            case.world.names.clear();
+        },
+        "done: already provisioned: 2 instances run (i-21, i-22)",
+    );
+}
+
+#[test]
+fn instances_are_spread_and_go_where_there_is_capacity() {
+    check(|case| case.fleet([]), "do: launch 1 × t3.micro in subnet-a");
+    check(|case| case.fleet([1]), "do: launch 1 × t3.micro in subnet-b");
+    let four = |change: fn(&mut Case), expected| {
+        check(
+            |case| {
+                case.hold().settings.count = 5;
+                case.fleet([]);
+                change(case);
+            },
+            expected,
+        );
+    };
+    four(|_| {}, "do: launch 3 × t3.micro in subnet-a");
+    four(|case| case.fleet([1, 3, 5]), "do: launch 2 × t3.micro in subnet-b");
+    // The next type in the same subnet, then the other subnets; what runs there already counts.
+    four(|case| case.exhausted(&[("a", "t3.micro")]), "do: launch 3 × t3a.micro in subnet-a");
+    four(
+        |case| case.exhausted(&[("a", "t3.micro"), ("a", "t3a.micro"), ("b", "t3.micro")]),
+        "do: launch 5 × t3a.micro in subnet-b",
+    );
+    four(
+        |case| {
+            case.fleet([2, 4]);
+            case.exhausted(&[("b", "t3.micro"), ("b", "t3a.micro")]);
+        },
+        "do: launch 3 × t3.micro in subnet-a",
+    );
+    four(
+        |case| {
+            case.fleet([2]);
+            case.exhausted(&[("a", "t3.micro"), ("a", "t3a.micro"), ("b", "t3.micro"), ("b", "t3a.micro")]);
+        },
+        "fail: AWS has no capacity for 4 of 5 instances: t3.micro in subnet-a: InsufficientInstanceCapacity; \
+         t3a.micro in subnet-a: InsufficientInstanceCapacity; t3.micro in subnet-b: InsufficientInstanceCapacity; \
+         t3a.micro in subnet-b: InsufficientInstanceCapacity. Left behind: 1 instances (i-22) and the hold of release \
+         r0000002; …Then start a new execution",
+    );
+}
+
+#[test]
+fn a_fleet_is_made_whole_again() {
+    let ended = |case: &mut Case, n, state| case.instance(n).state = state;
+    check(|case| ended(case, 1, InstanceState::ShuttingDown), "do: launch 1 × t3.micro in subnet-a");
+    check(|case| ended(case, 1, InstanceState::Stopped), "do: terminate i-21");
+    // Surplus: the newest, ties by id; the hung ones first.
+    check(|case| case.fleet([1, 2, 3, 4]), "do: terminate i-23, i-24");
+    check(
+        |case| {
+            case.fleet([1, 2, 3]);
+            (1..=3).for_each(|n| case.instance(n).launched_at = at(0));
+        },
+        "do: terminate i-23",
+    );
+    check(
+        |case| {
+            case.world.now = at(700);
+            case.fleet([1, 2, 3]);
+            ended(case, 1, InstanceState::Pending);
+        },
+        "do: terminate i-21",
+    );
+    // Not for ever.
+    check(
+        |case| {
+            case.fleet([1, 2, 3, 4]);
+            for n in 1..=3 {
+                ended(case, n, InstanceState::Terminated);
+                case.instance(n).reason = Some("Client.InternalError".to_owned());
+            }
+        },
+        "fail: 3 instances of this release didn't come up or died, so no more are launched: i-21 (Client.InternalError)",
+    );
+    check(
+        |case| {
+            case.world.now = at(2_401);
+            case.fleet([1]);
+        },
+        "fail: only 1 of 2 instances came up in 4 × BOOT",
+    );
+    check(
+        |case| {
+            case.world.now = at(2_401);
+            case.instance(1).private_ip = None;
+        },
+        "fail: provision gives up 4 × BOOT after it took the hold: it waited for every instance to have a private",
+    );
+}
+
+#[test]
+fn a_launch_is_told_by_its_need_alone() {
+    let token = |change: &dyn Fn(&mut Case)| {
+        let mut case = Case::new();
+        case.fleet([]);
+        change(&mut case);
+        case.launch().client_token
+    };
+    let first = token(&|_| {});
+    assert!(first.len() == 64 && first.bytes().all(|byte| byte.is_ascii_hexdigit()), "{first}");
+    let same: [&dyn Fn(&mut Case); 3] = [
+        &|case| case.world.now = at(500),
+        &|case| case.memo.began = at(0),
+        // More is wanted of the same subnet: a conflict with the launch that isn't seen yet.
+        &|case| case.exhausted(&[("b", "t3.micro"), ("b", "t3a.micro")]),
+    ];
+    for change in same {
+        assert_eq!(token(change), first);
+    }
+    let gone = |subnet: Option<&str>| {
+        let subnet = subnet.map(str::to_owned);
+        move |case: &mut Case| {
+            case.fleet([9]);
+            let dead = case.instance(9);
+            (dead.state, dead.subnet) = (InstanceState::Terminated, subnet.clone());
+        }
+    };
+    assert_eq!(token(&gone(Some("subnet-b"))), first, "another subnet's dead are not this one's");
+    let replaced = token(&gone(Some("subnet-a")));
+    assert_eq!(token(&gone(None)), replaced, "EC2 forgets where a terminated instance was");
+    let mut all = vec![
+        first,
+        replaced,
+        token(&|case| case.hold().since = at(1)),
+        token(&|case| case.exhausted(&[("a", "t3.micro")])),
+        token(&|case| case.fleet([1])),
+    ];
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 5, "each other need has another token");
+}
+
+#[test]
+fn a_launch_says_what_the_hold_says() {
+    let mut case = Case::new();
+    case.fleet([]);
+    case.hold().settings.user_data_sha256 = Some("abc".to_owned());
+    case.hold().settings.tags = [("Name", "mine"), ("team", "web")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+    let offer = case.world.settings.as_mut().expect("an offer");
+    offer.user_data = Some("#!/bin/sh".to_owned());
+    offer.settings.user_data_sha256 = Some("changed".to_owned());
+    assert!(case.ask().starts_with("fail: USER_DATA of WEB_PRODUCT changed"));
+    case.world.settings.as_mut().expect("an offer").settings.user_data_sha256 = Some("abc".to_owned());
+    let launch = case.launch();
+    assert_eq!((launch.ami.as_str(), launch.user_data.as_deref()), ("ami-1", Some("#!/bin/sh")));
+    let tags: Vec<String> = launch.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    assert_eq!(
+        tags,
+        ["Name=web-product-r0000002", "tagship:release=r0000002", "tagship:service=WEB_PRODUCT", "team=web"]
+    );
+}
+
+#[test]
+fn each_instance_has_an_address_of_its_own() {
+    let own = |addresses: &[(&str, Option<u8>)], expected| {
+        check(|case| case.addresses(Some(2), Eip::Own, addresses), expected);
+    };
+    own(&[], "do: allocate an address");
+    own(&[("e1", Some(1))], "do: allocate an address");
+    own(&[("e1", None), ("e2", None), ("e3", None)], "do: release e3");
+    own(&[("e2", None), ("e1", None)], "do: associate e1 with i-21");
+    own(&[("e2", None), ("e1", Some(1))], "do: associate e2 with i-22");
+    own(&[("e1", Some(1)), ("e2", Some(9))], "wait: a public address for i-22");
+    own(&[("e1", Some(2)), ("e2", Some(1))], "done: ");
+    // Allocated while the instances boot, associated once they run.
+    check(
+        |case| {
+            case.addresses(Some(2), Eip::Own, &[]);
+            case.instance(1).state = InstanceState::Pending;
+        },
+        "do: allocate an address",
+    );
+    // Another release's are not touched.
+    check(|case| case.addresses(Some(1), Eip::Own, &[("e1", None), ("e2", None)]), "do: allocate an address");
+}
+
+#[test]
+fn a_pool_is_borrowed_from_and_never_stolen_from() {
+    let pooled = |addresses: &[(&str, Option<u8>)], expected| {
+        check(|case| case.addresses(None, pool(), addresses), expected);
+    };
+    pooled(&[("e1", Some(9)), ("e3", None), ("e2", None)], "do: associate e2 with i-21");
+    pooled(&[("e1", Some(1)), ("e2", Some(2)), ("e3", None)], "done: ");
+    let short = "fail: EIP tag:pool=web has 2 addresses, 1 of them free, but COUNT is 2";
+    pooled(&[("e1", Some(9)), ("e2", None)], short);
+    // Found out before anything is launched.
+    check(
+        |case| {
+            case.addresses(None, pool(), &[("e1", Some(9)), ("e2", None)]);
+            case.fleet([]);
+        },
+        short,
+    );
+}
+
+#[test]
+fn once_deploy_has_begun_nothing_is_launched_or_taken_away() {
+    let late = |change: fn(&mut Case), expected| {
+        check(
+            |case| {
+                case.hold().artifact =
+                    Some(Artifact { bucket: "b".to_owned(), key: "k".to_owned(), version: None, etag: None });
+                change(case);
+            },
+            expected,
+        );
+    };
+    let register = |case: &mut Case, targets: Vec<Target>| {
+        case.world.routing.as_mut().expect("routing").groups[1].targets = targets;
+    };
+    late(|case| case.world.names.clear(), "done: already provisioned");
+    late(|case| case.fleet([1]), "fail: deploy has begun, and only 1 of 2 instances run");
+    late(|case| case.fleet([1, 2, 3]), "do: terminate i-23");
+    let registered = move |case: &mut Case| {
+        case.fleet([1, 2, 3]);
+        register(case, vec![target(2, 3)]);
+    };
+    check(
+        |case| {
+            case.hold().artifact =
+                Some(Artifact { bucket: "b".to_owned(), key: "k".to_owned(), version: None, etag: None });
+            registered(case);
+        },
+        "done: already provisioned",
+    );
+    late(
+        |case| {
+            case.fleet([1, 2, 3]);
+            case.hold().previous = Some(Previous { release: None, healthy: 0 });
+        },
+        "done: already provisioned",
+    );
+}
