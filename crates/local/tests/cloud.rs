@@ -1,6 +1,6 @@
 //! The emulated account behind the gateway: real HTTP, AWS's own protocols.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -331,4 +331,49 @@ async fn a_batch_of_names_is_all_or_nothing() {
     assert_eq!((status, element(&refused, "Code")), (400, "InvalidChangeBatch"));
     let records = cloud.plugin.state().await.expect("a state").zones[0].records.clone();
     assert_eq!(records.iter().map(|record| record.name.as_str()).collect::<Vec<_>>(), ["live.cd.internal"]);
+}
+
+#[tokio::test]
+async fn an_artifact_uploaded_with_the_aws_cli_arrives_whole_and_is_heard_of() {
+    let cloud = Cloud::start().await;
+    let url = cloud.gateway.url();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    for operation in ["PutObject", "CompleteMultipartUpload"] {
+        let heard = Arc::clone(&heard);
+        cloud.gateway.on_success("s3", operation, move |call, reply| {
+            let version = reply.header("x-amz-version-id").is_some();
+            heard.lock().expect("heard").push((call.operation.clone(), call.bucket_and_key(), version));
+        });
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    // Over 8 MiB the CLI uploads in parts.
+    let artifact: Vec<u8> = (0..9 * 1024 * 1024_u32).map(|n| (n % 251) as u8).collect();
+    std::fs::write(directory.path().join("large"), &artifact).expect("written");
+    std::fs::write(directory.path().join("small"), b"small").expect("written");
+    let aws = async |args: &[&str]| {
+        let python = tagship_local::moto::python().expect("a Python");
+        let output = tokio::process::Command::new(python.with_file_name("aws"))
+            .args(args)
+            .current_dir(&directory)
+            .env_clear()
+            .envs(setup::ops_environment(&url))
+            .output()
+            .await
+            .expect("the CLI runs");
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    aws(&["s3", "mb", "s3://bucket"]).await;
+    aws(&["s3api", "put-bucket-versioning", "--bucket=bucket", "--versioning-configuration=Status=Enabled"]).await;
+    aws(&["s3", "cp", "small", "s3://bucket/a key/small.zip"]).await;
+    aws(&["s3", "cp", "large", "s3://bucket/large.zip"]).await;
+    aws(&["s3", "cp", "s3://bucket/large.zip", "back"]).await;
+    assert!(std::fs::read(directory.path().join("back")).expect("read") == artifact, "another artifact came back");
+    let at = |key: &str| Some(("bucket".to_owned(), key.to_owned()));
+    assert_eq!(
+        *heard.lock().expect("heard"),
+        [
+            ("PutObject".to_owned(), at("a key/small.zip"), true),
+            ("CompleteMultipartUpload".to_owned(), at("large.zip"), true),
+        ]
+    );
 }
