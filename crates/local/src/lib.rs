@@ -7,6 +7,7 @@ pub mod codedeploy;
 pub mod dns;
 pub mod gateway;
 pub mod instances;
+pub mod lambda;
 pub mod load;
 pub mod moto;
 pub mod probe;
