@@ -250,7 +250,7 @@ impl Agent {
         let response = self
             .http
             .post(&self.args.endpoint)
-            .header("authorization", scope("codedeploy"))
+            .header("authorization", scope("codedeploy-commands"))
             .header("content-type", "application/x-amz-json-1.1")
             .header("x-amz-target", format!("CodeDeployCommandService_v20141006.{operation}"))
             .body(body.to_string())

@@ -51,7 +51,7 @@ pub enum Agents {
     Absent(Duration),
 }
 
-/// The service; register it as `codedeploy`.
+/// The service; register it as `codedeploy`, and for the agents as `codedeploy-commands`.
 pub struct CodeDeploy {
     config: Config,
     states: watch::Receiver<Arc<State>>,

@@ -76,8 +76,8 @@ async fn follow(config: Arc<Config>, mark: String, mut states: watch::Receiver<A
                 Some(wanted) => {
                     wanted.send_if_modified(|was| std::mem::replace(was, up) != up);
                 }
-                None if up => {
-                    let (sender, receiver) = watch::channel(true);
+                None if !matches!(instance.state, InstanceState::Terminated | InstanceState::Stopped) => {
+                    let (sender, receiver) = watch::channel(up);
                     wanted.insert(instance.id.clone(), sender);
                     let machine = Machine {
                         config: config.clone(),
@@ -107,30 +107,43 @@ struct Machine {
 
 impl Machine {
     async fn live(self, mut up: watch::Receiver<bool>) {
-        let id = &self.instance.id;
-        while up.wait_for(|up| *up).await.is_ok() {
-            tokio::select! {
-                () = tokio::time::sleep(self.config.boot) => {}
-                _ = up.wait_for(|up| !*up) => {}
+        loop {
+            if *up.borrow_and_update() {
+                self.run(&mut up).await;
             }
-            let mut agent = match self.boot() {
-                Ok(agent) => Some(agent),
-                Err(error) => {
-                    tracing::error!(instance = id, %error, "the instance's agent could not be started");
-                    None
-                }
-            };
-            if agent.is_some() {
-                self.report("running").await;
-            }
-            if up.wait_for(|up| !*up).await.is_err() {
+            // An instance that was ended before it could boot is gone as well.
+            self.report("terminated").await;
+            if up.wait_for(|up| *up).await.is_err() {
                 return;
             }
-            if let Some(agent) = &mut agent {
-                self.shut_down(agent).await;
-            }
-            self.report("terminated").await;
         }
+    }
+
+    /// From boot to shutdown.
+    async fn run(&self, up: &mut watch::Receiver<bool>) {
+        tokio::select! {
+            () = tokio::time::sleep(self.config.boot) => {}
+            _ = up.wait_for(|up| !*up) => return,
+        }
+        let mut agent = match self.boot() {
+            Ok(agent) => agent,
+            Err(error) => {
+                tracing::error!(instance = self.instance.id, %error, "the instance's agent could not be started");
+                return;
+            }
+        };
+        self.report("running").await;
+        // Kept aside: waiting for a child closes its standard input.
+        let lifeline = agent.stdin.take();
+        tokio::select! {
+            _ = up.wait_for(|up| !*up) => {}
+            status = agent.wait() => {
+                tracing::error!(instance = self.instance.id, ?status, "the instance's agent has ended by itself");
+            }
+        }
+        // The end of its standard input tells the agent to end what it has started.
+        drop(lifeline);
+        self.shut_down(&mut agent).await;
     }
 
     fn boot(&self) -> io::Result<Child> {
@@ -161,10 +174,9 @@ impl Machine {
             .spawn()
     }
 
-    /// The end of its standard input tells the agent to end what it has started.
+    /// Waits until nothing of the instance runs any more.
     async fn shut_down(&self, agent: &mut Child) {
         const SLACK: Duration = Duration::from_secs(2);
-        drop(agent.stdin.take());
         let limit = self.config.shutdown + SLACK;
         if tokio::time::timeout(limit, agent.wait()).await.is_err() {
             tracing::warn!(instance = self.instance.id, "the agent did not end in time");

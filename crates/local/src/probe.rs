@@ -30,16 +30,6 @@ pub struct Health {
     pub description: String,
 }
 
-/// What there is to check.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Checks {
-    /// Real HTTP requests to the targets.
-    #[default]
-    Http,
-    /// Targets have no process behind them and pass at once.
-    Pass,
-}
-
 /// The running health checks; they end when dropped.
 #[derive(Debug)]
 pub struct Probes {
@@ -50,9 +40,9 @@ impl Probes {
     /// Checks what `states` says is registered, and sends every change of a verdict to `reports`.
     ///
     /// A verdict is sent again while the state says otherwise.
-    pub fn start(checks: Checks, states: watch::Receiver<Arc<State>>, reports: mpsc::UnboundedSender<Report>) -> Self {
+    pub fn start(states: watch::Receiver<Arc<State>>, reports: mpsc::UnboundedSender<Report>) -> Self {
         let mut tasks = JoinSet::new();
-        tasks.spawn(keep_checking(checks, states, reports));
+        tasks.spawn(keep_checking(states, reports));
         Self { _tasks: tasks }
     }
 }
@@ -96,11 +86,7 @@ struct Check {
     _task: JoinSet<()>,
 }
 
-async fn keep_checking(
-    checks: Checks,
-    mut states: watch::Receiver<Arc<State>>,
-    reports: mpsc::UnboundedSender<Report>,
-) {
+async fn keep_checking(mut states: watch::Receiver<Arc<State>>, reports: mpsc::UnboundedSender<Report>) {
     let mut running: BTreeMap<Subject, Check> = BTreeMap::new();
     loop {
         let state = states.borrow_and_update().clone();
@@ -111,9 +97,8 @@ async fn keep_checking(
         }
         running.retain(|subject, check| wanted.get(subject).is_some_and(|(settings, _)| check.settings == **settings));
         for (subject, (settings, known)) in wanted {
-            let check = running
-                .entry(subject.clone())
-                .or_insert_with(|| start(checks, subject.clone(), settings, reports.clone()));
+            let check =
+                running.entry(subject.clone()).or_insert_with(|| start(subject.clone(), settings, reports.clone()));
             // The emulator may not have heard, or have forgotten.
             if let Some(health) = check.verdict.borrow().clone()
                 && health.state != known
@@ -170,7 +155,7 @@ fn subjects(state: &State) -> Vec<(Subject, &HealthCheck, TargetState)> {
     subjects
 }
 
-fn start(checks: Checks, subject: Subject, settings: &HealthCheck, reports: mpsc::UnboundedSender<Report>) -> Check {
+fn start(subject: Subject, settings: &HealthCheck, reports: mpsc::UnboundedSender<Report>) -> Check {
     let (verdict, seen) = watch::channel(None);
     let mut task = JoinSet::new();
     let own = settings.clone();
@@ -181,10 +166,7 @@ fn start(checks: Checks, subject: Subject, settings: &HealthCheck, reports: mpsc
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let failure = match checks {
-                Checks::Http => check(subject.address, &own).await.err(),
-                Checks::Pass => None,
-            };
+            let failure = check(subject.address, &own).await.err();
             let health = history.after(failure);
             let changed = verdict.send_if_modified(|before| {
                 let changed = before.as_ref() != Some(&health);

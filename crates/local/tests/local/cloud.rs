@@ -58,7 +58,9 @@ impl Cloud {
         tasks.spawn(async move { axum::serve(listener, routes).await.unwrap() });
         let gateway = Gateway::start(emulator).await.unwrap();
         let config = Config { agents, account: "123456789012".into(), region: "eu-west-1".into() };
-        gateway.serve("codedeploy", Arc::new(CodeDeploy::new(config, states.subscribe())));
+        let codedeploy = Arc::new(CodeDeploy::new(config, states.subscribe()));
+        gateway.serve("codedeploy", codedeploy.clone());
+        gateway.serve("codedeploy-commands", codedeploy);
         let disks = tempfile::tempdir().unwrap();
         let cloud = Self { gateway, states, objects, emulator, disks, _tasks: tasks };
         cloud.ok("CreateApplication", json!({"applicationName": "web"})).await;
@@ -72,6 +74,13 @@ impl Cloud {
 
     /// Plays the instances and waits until all are running.
     pub(crate) async fn boot(&self) -> Instances {
+        let instances = self.play();
+        self.all_are("running").await;
+        instances
+    }
+
+    /// Plays the instances.
+    pub(crate) fn play(&self) -> Instances {
         let config = instances::Config {
             program: env!("CARGO_BIN_EXE_tagship-local").into(),
             endpoint: self.gateway.url(),
@@ -81,9 +90,7 @@ impl Cloud {
             shutdown: Duration::from_secs(5),
             region: "eu-west-1".into(),
         };
-        let instances = Instances::start(config, self.states.subscribe());
-        self.all_are("running").await;
-        instances
+        Instances::start(config, self.states.subscribe())
     }
 
     /// Sets the state that EC2 would show.

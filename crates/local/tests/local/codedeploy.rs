@@ -6,6 +6,7 @@ use std::io::{Cursor, Write};
 use std::time::Duration;
 use tagship_local::artifact::{Variant, pack};
 use tagship_local::codedeploy::Agents;
+use tagship_local::processes;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
@@ -86,7 +87,26 @@ async fn nothing_outlives_the_instances_even_if_it_hides() {
     assert_eq!(ours(), 1);
     drop(instances);
     assert_eq!(ours(), 0);
-    assert_eq!(tagship_local::processes::marked(&id).len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_dies_with_its_agent_and_one_ended_before_its_boot_is_gone_too() {
+    let cloud = Cloud::start(1, POLLING).await;
+    let instances = cloud.boot().await;
+    cloud.put("web.zip", pack("r1", Variant::Healthy).unwrap());
+    cloud.deploy("web.zip").await;
+    let agent = processes::marked("").into_iter().find(|pid| {
+        let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        command.contains(&cloud.disk("i-1").display().to_string())
+    });
+    nix::sys::signal::kill(agent.unwrap(), nix::sys::signal::Signal::SIGKILL).unwrap();
+    cloud.all_are("terminated").await;
+    assert_eq!(instances.processes(), 0);
+
+    let cloud = Cloud::start(1, POLLING).await;
+    cloud.set_all("shutting-down");
+    let _instances = cloud.play();
+    cloud.all_are("terminated").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

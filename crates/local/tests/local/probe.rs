@@ -3,7 +3,7 @@
 use crate::backend::{Backend, Mode};
 use crate::states::pair;
 use std::sync::Arc;
-use tagship_local::probe::{Checks, Health, Probes, Report};
+use tagship_local::probe::{Health, Probes, Report};
 use tagship_local::state::{State, TargetState};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -20,10 +20,10 @@ async fn reported(reports: &mut mpsc::UnboundedReceiver<Report>, group: &str, st
     }
 }
 
-fn start(checks: Checks, state: Arc<State>) -> (Probes, watch::Sender<Arc<State>>, mpsc::UnboundedReceiver<Report>) {
+fn start(state: Arc<State>) -> (Probes, watch::Sender<Arc<State>>, mpsc::UnboundedReceiver<Report>) {
     let (states, seen) = watch::channel(state);
     let (sender, reports) = mpsc::unbounded_channel();
-    (Probes::start(checks, seen, sender), states, reports)
+    (Probes::start(seen, sender), states, reports)
 }
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn reasons() {
         (silent.local_addr().unwrap(), "Target.Timeout", "Request timed out"),
     ] {
         let state = pair([1, 0], &[("i-1", address, "initial")], &[]);
-        let (_probes, _states, mut reports) = start(Checks::Http, state);
+        let (_probes, _states, mut reports) = start(state);
         let health = reported(&mut reports, "blue", TargetState::Unhealthy).await;
         assert_eq!((health.reason.as_str(), health.description.as_str()), (reason, description));
     }
@@ -48,7 +48,7 @@ async fn reasons() {
 async fn one_check_makes_a_new_target_healthy_at_weight_0_too_and_it_recovers() {
     let backend = Backend::start(1, "one").await;
     let state = pair([1, 0], &[], &[("i-1", backend.address, "initial")]);
-    let (_probes, _states, mut reports) = start(Checks::Http, state);
+    let (_probes, _states, mut reports) = start(state);
     reported(&mut reports, "green", TargetState::Healthy).await;
     assert_eq!(*backend.arrived.borrow(), 1);
     backend.mode.send_replace(Mode::Status(500));
@@ -67,7 +67,7 @@ async fn only_targets_in_use_are_checked() {
         unreachable!("the listener forwards");
     };
     groups.remove(0);
-    let (_probes, states, mut reports) = start(Checks::Http, Arc::new(out_of_use));
+    let (_probes, states, mut reports) = start(Arc::new(out_of_use));
     reported(&mut reports, "green", TargetState::Healthy).await;
     assert_eq!(*idle.arrived.borrow(), 0);
     states.send_replace(state);
@@ -79,7 +79,7 @@ async fn only_targets_in_use_are_checked() {
 async fn a_verdict_that_the_state_lacks_is_sent_again() {
     let backend = Backend::start(1, "one").await;
     let state = pair([1, 0], &[("i-1", backend.address, "initial")], &[]);
-    let (_probes, states, mut reports) = start(Checks::Pass, state.clone());
+    let (_probes, states, mut reports) = start(state.clone());
     reported(&mut reports, "blue", TargetState::Healthy).await;
     states.send_replace(state);
     reported(&mut reports, "blue", TargetState::Healthy).await;
