@@ -37,6 +37,8 @@ pub mod notify;
 
 pub mod provision;
 
+pub mod deploy;
+
 pub mod cleanup;
 pub mod removal;
 

@@ -9,11 +9,11 @@ use crate::names::{self, Names};
 use crate::pair::Pair;
 use crate::settings::{Settings, TargetGroup};
 use crate::{
-    Decision, Done, Error, Held, Hold, Instance, InstanceState, Kind, Memo, Phase, Reads, Report, Situation, Stage,
-    Step, Verdict, World, cleanup, listed,
+    Decision, Done, Error, First, Held, Hold, Instance, InstanceState, Kind, Memo, Phase, Reads, Report, Situation,
+    Stage, Step, Verdict, World, cleanup, listed,
 };
 use jiff::{SignedDuration, Timestamp};
-use std::ops::ControlFlow::{self, Break, Continue};
+use std::ops::ControlFlow::{Break, Continue};
 
 /// How long after its execution's end a holder is given to end by itself.
 const GRACE: SignedDuration = SignedDuration::from_secs(30);
@@ -21,13 +21,6 @@ const GRACE: SignedDuration = SignedDuration::from_secs(30);
 const REMIND: SignedDuration = SignedDuration::from_secs(60);
 /// From taking the hold, provision goes on for so many times `BOOT`: three tries of an instance, and slack.
 const BOOTS: i64 = 4;
-
-/// What there is to go on with, or a break: the decision that comes first.
-type First<T> = ControlFlow<Decision, T>;
-
-fn bug<T>(message: impl Into<String>) -> First<T> {
-    Break(Decision::Fail(Error::new(Kind::Bug, message)))
-}
 
 /// The planner of provision.
 #[derive(Debug)]
@@ -51,13 +44,13 @@ impl Stage for Provision {
             (Verdict::AwaitHolder, _, Some(holder)) => Break(await_holder(now.world, holder, memo)),
             (Verdict::Act, Some(held), _) if held.hold.artifact.is_some() => deployed(now, held),
             (Verdict::Act, Some(held), _) => act(now, held, memo),
-            (verdict, ..) => bug(format!("tagship: provision can't {verdict:?} here")),
+            (verdict, ..) => Decision::bug(format!("provision can't {verdict:?} here")),
         };
         match first {
             Continue(done) => Decision::Done(done),
             Break(Decision::Wait(why)) if now.held().is_some_and(|held| now.world.now > deadline(&held.hold)) => {
                 let message = format!("provision gives up {BOOTS} × BOOT after it took the hold: it waited for {why}");
-                fail(now, Kind::Release, message)
+                now.give_up(Kind::Release, message)
             }
             Break(decision) => decision,
         }
@@ -69,41 +62,11 @@ fn deadline(hold: &Hold) -> Timestamp {
     hold.since + SignedDuration::from_secs(BOOTS * i64::from(hold.settings.timeouts.boot_secs))
 }
 
-/// A failure that says what is left behind, and who removes it.
-fn fail(now: &Situation<'_>, kind: Kind, message: String) -> Decision {
-    let release = &now.job.release;
-    let instances: Vec<&str> =
-        now.world.fleet(release).filter(|instance| !instance.gone()).map(|instance| instance.id.as_str()).collect();
-    let addresses: Vec<&str> = now
-        .world
-        .addresses
-        .iter()
-        .filter(|address| address.release.as_ref() == Some(release))
-        .map(|address| address.public_ip.as_str())
-        .collect();
-    let mut left = Vec::new();
-    if !instances.is_empty() {
-        left.push(format!("{} instances ({})", instances.len(), listed(instances)));
-    }
-    if !addresses.is_empty() {
-        left.push(format!("{} addresses ({})", addresses.len(), listed(addresses)));
-    }
-    left.push("the hold".to_owned());
-    Decision::Fail(Error::new(
-        kind,
-        format!(
-            "{message}. Left behind: {} of release {release}; the end of the pipeline execution has them discarded. \
-             Then start a new execution",
-            left.join(" and ")
-        ),
-    ))
-}
-
 /// Checks all that can be checked before anything is launched, and takes the hold.
 fn take(now: &Situation<'_>, freed: Option<&Held>) -> First<Done> {
     let world = now.world;
     let Some(offer) = &world.settings else {
-        return bug("tagship: provision has read no settings");
+        return Decision::bug("provision has read no settings");
     };
     if let Err(error) = check_pair(&offer.settings, world) {
         return Break(Decision::Fail(error));
@@ -203,8 +166,7 @@ fn deployed(now: &Situation<'_>, held: &Held) -> First<Done> {
     let fleet: Vec<&Instance> =
         alive.into_iter().filter(|instance| instance.state == InstanceState::Running).take(count).collect();
     if fleet.len() < count {
-        return Break(fail(
-            now,
+        return Break(now.give_up(
             Kind::Release,
             format!(
                 "deploy has begun, and only {} of {count} instances run: provision replaces none any more",

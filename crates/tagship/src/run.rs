@@ -5,6 +5,7 @@ use crate::{Action, Artifact, Error, Holding, Kind, ReleaseId, ServiceRole, Step
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::future::Future;
+use std::ops::ControlFlow;
 
 /// What is to be done, for whom.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,6 +85,42 @@ impl<'a> Situation<'a> {
         self.holding.held.as_ref().filter(|held| held.hold.release == self.job.release)
     }
 
+    /// A failure that says what of the release is left behind, who removes it, and what to do next.
+    pub(crate) fn give_up(&self, kind: Kind, message: impl std::fmt::Display) -> Decision {
+        let release = &self.job.release;
+        let instances: Vec<&str> = self
+            .world
+            .fleet(release)
+            .filter(|instance| !instance.gone())
+            .map(|instance| instance.id.as_str())
+            .collect();
+        let own = self.world.addresses.iter().filter(|address| address.release.as_ref() == Some(release));
+        let addresses: Vec<&str> = own.map(|address| address.public_ip.as_str()).collect();
+        let deployment = self.world.install.as_ref().and_then(|install| install.deployment.as_ref());
+        let mut left = Vec::new();
+        if !instances.is_empty() {
+            left.push(format!("{} instances ({})", instances.len(), crate::listed(instances)));
+        }
+        if !addresses.is_empty() {
+            left.push(format!("{} addresses ({})", addresses.len(), crate::listed(addresses)));
+        }
+        if let Some(running) = deployment.filter(|deployment| deployment.state == crate::DeploymentState::Running) {
+            left.push(format!("deployment {}, still running", running.id));
+        }
+        left.push("the hold".to_owned());
+        let message = message.to_string();
+        // After a list of problems, a paragraph of its own.
+        let gap = if message.contains('\n') { "\n" } else { ". " };
+        let (message, left) = (message.trim_end_matches(['.', '\n']), left.join(", "));
+        Decision::Fail(Error::new(
+            kind,
+            format!(
+                "{message}{gap}Left behind of release {release}: {left}; the end of the pipeline execution has them \
+                 discarded. Then start a new execution"
+            ),
+        ))
+    }
+
     /// The step that changes the release's own hold.
     pub fn rewrite(held: &crate::Held, change: impl FnOnce(&mut crate::Hold)) -> Step {
         let mut hold = held.hold.clone();
@@ -112,7 +149,15 @@ pub enum Decision {
     Fail(Error),
 }
 
+/// What there is to go on with, or a break: the decision that comes first.
+pub(crate) type First<T> = ControlFlow<Decision, T>;
+
 impl Decision {
+    /// A mistake in tagship itself comes first.
+    pub(crate) fn bug<T>(message: impl std::fmt::Display) -> First<T> {
+        ControlFlow::Break(Self::Fail(Error::new(Kind::Bug, format!("tagship: {message}"))))
+    }
+
     /// Make this change.
     pub fn act(step: Step, why: &'static str) -> Self {
         Self::Do { step, why, then: None }
@@ -184,7 +229,7 @@ pub struct Memo {
     /// Since when the release has been seen without weight, without a break.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub weightless: Option<Timestamp>,
-    /// Rounds in a row with too few healthy targets.
+    /// Rounds in a row with too few healthy targets, or another fleet than `COUNT`.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub dips: u8,
     /// Since when AWS has been unavailable, without a break.

@@ -1,8 +1,8 @@
 //! Public addresses: one an instance, the release's own or borrowed from the service's pool.
 
-use super::{First, fail, fleet};
+use super::fleet;
 use crate::settings::Eip;
-use crate::{Address, Decision, Held, Instance, Kind, Situation, Step};
+use crate::{Address, Decision, First, Held, Instance, Kind, Situation, Step};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow::{Break, Continue};
 
@@ -53,7 +53,7 @@ pub(super) fn reserve_pool(now: &Situation<'_>, held: &Held) -> First<()> {
         2 * count,
         now.job.role,
     );
-    Break(fail(now, Kind::Configuration, message))
+    Break(now.give_up(Kind::Configuration, message))
 }
 
 /// Every instance has one. A break is what comes first. An address in use is never taken away.

@@ -1,10 +1,10 @@
 //! A fleet of exactly `COUNT`: what to launch where, what to replace, what is too much.
 
-use super::{First, bug, deadline, fail};
+use super::deadline;
 use crate::settings::{Ami, Choice, Settings};
 use crate::{
-    Decision, Held, INSTANCES_A_CALL, Instance, InstanceState, Job, Kind, Launch, Memo, Situation, Step, TAG_RELEASE,
-    TAG_SERVICE, listed, name_tag,
+    Decision, First, Held, INSTANCES_A_CALL, Instance, InstanceState, Job, Kind, Launch, Memo, Situation, Step,
+    TAG_RELEASE, TAG_SERVICE, listed, name_tag,
 };
 use jiff::SignedDuration;
 use sha2::{Digest, Sha256};
@@ -46,11 +46,11 @@ pub(super) fn launched<'a>(now: &Situation<'a>, held: &Held, memo: &Memo) -> Fir
             dead.len(),
             listed(died.iter().map(String::as_str))
         );
-        return Break(fail(now, Kind::Release, message));
+        return Break(now.give_up(Kind::Release, message));
     }
     if world.now > deadline(&held.hold) {
         let message = format!("only {} of {count} instances came up in {} × BOOT", fit.len(), super::BOOTS);
-        return Break(fail(now, Kind::Release, message));
+        return Break(now.give_up(Kind::Release, message));
     }
     super::address::reserve_pool(now, held)?;
     launch(now, held, memo, &fit, &dead)
@@ -76,7 +76,7 @@ fn launch<T>(now: &Situation<'_>, held: &Held, memo: &Memo, fit: &[&Instance], d
     let (Choice::Ids(subnets), Choice::Ids(security_groups), Ami::Id(ami)) =
         (&settings.subnet, &settings.sg, &settings.ami)
     else {
-        return bug("tagship: the hold's settings aren't resolved to ids");
+        return Decision::bug("the hold's settings aren't resolved to ids");
     };
     let in_subnet = |subnet: &str| fit.iter().filter(|instance| instance.subnet.as_deref() == Some(subnet)).count();
     let have: Vec<usize> = subnets.iter().map(|subnet| in_subnet(subnet)).collect();
@@ -92,7 +92,7 @@ fn launch<T>(now: &Situation<'_>, held: &Held, memo: &Memo, fit: &[&Instance], d
     }
     let lacking = (0..subnets.len()).find(|&n| want[n] > have[n]).and_then(|n| Some((n, types[n]?)));
     let Some((n, instance_type)) = lacking else {
-        return bug("tagship: no subnet lacks instances, but the fleet does");
+        return Decision::bug("no subnet lacks instances, but the fleet does");
     };
     let user_data = user_data(now, settings)?;
     let subnet = &subnets[n];
@@ -131,7 +131,7 @@ fn exhausted(now: &Situation<'_>, settings: &Settings, memo: &Memo, have: usize)
         settings.count,
         each.join("; ")
     );
-    fail(now, Kind::Release, message)
+    now.give_up(Kind::Release, message)
 }
 
 /// The text whose SHA-256 the hold carries: settings that changed since don't meet a release half-way.
@@ -147,7 +147,7 @@ fn user_data(now: &Situation<'_>, settings: &Settings) -> First<Option<String>> 
                 "USER_DATA of {} changed while this release was being launched, so its instances would differ",
                 now.job.role
             );
-            Break(fail(now, Kind::Configuration, message))
+            Break(now.give_up(Kind::Configuration, message))
         }
     }
 }

@@ -214,8 +214,7 @@ fn instances_are_spread_and_go_where_there_is_capacity() {
         },
         "fail: AWS has no capacity for 4 of 5 instances: t3.micro in subnet-a: InsufficientInstanceCapacity; \
          t3a.micro in subnet-a: InsufficientInstanceCapacity; t3.micro in subnet-b: InsufficientInstanceCapacity; \
-         t3a.micro in subnet-b: InsufficientInstanceCapacity. Left behind: 1 instances (i-22) and the hold of release \
-         r0000002; …Then start a new execution",
+         t3a.micro in subnet-b: InsufficientInstanceCapacity. Left behind of release r0000002: 1 instances (i-22), the hold; …Then start a new execution",
     );
 }
 

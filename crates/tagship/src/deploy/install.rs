@@ -1,0 +1,99 @@
+//! One deployment a release, adopted where it is there already, and judged by what each instance says.
+
+use crate::{Artifact, Decision, Deployment, DeploymentState, First, Held, Kind, Memo, Situation, Step};
+use jiff::SignedDuration;
+use std::ops::ControlFlow::{Break, Continue};
+
+/// So many instances' own words are in a failure's message (CodePipeline takes 5,000 characters)…
+const SHOWN: usize = 3;
+/// …of so many characters each: the beginning, which names hook and script, and the log's end.
+const WORDS: usize = 1_200;
+
+/// The release's deployment, once every instance of the fleet says that it succeeded. A break is what comes first.
+pub(super) fn installed<'a>(
+    now: &Situation<'a>,
+    held: &Held,
+    memo: &Memo,
+    fleet: &[&str],
+    artifact: &Artifact,
+) -> First<&'a Deployment> {
+    let install_secs = held.hold.settings.timeouts.install_secs;
+    let late = |since| now.world.now.duration_since(since) > SignedDuration::from_secs(install_secs.into());
+    let Some(install) = &now.world.install else {
+        return Decision::bug("deploy has not read the deployments");
+    };
+    let release = now.job.release.clone();
+    let Some(deployment) = &install.deployment else {
+        return Break(if late(memo.began) {
+            let group = &held.hold.settings.deploy.group;
+            let message = format!(
+                "no deployment of {artifact} could be created in {install_secs} s (INSTALL): is another one running in \
+                 deployment group {group}?"
+            );
+            now.give_up(Kind::Release, message)
+        } else if !install.filtered {
+            Decision::act(Step::FilterDeployments { release }, "CodeDeploy installs on this release only")
+        } else {
+            let step = Step::CreateDeployment { release, artifact: artifact.clone() };
+            Decision::act(step, "the release has no deployment yet")
+        });
+    };
+    let Deployment { id, overview, .. } = deployment;
+    match deployment.state {
+        DeploymentState::Running if late(deployment.created_at) => {
+            let message =
+                format!("deployment {id} of {artifact} was not finished in {install_secs} s (INSTALL): {overview}");
+            Break(now.give_up(Kind::Release, message))
+        }
+        DeploymentState::Running => Break(Decision::Wait(format!("deployment {id}: {overview}"))),
+        // With AllAtOnce CodeDeploy calls it a success if one instance succeeded: each is asked.
+        DeploymentState::Succeeded | DeploymentState::Failed | DeploymentState::Stopped => {
+            let failures = failures(deployment, fleet);
+            if failures.is_empty() {
+                return Continue(deployment);
+            }
+            let state = format!("{:?}", deployment.state).to_lowercase();
+            let mut message = format!(
+                "{artifact} was not installed on {} of {} instances; CodeDeploy calls deployment {id} {state}",
+                failures.len(),
+                fleet.len()
+            );
+            if let Some(error) = &deployment.error {
+                message.push_str(&format!(" ({error})"));
+            }
+            for (instance, words) in failures.iter().take(SHOWN) {
+                message.push_str(&format!("\n- {instance}: {}", both_ends(words, WORDS)));
+            }
+            if failures.len() > SHOWN {
+                message.push_str(&format!("\n- {} more", failures.len() - SHOWN));
+            }
+            Break(now.give_up(Kind::Release, message))
+        }
+    }
+}
+
+/// The instances of the fleet that didn't succeed, each with why.
+fn failures<'a>(deployment: &'a Deployment, fleet: &[&'a str]) -> Vec<(&'a str, &'a str)> {
+    let failure = |id: &&'a str| {
+        let Some(target) = deployment.targets.iter().find(|target| target.instance == *id) else {
+            return Some((*id, "CodeDeploy did not include it: does it have its tags?"));
+        };
+        let words = target.diagnostics.as_deref().unwrap_or(
+            "CodeDeploy gives no reason: is the agent running, and may the instance profile read the artifact?",
+        );
+        (!target.succeeded).then_some((*id, words))
+    };
+    fleet.iter().filter_map(failure).collect()
+}
+
+/// At most about `max` characters: a third of the beginning, the rest of the end.
+fn both_ends(text: &str, max: usize) -> String {
+    let text = text.trim();
+    let length = text.chars().count();
+    if length <= max {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(max / 3).collect();
+    let tail: String = text.chars().skip(length - (max - max / 3)).collect();
+    format!("{head} … {tail}")
+}
