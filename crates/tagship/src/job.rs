@@ -241,3 +241,6 @@ impl Refused {
         Box::new(Self { error, role: None, release: None, pipeline: None, action: None })
     }
 }
+
+#[cfg(test)]
+mod tests;

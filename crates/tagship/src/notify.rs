@@ -329,3 +329,6 @@ fn after_failure(kind: Kind, stage: StageName, action: Option<Action>) -> String
     };
     format!("{remedy} {meanwhile}")
 }
+
+#[cfg(test)]
+mod tests;

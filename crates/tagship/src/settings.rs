@@ -304,3 +304,6 @@ impl Choice {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
