@@ -14,7 +14,7 @@ struct Cloud {
     gateway: Gateway,
     plugin: Client,
     http: reqwest::Client,
-    _moto: Moto,
+    moto: Moto,
 }
 
 /// A reply: status and body.
@@ -25,7 +25,7 @@ impl Cloud {
         let moto = Moto::start().await.unwrap_or_else(|error| panic!("{error}"));
         let gateway = Gateway::start(moto.address()).await.expect("a gateway");
         let http = reqwest::Client::new();
-        Self { gateway, plugin: moto.client(), http, _moto: moto }
+        Self { gateway, plugin: moto.client(), http, moto }
     }
 
     /// A call in the query protocol.
@@ -93,6 +93,30 @@ async fn s3_keeps_its_semantics_through_the_gateway() {
     let count = |operation: &str| calls.get(&("ops".into(), "s3".into(), operation.into())).copied();
     assert_eq!(count("PutObject"), Some(2));
     assert_eq!(count("HeadObject"), Some(1));
+}
+
+#[tokio::test]
+async fn of_many_who_create_an_object_at_once_one_does() {
+    let cloud = Cloud::start().await;
+    cloud.rest("s3", "PUT", "/bucket", &[], "").await;
+    let create = [("if-none-match", "*")];
+    let put = || cloud.rest("s3", "PUT", "/bucket/hold", &create, "mine");
+    let (a, b, c, d, e, f) = tokio::join!(put(), put(), put(), put(), put(), put());
+    let mut statuses = [a, b, c, d, e, f].map(|(status, _)| status);
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 412, 412, 412, 412, 412]);
+}
+
+#[tokio::test]
+async fn nothing_is_left_when_all_is_dropped() {
+    let cloud = Cloud::start().await;
+    let (moto, gateway) = (cloud.moto.address(), cloud.gateway.address());
+    let mut states = cloud.plugin.watch(Duration::from_millis(10)).await.expect("states");
+    drop(cloud);
+    while states.changed().await.is_ok() {} // ends when the watcher finds no emulator
+    for address in [moto, gateway] {
+        assert!(tokio::net::TcpStream::connect(address).await.is_err(), "{address} is still listened on");
+    }
 }
 
 #[tokio::test]

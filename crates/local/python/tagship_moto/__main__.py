@@ -23,7 +23,7 @@ from moto.moto_server.werkzeug_app import (  # noqa: E402
 from werkzeug.serving import make_server  # noqa: E402
 from werkzeug.wrappers import Request, Response  # noqa: E402
 
-from . import clock, ec2, elbv2, route53, state  # noqa: E402
+from . import clock, ec2, elbv2, route53, speed, state  # noqa: E402
 
 READS = ("Describe", "List", "Get", "BatchGet", "Head")
 
@@ -130,6 +130,7 @@ def main() -> None:
     ec2.install()
     elbv2.install()
     route53.install()
+    speed.install()
     server = make_server("127.0.0.1", args.port, Application(), threaded=True, request_handler=QuietHandler)
     print(json.dumps({"port": server.server_port}), flush=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -7,6 +7,7 @@ from xml.sax.saxutils import escape
 
 from moto.ec2.exceptions import EC2ClientError, InvalidInstanceIdError
 from moto.ec2.models import EC2Backend
+from moto.ec2.models.amis import AmiBackend
 from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.models.elastic_ip_addresses import ElasticAddressBackend
 from moto.ec2.models.instances import Instance, InstanceBackend, StateReason
@@ -32,6 +33,7 @@ _moto = {
     "associate": ElasticIPAddresses.associate_address,
     "allocate": ElasticAddressBackend.allocate_address,
     "release": ElasticAddressBackend.release_address,
+    "describe_images": AmiBackend.describe_images,
 }
 
 
@@ -247,6 +249,14 @@ def _get_tags(self) -> list[dict[str, str]]:
     return [{"resource_id": self.id, "key": k, "value": v} for k, v in list(self.ec2_backend.tags[self.id].items())]
 
 
+def _describe_images(self, ami_ids=None, filters=None, exec_users=None, owners=None):
+    """Each new instance asks for its image, among 1,300: half the time of a launch of 1,000."""
+    if filters and list(filters) == ["image-id"] and isinstance(filters["image-id"], str) and not ami_ids:
+        image = self.amis.get(filters["image-id"])
+        return [image] if image else []
+    return _moto["describe_images"](self, ami_ids, filters, exec_users, owners)
+
+
 def _of_first_nic(name: str):
     """A property of the first interface; a terminated instance has none."""
     return property(lambda self: getattr(self.nics[0], name) if self.nics else None)
@@ -298,6 +308,8 @@ def install() -> None:
     Instance.private_dns_name = property(_private_dns_name)
     for backend in (InstanceBackend, EC2Backend):
         backend.get_instance_by_id, backend.get_instance = _get_instance_by_id, _get_instance
+    for backend in (AmiBackend, EC2Backend):
+        backend.describe_images = _describe_images
     TaggedEC2Resource.get_tags = _get_tags
     ElasticIPAddresses.associate_address = _associate_address
     ElasticAddressBackend.allocate_address = _allocate_address
