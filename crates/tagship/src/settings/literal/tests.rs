@@ -294,7 +294,7 @@ fn survives_input_meant_to_hurt() {
         let times = MAX_BYTES / open.len() - 8;
         hurtful.push(nested(open, "", times));
         hurtful.push(open.repeat(times));
-        hurtful.push(open.repeat(times * 20));
+        hurtful.push(open.repeat(times * 2));
     }
     std::thread::Builder::new()
         .stack_size(1 << 20)
