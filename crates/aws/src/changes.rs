@@ -1,6 +1,6 @@
 //! What each stage may change: a binary links only these operations.
 
-use tagship::{Stage, cleanup, route};
+use tagship::{Stage, cleanup, deploy, provision, route};
 
 /// Kinds of changing calls beyond the hold's own.
 #[derive(Debug, Clone, Copy, Default)]
@@ -9,8 +9,10 @@ pub struct Changes {
     pub launch: bool,
     /// TerminateInstances.
     pub terminate: bool,
-    /// CreateTags and StopInstances; DisassociateAddress and ReleaseAddress.
+    /// CreateTags and StopInstances.
     pub retire: bool,
+    /// DisassociateAddress and ReleaseAddress.
+    pub addresses: bool,
     /// ChangeResourceRecordSets.
     pub names: bool,
     /// UpdateDeploymentGroup, CreateDeployment, RegisterTargets.
@@ -30,6 +32,7 @@ impl Changes {
         launch: false,
         terminate: false,
         retire: false,
+        addresses: false,
         names: false,
         install: false,
         stop_install: false,
@@ -38,8 +41,15 @@ impl Changes {
         abandon: false,
     };
 
-    const REMOVAL: Self =
-        Self { terminate: true, retire: true, names: true, stop_install: true, deregister: true, ..Self::NOTHING };
+    const REMOVAL: Self = Self {
+        terminate: true,
+        retire: true,
+        addresses: true,
+        names: true,
+        stop_install: true,
+        deregister: true,
+        ..Self::NOTHING
+    };
 
     const TRAFFIC: Self = Self { weights: true, names: true, ..Self::NOTHING };
 }
@@ -48,6 +58,15 @@ impl Changes {
 pub trait Adapted: Stage {
     /// What it may change.
     const CHANGES: Changes;
+}
+
+impl Adapted for provision::Provision {
+    const CHANGES: Changes =
+        Changes { launch: true, terminate: true, addresses: true, names: true, ..Changes::NOTHING };
+}
+
+impl Adapted for deploy::Deploy {
+    const CHANGES: Changes = Changes { install: true, deregister: true, ..Changes::NOTHING };
 }
 
 impl Adapted for route::Shift {

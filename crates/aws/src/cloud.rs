@@ -22,7 +22,7 @@ pub(crate) const BOUND: Duration = Duration::from_secs(4);
 
 /// The process's side of AWS. Clients are built when first used: a cold start loads no certificates for them.
 pub struct Cloud {
-    /// tagship's bucket.
+    /// tagship's own bucket; empty if nobody said it, which an invocation then fails with.
     pub(crate) bucket: String,
     /// The environment at start-up, without AWS's own variables: the settings among them. May hold secrets.
     pub(crate) variables: BTreeMap<String, String>,
@@ -34,17 +34,10 @@ pub struct Cloud {
 
 impl Cloud {
     /// Reads the environment, once.
-    ///
-    /// # Errors
-    ///
-    /// If a variable that infra/ sets is missing.
-    pub async fn from_env() -> Result<Self, String> {
+    pub async fn from_env() -> Self {
         let mut variables: BTreeMap<String, String> =
             std::env::vars().filter(|(name, _)| !name.starts_with("AWS_")).collect();
-        let bucket = variables
-            .remove("TAGSHIP_BUCKET")
-            .filter(|bucket| !bucket.is_empty())
-            .ok_or("TAGSHIP_BUCKET is not set: it names tagship's own bucket (infra/ sets it)")?;
+        let bucket = variables.remove("TAGSHIP_BUCKET").unwrap_or_default();
         let http = aws_smithy_http_client::Builder::new()
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
             .build_https();
@@ -61,7 +54,7 @@ impl Cloud {
             config.set_retry_config(Some(retries));
             config.build()
         };
-        Ok(Self {
+        Self {
             bucket,
             variables,
             reads: manner(
@@ -71,12 +64,7 @@ impl Cloud {
             changes: manner(timeouts().operation_timeout(CHANGE).build(), RetryConfig::disabled()),
             bound: manner(timeouts().operation_timeout(BOUND).build(), RetryConfig::disabled()),
             clients: Clients::default(),
-        })
-    }
-
-    /// The Region, for messages and console links.
-    pub fn region(&self) -> &str {
-        self.reads.region().map_or("", |region| region.as_ref())
+        }
     }
 }
 

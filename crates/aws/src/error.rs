@@ -111,8 +111,6 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("user data", "USER_DATA"),
     ("volume", "VOLUME"),
     ("snapshot", "VOLUME"),
-    ("address", "SUBNET"),
-    ("certificate", "TARGET_GROUP"),
 ];
 
 /// Turns an SDK call's failure into an [`Error`].

@@ -32,3 +32,6 @@ mod artifact;
 mod offer;
 
 mod events;
+
+mod handler;
+pub use handler::{Function, Turn, serve};
