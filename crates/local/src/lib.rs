@@ -3,8 +3,11 @@
 pub mod agent;
 pub mod artifact;
 pub mod balancer;
+pub mod caller;
 pub mod codedeploy;
+pub mod codepipeline;
 pub mod dns;
+pub mod events;
 pub mod gateway;
 pub mod instances;
 pub mod lambda;

@@ -8,6 +8,9 @@ use tagship_local::lambda::{Config, Function, Lambda};
 use tagship_local::service::{Service, ServiceError};
 use tempfile::TempDir;
 
+/// How soon a condition that is waited for is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 struct Host {
     lambda: Lambda,
     dir: TempDir,
@@ -104,7 +107,7 @@ async fn invocations_at_once_have_a_process_each() {
         let log = host.dir.path().join("logs/tagship-test.log");
         let started = || std::fs::read_to_string(&log).unwrap_or_default().lines().count();
         while started() < 2 {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
         std::fs::write(&gate, "").expect("a file");
     };
@@ -132,7 +135,7 @@ async fn a_process_is_killed_at_its_time_out() {
     let pid = nix::unistd::Pid::from_raw(pid);
     // Killed, and gone as soon as it has been waited for.
     while nix::sys::signal::kill(pid, None).is_ok() {
-        tokio::task::yield_now().await;
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
@@ -149,7 +152,7 @@ async fn an_asynchronous_invocation_is_tried_three_times() {
         let accepted = host.call("tagship-test", "?InvocationType=Event", event).await;
         assert_eq!(accepted, Ok(Value::Null));
         while lines(name).len() < 3 {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
         let tries = lines(name);
         assert!(tries.iter().all(|id| *id == tries[0]), "one request id: {tries:?}");
