@@ -1,1 +1,37 @@
 //! The port over the AWS SDKs, and the Lambda handler.
+//!
+//! Only this crate knows SDK types, the environment and the clock. [`Aws`] is generic over its stage, so that
+//! a binary links only the operations that the stage reads ([`tagship::Stage::READS`]) and changes
+//! ([`Changes`]). A file a service; [`error`](mod@error) has the one table of error codes.
+
+mod error;
+
+mod cloud;
+pub use cloud::Cloud;
+
+mod changes;
+pub use changes::{Adapted, Changes};
+
+mod port;
+pub use port::Aws;
+
+mod holds;
+
+mod ec2;
+
+mod elb;
+
+mod route53;
+
+mod codedeploy;
+
+mod codepipeline;
+
+mod artifact;
+
+mod offer;
+
+mod events;
+
+mod handler;
+pub use handler::{Function, Turn, serve};

@@ -15,13 +15,11 @@ def main() -> None:
     plan = json.load(sys.stdin)
     network = make_network()
     services = {}
-    zones = set()
+    zones: set[str | None] = {None}
     for service in plan["services"]:
-        zone = service.pop("zone", None)
-        services[service["service_role"]] = deploy_service(
-            plan, network, service, zone if zone not in zones else None, zone
-        )
-        zones.add(zone)
+        creates_zone = service["zone"] not in zones
+        services[service["service_role"]] = deploy_service(plan["template"], network, service, creates_zone)
+        zones.add(service["zone"])
     print(json.dumps({**network, "services": services}))
 
 
@@ -85,10 +83,10 @@ def make_bucket(name: str) -> str:
     return name
 
 
-def deploy_service(plan: dict, network: dict, service: dict, new_zone: str | None, zone: str | None) -> dict:
+def deploy_service(template_path: str, network: dict, service: dict, creates_zone: bool) -> dict:
     """Deploys the template as it is through CloudFormation, and makes sure that nothing of it was left out."""
     cloudformation = boto3.client("cloudformation")
-    with open(plan["template"]) as file:
+    with open(template_path) as file:
         template = file.read()
     role = service["service_role"]
     parameters = {
@@ -102,7 +100,8 @@ def deploy_service(plan: dict, network: dict, service: dict, new_zone: str | Non
         "HttpListener": network["http_listener"],
         "HttpsListener": network["https_listener"],
         "LoadBalancerSecurityGroup": network["load_balancer_security_group"],
-        "ZoneName": new_zone or "",
+        "ZoneName": service["zone"] or "",
+        "CreateZone": str(creates_zone).lower(),
         "Ami": network["image"],
         "InstanceType": INSTANCE_TYPE,
         "Count": service["count"],
@@ -126,15 +125,12 @@ def deploy_service(plan: dict, network: dict, service: dict, new_zone: str | Non
         for r in cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
         if "LogicalResourceId" in r  # moto lists what a condition left out, empty
     }
-    conditional = {"Zone": new_zone, "ListenerCertificate": None}
+    conditional = {"Zone": creates_zone, "ListenerCertificate": False}
     wanted = [name for name in resource_names(template) if conditional.get(name, True)]
     missing = [name for name in wanted if not made.get(name)]
     if missing:
         sys.exit(f"{stack}: the emulator made no {missing}")
     outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
-    settings = json.loads(outputs["Settings"])
-    if zone:
-        settings["ZONE"] = zone
     return {
         "pipeline": service["pipeline"],
         # as infra/pipeline.yaml names it; the emulator has no pipelines
@@ -144,7 +140,7 @@ def deploy_service(plan: dict, network: dict, service: dict, new_zone: str | Non
         "security_group": outputs["SecurityGroup"],
         "instance_profile": outputs["InstanceProfile"],
         "instance_role": outputs["InstanceRole"],
-        "settings": settings,
+        "settings": json.loads(outputs["Settings"]),
     }
 
 

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote
 from xml.etree import ElementTree
 
 import regex
+from botocore.exceptions import UnknownServiceError
 from botocore.model import OperationNotFoundError, Shape
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.utils import get_service_model
@@ -22,6 +23,11 @@ from werkzeug.datastructures import Headers, MultiDict
 
 # botocore's names of services whose signing name differs
 MODELS = {"elasticloadbalancing": "elbv2", "tagging": "resourcegroupstaggingapi", "monitoring": "cloudwatch"}
+# What CodeDeploy's agents call; AWS publishes no model of it.
+UNMODELLED = {"codedeploy-commands"}
+
+# The CodeDeploy agent's protocol, of which AWS publishes no model
+UNPUBLISHED = {"codedeploy-commands"}
 
 
 class Form(MultiDict):
@@ -38,10 +44,15 @@ class Form(MultiDict):
 
 def problems(record: dict[str, Any]) -> Iterator[str]:
     """Everything that is wrong with one recorded call."""
+    if record["service"] in UNMODELLED:
+        return
     request = record["request"]
     try:
         service = get_service_model(MODELS.get(record["service"], record["service"]))
         operation = service.operation_model(record["operation"])
+    except UnknownServiceError:
+        yield "no such service"
+        return
     except OperationNotFoundError:
         yield "the service has no such operation"
         return
@@ -199,6 +210,8 @@ def main(paths: list[str]) -> int:
         with open(path) as file:
             for number, line in enumerate(file, 1):
                 record = json.loads(line)
+                if record["service"] in UNPUBLISHED:
+                    continue
                 name = f"{record['service']} {record['operation']}"
                 seen[name] += 1
                 for problem in problems(record):

@@ -173,12 +173,6 @@ impl Client {
         self.post("config", behaviour).await
     }
 
-    /// Says that an instance's process is up (`running`) or gone (`terminated`, also for a stop).
-    /// News that come late change nothing.
-    pub async fn report_instance(&self, id: &str, state: &str) -> Result<(), Error> {
-        self.post("instance", &serde_json::json!({"id": id, "state": state})).await
-    }
-
     /// The snapshot as it is now.
     pub async fn state(&self) -> Result<State, Error> {
         let response = self.http.get(format!("{}/state", self.base)).send().await?;

@@ -122,7 +122,7 @@ pub struct ServiceStack {
     pub instance_profile: String,
     /// The instance role's ARN.
     pub instance_role: String,
-    /// The settings to start from: the template's own output, and the zone.
+    /// The settings to start from: the template's own output.
     pub settings: serde_json::Value,
 }
 

@@ -177,7 +177,8 @@ async fn cloud_with_service() -> (Cloud, Account) {
         ..Behaviour::default()
     };
     cloud.plugin.configure(&timer).await.expect("configured");
-    let plan = [ServicePlan { drain_secs: 0, ..ServicePlan::quick(ROLE, "mzum-web", "web.example.com", 1) }];
+    let product = ServicePlan::quick(ROLE, "mzum-web", "web.example.com", 1);
+    let plan = [ServicePlan { drain_secs: 0, ..product }];
     let account = setup::set_up(&cloud.gateway.url(), &plan).await.unwrap_or_else(|error| panic!("{error}"));
     (cloud, account)
 }

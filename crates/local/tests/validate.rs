@@ -44,7 +44,7 @@ fn call(service: &str, operation: &str, path: &str, body: &str) -> String {
 }
 
 /// Each call and what must be said of it; "" for nothing.
-const CALLS: [(&str, &str, &str, &str, &str); 17] = [
+const CALLS: [(&str, &str, &str, &str, &str); 18] = [
     ("ec2", "TerminateInstances", "/", "InstanceId.1=i-1", ""),
     ("ec2", "TerminateInstances", "/", "", "InstanceIds: required, but missing"),
     ("ec2", "TerminateInstances", "/", "InstanceId.1=i-1&InstanceIds.2=i-2", "InstanceIds.2: not in the model"),
@@ -70,6 +70,7 @@ const CALLS: [(&str, &str, &str, &str, &str); 17] = [
     ("codedeploy", "GetDeployment", "/", r#"{"deploymentID": "d"}"#, "deploymentID: not in the model"),
     ("codedeploy", "GetDeployment", "/", "{", "does not parse"),
     ("codedeploy", "Guess", "/", "{}", "no such operation"),
+    ("guess", "Guess", "/", "{}", "no such service"),
     ("route53", "ListResourceRecordSets", "/2013-04-01/hostedzone/Z1/rrset", "", ""),
     (
         "route53",

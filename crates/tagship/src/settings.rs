@@ -1,5 +1,6 @@
 //! What one release of a service is to be like: the settings, validated and normalised.
 
+mod fields;
 mod literal;
 mod parse;
 mod selector;

@@ -246,7 +246,7 @@ def _get_instance(self, instance_id: str) -> Instance:
 
 def _get_tags(self) -> list[dict[str, str]]:
     """moto walks over all tags of all resources for each resource; this is most of a describe of 1,000."""
-    return [{"resource_id": self.id, "key": k, "value": v} for k, v in list(self.ec2_backend.tags[self.id].items())]
+    return [{"resource_id": self.id, "key": k, "value": v} for k, v in list(self.ec2_backend.tags.get(self.id, {}).items())]
 
 
 def _describe_images(self, ami_ids=None, filters=None, exec_users=None, owners=None):

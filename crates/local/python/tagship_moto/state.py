@@ -34,7 +34,7 @@ def _instance(instance) -> dict:
         "id": instance.id,
         "ip": ip,
         "state": instance.state,
-        "tags": dict(instance.ec2_backend.tags[instance.id]),
+        "tags": dict(instance.ec2_backend.tags.get(instance.id, {})),
         "subnet": subnet,
         "type": instance.instance_type,
         "user_data": _text(instance.user_data),

@@ -180,3 +180,33 @@ fn about(path: &Path) -> impl Fn(io::Error) -> String {
     let path = path.display().to_string();
     move |error| format!("{error} - {path}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tar_archives_are_unpacked_like_zips() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir(at("top")).expect("created");
+        fs::write(at("top/appspec.yml"), "version: 0.0\nos: linux\n").expect("written");
+        for (kind, flags) in [("tar", "-cf"), ("tgz", "-czf")] {
+            let made = Command::new("tar").arg(flags).arg(at("bundle")).arg("-C").arg(at("")).arg("top").status();
+            assert!(made.expect("tar").success());
+            unpack(&at("bundle"), kind, &at("archive")).expect(kind);
+            assert_eq!(appspec(&at("archive")), Ok(AppSpec::default()), "{kind}");
+        }
+        fs::write(at("bundle"), "plain text").expect("written");
+        let error = unpack(&at("bundle"), "tgz", &at("archive"));
+        assert_eq!(error, Err("Error extracting tar archive: 2".to_owned()));
+    }
+
+    #[test]
+    fn no_path_leads_out_of_the_instance() {
+        for (path, inside) in [("/opt/web", "/r/opt/web"), ("../../etc/passwd", "/r/etc/passwd"), ("a/../b", "/r/a/b")]
+        {
+            assert_eq!(under(Path::new("/r"), path), Path::new(inside));
+        }
+    }
+}

@@ -109,6 +109,24 @@ async fn an_instance_dies_with_its_agent_and_one_ended_before_its_boot_is_gone_t
     cloud.all_are("terminated").await;
 }
 
+#[tokio::test]
+async fn an_agent_whose_starter_is_gone_ends_what_it_has_started() {
+    let mark = format!("{:016x}/", rand::random::<u64>());
+    let start = |program: &str| {
+        let mut command = tokio::process::Command::new(program);
+        command.env(processes::MARK, &mark).stdin(std::process::Stdio::piped());
+        command
+    };
+    let mut deaf = start("sh").args(["-c", "trap '' TERM; sleep 1000"]).spawn().unwrap();
+    let arguments =
+        "agent --instance i-1 --address 127.16.0.1 --root / --endpoint http://127.0.0.1:1 --shutdown-millis 50";
+    let mut agent = start(env!("CARGO_BIN_EXE_tagship-local")).args(arguments.split(' ')).spawn().unwrap();
+    drop(agent.stdin.take());
+    assert!(agent.wait().await.unwrap().success());
+    assert!(!deaf.wait().await.unwrap().success());
+    assert_eq!(processes::marked(&mark), []);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_hook_is_told_with_its_log() {
     let cloud = Cloud::start(1, POLLING).await;

@@ -147,7 +147,7 @@ fn parameters_are_refused_with_every_reason() {
     check(Deploy, json!(""), &["UserParameters are missing: write {\"serviceRole\""]);
     check(Deploy, json!("retire"), &["UserParameters are no JSON (expected value at line 1 column 1): write {"]);
     check(Deploy, json!([1]), &["UserParameters are no JSON object: write {"]);
-    check(Deploy, with(json!({"pipeline": "x".repeat(1_000)})), &["1,000 are allowed".replace(',', "").as_str()]);
+    check(Deploy, with(json!({"pipeline": "x".repeat(1_000)})), &["1000 are allowed"]);
     check(Deploy, json!({}), &["serviceRole: missing", "release: missing", "pipeline: missing"]);
     check(
         Deploy,

@@ -1,7 +1,8 @@
 //! What ops wrote becomes valid settings: all problems at once, each with its key and what to write instead.
 
+use super::fields::{Fields, dictionary, name, short, text, texts, whole};
 use super::*;
-use crate::{Offer, bounded};
+use crate::Offer;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::ops::RangeInclusive;
@@ -39,9 +40,6 @@ const MAX_USER_DATA_BYTES: usize = 16 * 1024;
 /// EC2 takes 50 tags a resource; the rest is tagship's own.
 const MAX_TAGS: usize = 40;
 
-/// How much of what was given an error shows, in characters.
-const SHOWN: usize = 60;
-
 /// DNS's limit of a name, without the dot at the end.
 const MAX_NAME: usize = 253;
 
@@ -59,9 +57,9 @@ impl Settings {
         let entries = literal::entries(text).map_err(problem)?;
         let mut fields = Fields::new("", &KEYS, entries);
         let offer = offer(role, &mut fields);
-        match (offer, fields.problems()) {
-            (Some(offer), problems) if problems.is_empty() => Ok(offer),
-            (_, problems) => Err(Error::problems(&heading, &problems)),
+        match offer {
+            Some(offer) if fields.problems.is_empty() => Ok(offer),
+            _ => Err(Error::problems(&heading, &fields.problems)),
         }
     }
 }
@@ -83,27 +81,32 @@ fn offer(role: &ServiceRole, fields: &mut Fields) -> Option<Offer> {
     let sg = fields.required("SG", &format!("a security group's id (sg-{IDS}"), |value| choice(value, "sg-"));
     let instance_profile =
         fields.required("INSTANCE_PROFILE", "an instance profile's name, not its ARN", |value| name(value, 128));
-    let deploy = fields.required_section("DEPLOY", "{\"VIA\":\"codedeploy\",\"APPLICATION\":…,\"GROUP\":…}", deploy);
+    let section = fields.required("DEPLOY", "{\"VIA\":\"codedeploy\",\"APPLICATION\":…,\"GROUP\":…}", dictionary);
+    let deploy = fields.section("DEPLOY", &["VIA", "APPLICATION", "GROUP"], section, deploy);
     let eip = fields.optional("EIP", EIP, eip);
     let count = fields.optional("COUNT", "a whole number from 1 to 1000", |value| whole(value, 1..=1000));
     let port = fields.optional("PORT", "a port from 1 to 65535", |value| whole(value, 1..=65_535));
     let target_group = fields.optional("TARGET_GROUP", PAIR, target_group);
     let zone = fields.optional("ZONE", "a private hosted zone's name (cd.internal)", |value| zone(value, role));
-    let artifact = fields.section("ARTIFACT", "{\"BUCKET\":…,\"PREFIX\":…,\"TAG\":\"KEY=VALUE\"}", artifact);
+    let section = fields.optional("ARTIFACT", "{\"BUCKET\":…,\"PREFIX\":…,\"TAG\":\"KEY=VALUE\"}", dictionary);
+    let artifact = fields.section("ARTIFACT", &["BUCKET", "PREFIX", "TAG"], section, artifact);
     let key_name = fields.optional("KEY_NAME", "a key pair's name", text);
     let user_data = fields.secret("USER_DATA", "text of at most 16384 bytes", |value| {
         let text = value.as_str().filter(|text| !text.trim().is_empty())?;
         (text.len() <= MAX_USER_DATA_BYTES).then(|| text.to_owned())
     });
-    let volume = fields.section("VOLUME", "{\"SIZE\":30,\"TYPE\":\"gp3\"}", volume);
-    let tags = fields.section("TAGS", "a dictionary of tags", tags);
+    let section = fields.optional("VOLUME", "{\"SIZE\":30,\"TYPE\":\"gp3\"}", dictionary);
+    let volume = fields.section("VOLUME", &["SIZE", "TYPE"], section, volume);
+    let section = fields.optional("TAGS", "a dictionary of tags", dictionary);
+    let tags = fields.section("TAGS", &[], section, tags);
     let keep = fields.optional("KEEP", "\"terminate\" or \"stop\"", |value| match value.as_str()? {
         "terminate" => Some(Keep::Terminate),
         "stop" => Some(Keep::Stop),
         _ => None,
     });
     let drain = fields.optional("DRAIN", "seconds from 0 to 300", |value| whole(value, 0..=300));
-    let timeouts = fields.section("TIMEOUTS", "a dictionary of seconds", timeouts);
+    let section = fields.optional("TIMEOUTS", "a dictionary of seconds", dictionary);
+    let timeouts = fields.section("TIMEOUTS", &["BOOT", "INSTALL", "HEALTHY", "WATCH", "SETTLE"], section, timeouts);
     let topic = fields.optional("TOPIC", "the ARN of an SNS topic that isn't FIFO (arn:aws:sns:…)", topic);
     if target_group == Some(TargetGroup::None) && zone.is_none() {
         fields.problem("ZONE", "required where TARGET_GROUP is \"none\": there, names are the only way in");
@@ -204,146 +207,6 @@ fn tags(fields: &mut Fields) -> Option<BTreeMap<String, String>> {
         }
     }
     Some(tags)
-}
-
-/// What a section of the settings says, key by key, and what is wrong with it.
-struct Fields {
-    section: String,
-    known: &'static [&'static str],
-    entries: BTreeMap<String, Value>,
-    problems: Vec<String>,
-}
-
-impl Fields {
-    /// `None` and `null` stand for an absent key. No known keys: any key.
-    fn new(section: &str, known: &'static [&'static str], given: Vec<(String, Value)>) -> Self {
-        let mut fields = Self { section: section.to_owned(), known, entries: BTreeMap::new(), problems: Vec::new() };
-        let mut seen = BTreeSet::new();
-        for (key, value) in given {
-            if !seen.insert(key.clone()) {
-                fields.problem(&key, "given twice: write it once");
-            } else if !known.is_empty() && !known.contains(&key.as_str()) {
-                fields.unknown(&key);
-            } else if !value.is_null() {
-                fields.entries.insert(key, value);
-            }
-        }
-        fields
-    }
-
-    fn problems(self) -> Vec<String> {
-        self.problems
-    }
-
-    fn problem(&mut self, key: &str, problem: &str) {
-        let dot = if self.section.is_empty() || key.is_empty() { "" } else { "." };
-        self.problems.push(format!("{}{dot}{}: {problem}", self.section, bounded(key, SHOWN)));
-    }
-
-    fn unknown(&mut self, key: &str) {
-        let problem = match closest(key, self.known.iter().copied()) {
-            Some(known) => format!("no such key: write {known}"),
-            None => format!("no such key: the keys are {}", self.known.join(", ")),
-        };
-        self.problem(key, &problem);
-    }
-
-    fn required<T>(&mut self, key: &str, what: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
-        if !self.entries.contains_key(key) {
-            self.problem(key, &format!("missing: write {what}"));
-        }
-        self.optional(key, what, read)
-    }
-
-    fn optional<T>(&mut self, key: &str, what: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
-        let value = self.entries.remove(key)?;
-        let read = read(&value);
-        if read.is_none() {
-            self.problem(key, &format!("{} isn't accepted: write {what}", shown(&value)));
-        }
-        read
-    }
-
-    /// As `optional`, but what was given is never shown.
-    fn secret<T>(&mut self, key: &str, what: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
-        let value = self.entries.remove(key)?;
-        let read = read(&value);
-        if read.is_none() {
-            self.problem(key, &format!("what is there isn't accepted: write {what}"));
-        }
-        read
-    }
-
-    fn required_section<T>(&mut self, key: &str, what: &str, read: impl Fn(&mut Self) -> Option<T>) -> Option<T> {
-        if !self.entries.contains_key(key) {
-            self.problem(key, &format!("missing: write {what}"));
-        }
-        self.section(key, what, read)
-    }
-
-    fn section<T>(&mut self, key: &str, what: &str, read: impl Fn(&mut Self) -> Option<T>) -> Option<T> {
-        let Value::Object(entries) = self.optional(key, what, |value| value.is_object().then(|| value.clone()))? else {
-            return None;
-        };
-        let known: &[&str] = match key {
-            "DEPLOY" => &["VIA", "APPLICATION", "GROUP"],
-            "ARTIFACT" => &["BUCKET", "PREFIX", "TAG"],
-            "VOLUME" => &["SIZE", "TYPE"],
-            "TIMEOUTS" => &["BOOT", "INSTALL", "HEALTHY", "WATCH", "SETTLE"],
-            _ => &[],
-        };
-        let mut fields = Self::new(key, known, entries.into_iter().collect());
-        let value = read(&mut fields);
-        self.problems.append(&mut fields.problems);
-        value
-    }
-}
-
-/// What was given, for people. Dictionaries stay out: a misplaced secret could be in them.
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Object(_) => "a dictionary".to_owned(),
-        Value::Array(list) if list.iter().any(|value| value.is_object() || value.is_array()) => "a list".to_owned(),
-        value => bounded(&value.to_string(), SHOWN),
-    }
-}
-
-/// Text, not empty.
-fn text(value: &Value) -> Option<String> {
-    let text = value.as_str()?.trim();
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
-/// Text of so many characters at most.
-fn short(value: &Value, max: usize) -> Option<String> {
-    text(value).filter(|text| text.chars().count() <= max)
-}
-
-/// A name as IAM and S3 have them.
-fn name(value: &Value, max: usize) -> Option<String> {
-    short(value, max).filter(|text| text.chars().all(|c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c)))
-}
-
-/// A whole number, or text that is one.
-fn whole<T: TryFrom<u64> + PartialOrd>(value: &Value, range: RangeInclusive<T>) -> Option<T> {
-    let number = value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())?;
-    T::try_from(number).ok().filter(|number| range.contains(number))
-}
-
-/// A list of texts: one alone is a list of one, and so is a Python list inside a string.
-fn texts(value: &Value) -> Option<Vec<String>> {
-    let list = match value {
-        Value::Array(list) => list.clone(),
-        value => match text(value)? {
-            text if text.starts_with(['[', '(']) => match literal::value(&text).ok()? {
-                Value::Array(list) => list,
-                single => vec![single],
-            },
-            text => vec![text.into()],
-        },
-    };
-    let texts: Vec<String> = list.iter().map(text).collect::<Option<_>>()?;
-    (!texts.is_empty()).then_some(texts)
 }
 
 fn choice(value: &Value, prefix: &str) -> Option<Choice> {

@@ -429,7 +429,26 @@ fn selector() -> impl Strategy<Value = String> {
     })
 }
 
+/// What `*` and `?` mean, as simply as it can be said.
+fn wild(pattern: &[char], text: &[char]) -> bool {
+    match (pattern, text) {
+        ([], text) => text.is_empty(),
+        (['*', rest @ ..], text) => (0..=text.len()).any(|n| wild(rest, &text[n..])),
+        (['?', rest @ ..], [_, others @ ..]) => wild(rest, others),
+        ([c, rest @ ..], [d, others @ ..]) => c == d && wild(rest, others),
+        _ => false,
+    }
+}
+
 proptest! {
+    #[test]
+    fn wildcards_mean_what_they_say(pattern in "[ab글*?]{1,7}", text in "[ab글]{0,7}") {
+        let selector = Selector { parts: vec![("key".to_owned(), pattern.clone())] };
+        let chars = |text: &str| text.chars().collect::<Vec<_>>();
+        let expected = wild(&chars(&pattern), &chars(&text));
+        prop_assert_eq!(selector.matches(&[("key".to_owned(), text)]), expected);
+    }
+
     #[test]
     fn a_hold_reads_back_what_it_was_given(difference in any_written()) {
         let text = written(difference);

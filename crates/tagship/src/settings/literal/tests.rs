@@ -177,6 +177,7 @@ fn reads_no_more_than_python() {
         chars.into_iter().collect()
     });
     let sources = samples(slipped, 1_000);
+    let mut read_both = 0;
     for (source, expected) in sources.iter().zip(literal_eval(&sources)) {
         if source.contains(r"\N{") {
             // The parser is more generous with the names of characters.
@@ -184,8 +185,10 @@ fn reads_no_more_than_python() {
         }
         if let Ok(read) = Source::new(source).parse(|source, expression| source.entries(expression)) {
             assert_eq!(Some(dict_of(read)), expected, "{source:?}");
+            read_both += 1;
         }
     }
+    assert!(read_both > 100, "only {read_both} slips left a literal: too few to compare");
 }
 
 #[test]
@@ -291,7 +294,7 @@ fn survives_input_meant_to_hurt() {
         let times = MAX_BYTES / open.len() - 8;
         hurtful.push(nested(open, "", times));
         hurtful.push(open.repeat(times));
-        hurtful.push(open.repeat(times * 20));
+        hurtful.push(open.repeat(times * 2));
     }
     std::thread::Builder::new()
         .stack_size(1 << 20)

@@ -1,0 +1,125 @@
+//! What lasts as long as the process: the environment as it was at start-up, and the SDK clients.
+
+use aws_config::{BehaviorVersion, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
+use aws_smithy_http_client::tls;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
+
+/// How long one read may take, its repetitions included.
+const READ: Duration = Duration::from_secs(60);
+/// How long one attempt of a read may take.
+const ATTEMPT: Duration = Duration::from_secs(15);
+/// Attempts of one read; with the SDK's back-off they fit into [`READ`].
+const ATTEMPTS: u32 = 6;
+/// How long a changing call may take; it is never repeated (DESIGN, the shape of the code).
+const CHANGE: Duration = Duration::from_secs(10);
+/// How long reading the hold just before a change may take.
+pub(crate) const BOUND: Duration = Duration::from_secs(4);
+
+/// The process's side of AWS. Clients are built when first used: a cold start loads no certificates for them.
+pub struct Cloud {
+    /// tagship's own bucket; empty if nobody said it, which an invocation then fails with.
+    pub(crate) bucket: String,
+    /// The environment at start-up, without AWS's own variables: the settings among them. May hold secrets.
+    pub(crate) variables: BTreeMap<String, String>,
+    reads: SdkConfig,
+    changes: SdkConfig,
+    bound: SdkConfig,
+    clients: Clients,
+}
+
+impl Cloud {
+    /// Reads the environment, once.
+    pub async fn from_env() -> Self {
+        let mut variables: BTreeMap<String, String> =
+            std::env::vars().filter(|(name, _)| !name.starts_with("AWS_")).collect();
+        let bucket = variables.remove("TAGSHIP_BUCKET").unwrap_or_default();
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+            .build_https();
+        let base = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .http_client(http)
+            .credentials_provider(EnvironmentVariableCredentialsProvider::new())
+            .load()
+            .await;
+        // Connect and read time-outs are the same everywhere: clients share connections by them.
+        let timeouts = || TimeoutConfig::builder().connect_timeout(Duration::from_secs(3)).read_timeout(ATTEMPT);
+        let manner = |timeouts, retries| {
+            let mut config = base.to_builder();
+            config.set_timeout_config(Some(timeouts));
+            config.set_retry_config(Some(retries));
+            config.build()
+        };
+        Self {
+            bucket,
+            variables,
+            reads: manner(
+                timeouts().operation_timeout(READ).operation_attempt_timeout(ATTEMPT).build(),
+                RetryConfig::adaptive().with_max_attempts(ATTEMPTS),
+            ),
+            changes: manner(timeouts().operation_timeout(CHANGE).build(), RetryConfig::disabled()),
+            bound: manner(timeouts().operation_timeout(BOUND).build(), RetryConfig::disabled()),
+            clients: Clients::default(),
+        }
+    }
+}
+
+/// Each client, once it is used: one for reads, one for changes.
+#[derive(Default)]
+struct Clients {
+    s3: OnceLock<aws_sdk_s3::Client>,
+    s3_changes: OnceLock<aws_sdk_s3::Client>,
+    s3_bound: OnceLock<aws_sdk_s3::Client>,
+    ec2: OnceLock<aws_sdk_ec2::Client>,
+    ec2_changes: OnceLock<aws_sdk_ec2::Client>,
+    elb: OnceLock<aws_sdk_elasticloadbalancingv2::Client>,
+    elb_changes: OnceLock<aws_sdk_elasticloadbalancingv2::Client>,
+    tagging: OnceLock<aws_sdk_resourcegroupstagging::Client>,
+    route53: OnceLock<aws_sdk_route53::Client>,
+    route53_changes: OnceLock<aws_sdk_route53::Client>,
+    codedeploy: OnceLock<aws_sdk_codedeploy::Client>,
+    codedeploy_changes: OnceLock<aws_sdk_codedeploy::Client>,
+    codepipeline: OnceLock<aws_sdk_codepipeline::Client>,
+    ssm: OnceLock<aws_sdk_ssm::Client>,
+    events_changes: OnceLock<aws_sdk_eventbridge::Client>,
+    sns_changes: OnceLock<aws_sdk_sns::Client>,
+}
+
+/// `name: service from manner`: the accessor of a client.
+macro_rules! clients {
+    ($($name:ident: $sdk:ident from $manner:ident;)*) => {
+        impl Cloud {
+            $(pub(crate) fn $name(&self) -> &$sdk::Client {
+                self.clients.$name.get_or_init(|| $sdk::Client::new(&self.$manner))
+            })*
+        }
+    };
+}
+
+clients! {
+    s3: aws_sdk_s3 from reads;
+    s3_changes: aws_sdk_s3 from changes;
+    s3_bound: aws_sdk_s3 from bound;
+    ec2: aws_sdk_ec2 from reads;
+    ec2_changes: aws_sdk_ec2 from changes;
+    elb: aws_sdk_elasticloadbalancingv2 from reads;
+    elb_changes: aws_sdk_elasticloadbalancingv2 from changes;
+    tagging: aws_sdk_resourcegroupstagging from reads;
+    route53: aws_sdk_route53 from reads;
+    route53_changes: aws_sdk_route53 from changes;
+    codedeploy: aws_sdk_codedeploy from reads;
+    codedeploy_changes: aws_sdk_codedeploy from changes;
+    codepipeline: aws_sdk_codepipeline from reads;
+    ssm: aws_sdk_ssm from reads;
+    events_changes: aws_sdk_eventbridge from changes;
+    sns_changes: aws_sdk_sns from changes;
+}
+
+/// AWS's time as ours; the epoch if it is out of range.
+pub(crate) fn timestamp(at: &aws_smithy_types::DateTime) -> Timestamp {
+    SystemTime::try_from(*at).ok().and_then(|at| Timestamp::try_from(at).ok()).unwrap_or_default()
+}

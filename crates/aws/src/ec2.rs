@@ -1,0 +1,250 @@
+//! EC2: instances, addresses, and what settings select by tag.
+
+use crate::Cloud;
+use crate::cloud::timestamp;
+use crate::error::{Called, required};
+use aws_sdk_ec2::types::{
+    BlockDeviceMapping, DomainType, EbsBlockDevice, Filter, HttpTokensState, IamInstanceProfileSpecification,
+    InstanceMetadataOptionsRequest, InstanceStateName, ResourceType, Tag, TagSpecification,
+};
+use aws_smithy_types::base64;
+use tagship::settings::{Ami, Choice, Eip, Image, Selector, Volume};
+use tagship::{
+    Address, Error, Instance, InstanceState, Kind, Launch, ReleaseId, ServiceRole, TAG_RELEASE, TAG_RETIRED_BY,
+    TAG_SERVICE,
+};
+
+/// Instances a page, EC2's most.
+const PAGE: i32 = 1_000;
+
+fn of_service(role: &ServiceRole) -> Filter {
+    Filter::builder().name(format!("tag:{TAG_SERVICE}")).values(role.as_str()).build()
+}
+
+/// EC2's own filters know `*` and `?`; a selector has no backslash, which would escape there.
+fn filters(selector: &Selector) -> Vec<Filter> {
+    let part = |(key, pattern): &(String, String)| Filter::builder().name(format!("tag:{key}")).values(pattern).build();
+    selector.parts.iter().map(part).collect()
+}
+
+fn tag<'a>(tags: &'a [Tag], key: &str) -> Option<&'a str> {
+    tags.iter().find(|tag| tag.key() == Some(key))?.value()
+}
+
+fn release(tags: &[Tag], key: &str) -> Option<ReleaseId> {
+    tag(tags, key)?.to_owned().try_into().ok()
+}
+
+/// Every instance that carries the service's tag.
+pub(crate) async fn instances(cloud: &Cloud, role: &ServiceRole) -> Result<Vec<Instance>, Error> {
+    let request = cloud.ec2().describe_instances().filters(of_service(role)).max_results(PAGE);
+    let mut pages = request.into_paginator().send();
+    let mut instances = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.called("ec2:DescribeInstances", role)?;
+        for found in page.reservations().iter().flat_map(|reservation| reservation.instances()) {
+            instances.push(instance(found)?);
+        }
+    }
+    Ok(instances)
+}
+
+fn instance(found: &aws_sdk_ec2::types::Instance) -> Result<Instance, Error> {
+    let id = required(found.instance_id(), "ec2:DescribeInstances", "instanceId")?;
+    let state = match found.state().and_then(|state| state.name()) {
+        Some(InstanceStateName::Pending) => InstanceState::Pending,
+        Some(InstanceStateName::Running) => InstanceState::Running,
+        Some(InstanceStateName::ShuttingDown) => InstanceState::ShuttingDown,
+        Some(InstanceStateName::Terminated) => InstanceState::Terminated,
+        Some(InstanceStateName::Stopping) => InstanceState::Stopping,
+        Some(InstanceStateName::Stopped) => InstanceState::Stopped,
+        other => {
+            let message = format!("instance {id} is in state {other:?}, which tagship doesn't know");
+            return Err(Error::new(Kind::Bug, message));
+        }
+    };
+    Ok(Instance {
+        id: id.to_owned(),
+        release: release(found.tags(), TAG_RELEASE),
+        state,
+        subnet: found.subnet_id().map(str::to_owned),
+        instance_type: found.instance_type().map(|name| name.as_str().to_owned()).unwrap_or_default(),
+        private_ip: found.private_ip_address().map(str::to_owned),
+        launched_at: timestamp(required(found.launch_time(), "ec2:DescribeInstances", "launchTime")?),
+        retired_by: release(found.tags(), TAG_RETIRED_BY),
+        reason: found.state_reason().and_then(|reason| reason.code()).map(str::to_owned),
+        client_token: found.client_token().filter(|token| !token.is_empty()).map(str::to_owned),
+    })
+}
+
+/// Addresses with the service's tag: those of a release, and those that the pool's selector matches.
+pub(crate) async fn addresses(cloud: &Cloud, role: &ServiceRole, setting: &Eip) -> Result<Vec<Address>, Error> {
+    // Not paged, and few: the quota is 5 a Region by default.
+    let found = cloud.ec2().describe_addresses().filters(of_service(role)).send().await;
+    let mut addresses = Vec::new();
+    for address in found.called("ec2:DescribeAddresses", role)?.addresses() {
+        let release = release(address.tags(), TAG_RELEASE);
+        if release.is_none() {
+            let Eip::Pool(selector) = setting else { continue };
+            let pair = |tag: &Tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned()));
+            if !selector.matches(&address.tags().iter().filter_map(pair).collect::<Vec<_>>()) {
+                continue;
+            }
+        }
+        addresses.push(Address {
+            id: required(address.allocation_id(), "ec2:DescribeAddresses", "allocationId")?.to_owned(),
+            public_ip: required(address.public_ip(), "ec2:DescribeAddresses", "publicIp")?.to_owned(),
+            release,
+            association: address.association_id().filter(|id| !id.is_empty()).map(str::to_owned),
+            instance: address.instance_id().filter(|id| !id.is_empty()).map(str::to_owned),
+        });
+    }
+    Ok(addresses)
+}
+
+/// Ids of the subnets that a selector matches; none for ids, which need no looking up.
+pub(crate) async fn subnets(cloud: &Cloud, choice: &Choice) -> Result<Vec<String>, Error> {
+    let Choice::Tags(selector) = choice else { return Ok(Vec::new()) };
+    let request = cloud.ec2().describe_subnets().set_filters(Some(filters(selector)));
+    let mut pages = request.into_paginator().items().send();
+    let mut ids = Vec::new();
+    while let Some(subnet) = pages.next().await {
+        ids.extend(subnet.called("ec2:DescribeSubnets", selector)?.subnet_id);
+    }
+    Ok(ids)
+}
+
+/// Ids of the security groups that a selector matches; none for ids.
+pub(crate) async fn security_groups(cloud: &Cloud, choice: &Choice) -> Result<Vec<String>, Error> {
+    let Choice::Tags(selector) = choice else { return Ok(Vec::new()) };
+    let request = cloud.ec2().describe_security_groups().set_filters(Some(filters(selector)));
+    let mut pages = request.into_paginator().items().send();
+    let mut ids = Vec::new();
+    while let Some(group) = pages.next().await {
+        ids.extend(group.called("ec2:DescribeSecurityGroups", selector)?.group_id);
+    }
+    Ok(ids)
+}
+
+/// The available images that a selector matches. Tags are seen by their own account only, so no stranger's image
+/// can match.
+pub(crate) async fn images(cloud: &Cloud, ami: &Ami) -> Result<Vec<Image>, Error> {
+    let Ami::Tags(selector) = ami else { return Ok(Vec::new()) };
+    let available = Filter::builder().name("state").values("available").build();
+    let request = cloud.ec2().describe_images().set_filters(Some(filters(selector))).filters(available);
+    let mut pages = request.into_paginator().items().send();
+    let mut images = Vec::new();
+    while let Some(image) = pages.next().await {
+        let image = image.called("ec2:DescribeImages", selector)?;
+        let created = image.creation_date().and_then(|date| date.parse().ok());
+        if let (Some(id), Some(created)) = (image.image_id, created) {
+            images.push(Image { created, id });
+        }
+    }
+    Ok(images)
+}
+
+fn specification(kind: ResourceType, tags: &[(String, String)]) -> TagSpecification {
+    let tags = tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
+    TagSpecification::builder().resource_type(kind).set_tags(Some(tags)).build()
+}
+
+/// RunInstances: exactly `count` or none.
+pub(crate) async fn launch(cloud: &Cloud, launch: &Launch) -> Result<(), Error> {
+    let volume = match &launch.volume {
+        Some(volume) => Some(root(cloud, &launch.ami, volume).await?),
+        None => None,
+    };
+    // EC2 counts in i32; COUNT is at most 1,000.
+    let count = i32::try_from(launch.count).unwrap_or(i32::MAX);
+    let tagged = [ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface];
+    let request = cloud
+        .ec2_changes()
+        .run_instances()
+        .min_count(count)
+        .max_count(count)
+        .client_token(&launch.client_token)
+        .image_id(&launch.ami)
+        .instance_type(launch.instance_type.as_str().into())
+        .subnet_id(&launch.subnet)
+        .set_security_group_ids(Some(launch.security_groups.clone()))
+        .iam_instance_profile(IamInstanceProfileSpecification::builder().name(&launch.instance_profile).build())
+        .metadata_options(InstanceMetadataOptionsRequest::builder().http_tokens(HttpTokensState::Required).build())
+        .set_key_name(launch.key_name.clone())
+        .set_user_data(launch.user_data.as_ref().map(base64::encode))
+        .set_block_device_mappings(volume.map(|volume| vec![volume]))
+        .set_tag_specifications(Some(tagged.into_iter().map(|kind| specification(kind, &launch.tags)).collect()));
+    let what = format!("{} × {} in {}", launch.count, launch.instance_type, launch.subnet);
+    request.send().await.called("ec2:RunInstances", what)?;
+    Ok(())
+}
+
+/// The image says what its root device is called; a mapping of another name would add a second volume.
+async fn root(cloud: &Cloud, ami: &str, volume: &Volume) -> Result<BlockDeviceMapping, Error> {
+    let images = cloud.ec2().describe_images().image_ids(ami).send().await.called("ec2:DescribeImages", ami)?;
+    let root = images.images().first().and_then(|image| image.root_device_name());
+    let root =
+        root.ok_or_else(|| Error::configuration(format!("AMI {ami} has no root device: VOLUME can't be set")))?;
+    let size = i32::try_from(volume.size_gib).unwrap_or(i32::MAX);
+    let device = EbsBlockDevice::builder()
+        .volume_size(size)
+        .volume_type(volume.r#type.as_str().into())
+        .delete_on_termination(true)
+        .build();
+    Ok(BlockDeviceMapping::builder().device_name(root).ebs(device).build())
+}
+
+fn listed(ids: &[String]) -> String {
+    tagship::listed(ids.iter().map(String::as_str))
+}
+
+/// TerminateInstances.
+pub(crate) async fn terminate(cloud: &Cloud, ids: &[String]) -> Result<(), Error> {
+    let request = cloud.ec2_changes().terminate_instances().set_instance_ids(Some(ids.to_vec()));
+    request.send().await.called("ec2:TerminateInstances", listed(ids))?;
+    Ok(())
+}
+
+/// StopInstances.
+pub(crate) async fn stop(cloud: &Cloud, ids: &[String]) -> Result<(), Error> {
+    let request = cloud.ec2_changes().stop_instances().set_instance_ids(Some(ids.to_vec()));
+    request.send().await.called("ec2:StopInstances", listed(ids))?;
+    Ok(())
+}
+
+/// CreateTags: who retired these instances.
+pub(crate) async fn tag_retired(cloud: &Cloud, ids: &[String], by: &ReleaseId) -> Result<(), Error> {
+    let tag = Tag::builder().key(TAG_RETIRED_BY).value(by.as_str()).build();
+    let request = cloud.ec2_changes().create_tags().set_resources(Some(ids.to_vec())).tags(tag);
+    request.send().await.called("ec2:CreateTags", listed(ids))?;
+    Ok(())
+}
+
+/// AllocateAddress.
+pub(crate) async fn allocate(cloud: &Cloud, tags: &[(String, String)]) -> Result<(), Error> {
+    let tags = specification(ResourceType::ElasticIp, tags);
+    let request = cloud.ec2_changes().allocate_address().domain(DomainType::Vpc).tag_specifications(tags);
+    request.send().await.called("ec2:AllocateAddress", "a new address")?;
+    Ok(())
+}
+
+/// AssociateAddress, which would take an address from another instance if it weren't told not to.
+pub(crate) async fn associate(cloud: &Cloud, address: &str, instance: &str) -> Result<(), Error> {
+    let request = cloud.ec2_changes().associate_address().allocation_id(address).instance_id(instance);
+    let sent = request.allow_reassociation(false).send().await;
+    sent.called("ec2:AssociateAddress", format!("{address} and {instance}"))?;
+    Ok(())
+}
+
+/// DisassociateAddress.
+pub(crate) async fn disassociate(cloud: &Cloud, address: &str, association: &str) -> Result<(), Error> {
+    let sent = cloud.ec2_changes().disassociate_address().association_id(association).send().await;
+    sent.called("ec2:DisassociateAddress", address)?;
+    Ok(())
+}
+
+/// ReleaseAddress.
+pub(crate) async fn release_address(cloud: &Cloud, address: &str) -> Result<(), Error> {
+    cloud.ec2_changes().release_address().allocation_id(address).send().await.called("ec2:ReleaseAddress", address)?;
+    Ok(())
+}

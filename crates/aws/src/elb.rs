@@ -1,0 +1,271 @@
+//! The load balancer: the pair, its targets, and every switch that forwards to it.
+
+use crate::Cloud;
+use crate::error::{Called, required};
+use aws_sdk_elasticloadbalancingv2::types::{
+    Action, ForwardActionConfig, Listener, Rule, TargetDescription, TargetGroup, TargetGroupTuple,
+    TargetHealthStateEnum,
+};
+use aws_sdk_resourcegroupstagging::types::{ResourceTagMapping, TagFilter};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+use tagship::settings::Selector;
+use tagship::{Error, Group, Health, Kind, Routing, Switch, Target};
+
+/// Target groups a call; AWS names no limit for ARNs, this is its limit for load balancers.
+const GROUPS_A_CALL: usize = 20;
+/// Listeners or rules a page, AWS's most.
+const PAGE: i32 = 400;
+
+/// Each switch's whole action list, as the last observation found it: a change replaces the whole list.
+#[derive(Default)]
+pub(crate) struct Actions(Mutex<HashMap<String, Vec<Action>>>);
+
+/// The pair as the selector finds it, and its switches.
+pub(crate) async fn routing(cloud: &Cloud, selector: &Selector, actions: &Actions) -> Result<Routing, Error> {
+    let arns = group_arns(cloud, selector).await?;
+    let found = groups(cloud, &arns).await?;
+    let [a, b] = &found[..] else {
+        // No pair: that is said before switches or targets matter.
+        let groups = found.iter().map(|group| self::group(group, Vec::new())).collect::<Result<_, _>>()?;
+        return Ok(Routing { groups, switches: Vec::new() });
+    };
+    let balancers: BTreeSet<&String> = [a, b].into_iter().flat_map(|group| group.load_balancer_arns()).collect();
+    let names: Vec<&str> = found.iter().filter_map(|group| group.target_group_arn()).collect();
+    let (in_a, in_b, switches) =
+        tokio::try_join!(targets(cloud, a), targets(cloud, b), switches(cloud, &balancers, &names, actions))?;
+    Ok(Routing { groups: vec![group(a, in_a)?, group(b, in_b)?], switches })
+}
+
+/// GetResources knows exact values only: it is asked for the keys, and patterns are matched here.
+async fn group_arns(cloud: &Cloud, selector: &Selector) -> Result<Vec<String>, Error> {
+    let keys = selector.parts.iter().map(|(key, _)| TagFilter::builder().key(key).build()).collect();
+    let request = cloud
+        .tagging()
+        .get_resources()
+        .resource_type_filters("elasticloadbalancing:targetgroup")
+        .set_tag_filters(Some(keys))
+        .resources_per_page(100);
+    let mut resources = request.into_paginator().items().send();
+    let mut arns = Vec::new();
+    while let Some(resource) = resources.next().await {
+        let resource: ResourceTagMapping = resource.called("tag:GetResources", selector)?;
+        let tags: Vec<(String, String)> =
+            resource.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect();
+        if selector.matches(&tags) {
+            arns.extend(resource.resource_arn);
+        }
+    }
+    arns.sort();
+    Ok(arns)
+}
+
+async fn groups(cloud: &Cloud, arns: &[String]) -> Result<Vec<TargetGroup>, Error> {
+    let mut groups = Vec::new();
+    for arns in arns.chunks(GROUPS_A_CALL) {
+        let request = cloud.elb().describe_target_groups().set_target_group_arns(Some(arns.to_vec()));
+        let mut pages = request.into_paginator().items().send();
+        while let Some(group) = pages.next().await {
+            let resource = || tagship::listed(arns.iter().map(String::as_str));
+            groups.push(group.called("elasticloadbalancing:DescribeTargetGroups", resource())?);
+        }
+    }
+    Ok(groups)
+}
+
+fn group(found: &TargetGroup, targets: Vec<Target>) -> Result<Group, Error> {
+    const ACTION: &str = "elasticloadbalancing:DescribeTargetGroups";
+    Ok(Group {
+        arn: required(found.target_group_arn(), ACTION, "TargetGroupArn")?.to_owned(),
+        name: required(found.target_group_name(), ACTION, "TargetGroupName")?.to_owned(),
+        port: port(required(found.port(), ACTION, "Port")?, ACTION)?,
+        targets,
+    })
+}
+
+fn port(port: i32, action: &str) -> Result<u16, Error> {
+    required(u16::try_from(port).ok(), action, "a port that is one")
+}
+
+/// Not paged.
+async fn targets(cloud: &Cloud, group: &TargetGroup) -> Result<Vec<Target>, Error> {
+    const ACTION: &str = "elasticloadbalancing:DescribeTargetHealth";
+    let name = group.target_group_name().unwrap_or_default();
+    let request = cloud.elb().describe_target_health().set_target_group_arn(group.target_group_arn.clone());
+    let answer = request.send().await.called(ACTION, name)?;
+    let mut targets = Vec::new();
+    for found in answer.target_health_descriptions() {
+        let target = required(found.target(), ACTION, "Target")?;
+        let health = found.target_health();
+        targets.push(Target {
+            id: required(target.id(), ACTION, "Id")?.to_owned(),
+            port: port(required(target.port().or(group.port()), ACTION, "Port")?, ACTION)?,
+            health: match health.and_then(|health| health.state()) {
+                Some(TargetHealthStateEnum::Initial) => Health::Initial,
+                Some(TargetHealthStateEnum::Healthy) => Health::Healthy,
+                Some(TargetHealthStateEnum::Unhealthy | TargetHealthStateEnum::UnhealthyDraining) => Health::Unhealthy,
+                Some(TargetHealthStateEnum::Unused) => Health::Unused,
+                Some(TargetHealthStateEnum::Draining) => Health::Draining,
+                _ => Health::Unavailable,
+            },
+            reason: health.and_then(|health| health.reason()).map(|reason| reason.as_str().to_owned()),
+            description: health.and_then(|health| health.description()).map(str::to_owned),
+        });
+    }
+    Ok(targets)
+}
+
+/// Rules and default actions that name one of the groups; their action lists are kept for [`set_weights`].
+async fn switches(
+    cloud: &Cloud,
+    balancers: &BTreeSet<&String>,
+    groups: &[&str],
+    kept: &Actions,
+) -> Result<Vec<Switch>, Error> {
+    let mut switches = Vec::new();
+    let mut lists = HashMap::new();
+    for balancer in balancers {
+        let request = cloud.elb().describe_listeners().load_balancer_arn(balancer.as_str()).page_size(PAGE);
+        let mut listeners = request.into_paginator().items().send();
+        while let Some(listener) = listeners.next().await {
+            let listener = listener.called("elasticloadbalancing:DescribeListeners", balancer)?;
+            let arn = required(listener.listener_arn(), "elasticloadbalancing:DescribeListeners", "ListenerArn")?;
+            let name = listener_name(&listener);
+            let mut add = |arn: &str, default_action: bool, label: String, actions: &[Action]| {
+                if let Some(switch) = switch(arn, default_action, label, actions, groups) {
+                    switches.push(switch);
+                    lists.insert(arn.to_owned(), actions.to_vec());
+                }
+            };
+            add(arn, true, format!("{name} default action"), listener.default_actions());
+            let request = cloud.elb().describe_rules().listener_arn(arn).page_size(PAGE);
+            let mut rules = request.into_paginator().items().send();
+            while let Some(rule) = rules.next().await {
+                let rule = rule.called("elasticloadbalancing:DescribeRules", &name)?;
+                // The default rule is the listener's default action.
+                if rule.is_default() != Some(true) {
+                    let arn = required(rule.rule_arn(), "elasticloadbalancing:DescribeRules", "RuleArn")?;
+                    add(arn, false, rule_name(&name, &rule), rule.actions());
+                }
+            }
+        }
+    }
+    *kept.0.lock().unwrap_or_else(PoisonError::into_inner) = lists;
+    Ok(switches)
+}
+
+fn listener_name(listener: &Listener) -> String {
+    let protocol = listener.protocol().map_or("listener", |protocol| protocol.as_str());
+    format!("{protocol}:{}", listener.port().unwrap_or_default())
+}
+
+fn rule_name(listener: &str, rule: &Rule) -> String {
+    let hosts = rule.conditions().iter().filter(|condition| condition.field() == Some("host-header"));
+    let hosts: Vec<&str> = hosts
+        .flat_map(|condition| match condition.host_header_config() {
+            Some(config) if !config.values().is_empty() => config.values(),
+            _ => condition.values(),
+        })
+        .map(String::as_str)
+        .collect();
+    let priority = rule.priority().unwrap_or("?");
+    match hosts.is_empty() {
+        true => format!("{listener} rule {priority}"),
+        false => format!("{listener} rule {priority} ({})", tagship::listed(hosts)),
+    }
+}
+
+/// A list has at most one forward action, the last.
+fn switch(arn: &str, default_action: bool, label: String, actions: &[Action], groups: &[&str]) -> Option<Switch> {
+    let weights = actions.iter().find_map(weights)?;
+    weights.iter().any(|(arn, _)| groups.contains(&arn.as_str())).then(|| Switch {
+        arn: arn.to_owned(),
+        default_action,
+        label,
+        sticky: actions.iter().filter_map(Action::forward_config).any(|config| {
+            config.target_group_stickiness_config().and_then(|stickiness| stickiness.enabled()) == Some(true)
+        }),
+        weights,
+    })
+}
+
+/// What an action forwards to; none if it doesn't. A group alone may be written without a weight: 1 is AWS's default.
+fn weights(action: &Action) -> Option<Vec<(String, u32)>> {
+    let tuples = action.forward_config().map(ForwardActionConfig::target_groups).unwrap_or_default();
+    if tuples.is_empty() {
+        return action.target_group_arn().map(|arn| vec![(arn.to_owned(), 1)]);
+    }
+    let weight = |tuple: &TargetGroupTuple| {
+        let weight = tuple.weight().and_then(|weight| u32::try_from(weight).ok()).unwrap_or(1);
+        Some((tuple.target_group_arn()?.to_owned(), weight))
+    };
+    Some(tuples.iter().filter_map(weight).collect())
+}
+
+/// ModifyRule or ModifyListener: the whole action list as last observed, with other weights of our groups.
+pub(crate) async fn set_weights(
+    cloud: &Cloud,
+    kept: &Actions,
+    switch: &str,
+    label: &str,
+    changes: &[(String, u32, u32)],
+) -> Result<(), Error> {
+    let actions = kept.0.lock().unwrap_or_else(PoisonError::into_inner).get(switch).cloned();
+    let actions = actions.and_then(|actions| reweighted(actions, changes)).ok_or_else(|| {
+        Error::new(Kind::Conflict, format!("{label} isn't as it was when the change was decided: looking again"))
+    })?;
+    if switch.contains(":listener-rule/") {
+        let request = cloud.elb_changes().modify_rule().rule_arn(switch).set_actions(Some(actions));
+        request.send().await.called("elasticloadbalancing:ModifyRule", label)?;
+    } else {
+        let request = cloud.elb_changes().modify_listener().listener_arn(switch).set_default_actions(Some(actions));
+        request.send().await.called("elasticloadbalancing:ModifyListener", label)?;
+    }
+    Ok(())
+}
+
+/// The same list with these weights; none if a group hasn't the weight that was expected.
+fn reweighted(mut actions: Vec<Action>, changes: &[(String, u32, u32)]) -> Option<Vec<Action>> {
+    let forward = actions.iter_mut().find(|action| weights(action).is_some())?;
+    let mut tuples = weights(forward)?;
+    for (group, expected, weight) in changes {
+        let (_, current) = tuples.iter_mut().find(|(arn, _)| arn == group)?;
+        if current != expected {
+            return None;
+        }
+        *current = *weight;
+    }
+    let tuple = |(arn, weight): (String, u32)| {
+        // At most 999.
+        let weight = i32::try_from(weight).unwrap_or(i32::MAX);
+        TargetGroupTuple::builder().target_group_arn(arn).weight(weight).build()
+    };
+    let config = forward.forward_config.get_or_insert_with(|| ForwardActionConfig::builder().build());
+    config.target_groups = Some(tuples.into_iter().map(tuple).collect());
+    // Beside a forward config of several groups AWS refuses a single one.
+    forward.target_group_arn = None;
+    for oidc in actions.iter_mut().filter_map(|action| action.authenticate_oidc_config.as_mut()) {
+        // The secret isn't told by a describe.
+        oidc.client_secret = None;
+        oidc.use_existing_client_secret = Some(true);
+    }
+    Some(actions)
+}
+
+/// RegisterTargets.
+pub(crate) async fn register(cloud: &Cloud, group: &str, ids: &[String], port: u16) -> Result<(), Error> {
+    let target = |id: &String| TargetDescription::builder().id(id).port(port.into()).build();
+    let request = cloud.elb_changes().register_targets().target_group_arn(group);
+    let sent = request.set_targets(Some(ids.iter().map(target).collect())).send().await;
+    sent.called("elasticloadbalancing:RegisterTargets", group)?;
+    Ok(())
+}
+
+/// DeregisterTargets.
+pub(crate) async fn deregister(cloud: &Cloud, group: &str, targets: &[(String, u16)]) -> Result<(), Error> {
+    let target = |(id, port): &(String, u16)| TargetDescription::builder().id(id).port((*port).into()).build();
+    let request = cloud.elb_changes().deregister_targets().target_group_arn(group);
+    let sent = request.set_targets(Some(targets.iter().map(target).collect())).send().await;
+    sent.called("elasticloadbalancing:DeregisterTargets", group)?;
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! EventBridge and SNS: what is told of a stage's end.
+
+use crate::Cloud;
+use crate::error::Called;
+use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use tagship::notify::{Notice, SOURCE};
+use tagship::{Error, Kind};
+
+/// PutEvents, of one event. EventBridge may refuse an entry of an accepted call.
+pub(crate) async fn put(cloud: &Cloud, notice: &Notice) -> Result<(), Error> {
+    const ACTION: &str = "events:PutEvents";
+    let headline = notice.headline.detail_type();
+    let entry = PutEventsRequestEntry::builder().source(SOURCE).detail_type(headline).detail(notice.detail()).build();
+    let answer = cloud.events_changes().put_events().entries(entry).send().await.called(ACTION, headline)?;
+    if answer.failed_entry_count() > 0 {
+        let entry = answer.entries().first();
+        let code = entry.and_then(|entry| entry.error_code()).unwrap_or("unknown");
+        let words = entry.and_then(|entry| entry.error_message()).unwrap_or("EventBridge gave no reason");
+        return Err(Error {
+            kind: Kind::Unavailable,
+            code: Some(code.to_owned()),
+            message: format!("{ACTION} on {headline}: {code}: {words}"),
+        });
+    }
+    Ok(())
+}
+
+/// Publish, to the service's own topic.
+pub(crate) async fn publish(cloud: &Cloud, topic: &str, notice: &Notice) -> Result<(), Error> {
+    let request = cloud.sns_changes().publish().topic_arn(topic).subject(notice.subject()).message(notice.body());
+    request.send().await.called("sns:Publish", topic)?;
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! One invocation: event → job → loop → notice → report.
+
+use crate::{Adapted, Aws, Cloud, codepipeline, events, holds};
+use jiff::Timestamp;
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde_json::{Value, json};
+use std::future::Future;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+use tagship::notify::{self, Notice};
+use tagship::{Action, Caller, Done, Error, Invocation, Job, Kind, Memo, Outcome, Request, StageName, cleanup};
+use tracing::{error, info, warn};
+
+/// Before the deadline, the loop hands back: time for a round that has begun, the notice and the report.
+const RESERVE: Duration = Duration::from_secs(30);
+/// Where the deadline isn't known (cargo-lambda's emulator says 1970).
+const BUDGET: Duration = Duration::from_secs(300);
+
+/// One of the four Lambda functions.
+pub trait Function {
+    /// Which.
+    const STAGE: StageName;
+
+    /// Carries out one of its actions.
+    fn act(turn: &Turn<'_>, job: &Job, memo: &mut Memo) -> impl Future<Output = Outcome>;
+}
+
+/// One invocation.
+pub struct Turn<'a> {
+    cloud: &'a Cloud,
+    until: Instant,
+    /// The service's own topic, once its settings have been seen.
+    topic: Mutex<Option<String>>,
+}
+
+impl Turn<'_> {
+    /// Runs an action as far as this invocation can.
+    pub async fn run<S: Adapted>(&self, job: &Job, memo: &mut Memo) -> Outcome {
+        let aws = Aws::<S>::new(self.cloud, self.until);
+        let outcome = tagship::run::<S, _>(&aws, job, memo).await;
+        *self.topic.lock().unwrap_or_else(PoisonError::into_inner) = aws.topic();
+        outcome
+    }
+
+    /// Looks after every hold, one after another; what failed is told at the end.
+    async fn sweep(&self) -> Outcome {
+        let holds = match holds::list(self.cloud).await {
+            Ok(holds) => holds,
+            Err(error) => return Outcome::Failed(error),
+        };
+        let (mut done, mut failed) = (Vec::new(), Vec::new());
+        for (role, release, pipeline) in holds {
+            let job = Job { role, release, pipeline, action: Action::Sweep, input: None };
+            match self.run::<cleanup::Sweep>(&job, &mut Memo::new(Timestamp::now())).await {
+                Outcome::Done(Done { nothing: true, .. }) => {}
+                Outcome::Done(Done { message, .. }) => done.push(message),
+                Outcome::Waiting(why) => failed.push(Error::new(Kind::Unavailable, format!("{}: {why}", job.role))),
+                Outcome::Failed(error) => failed.push(error),
+            }
+        }
+        match failed.pop() {
+            None if done.is_empty() => {
+                let message = "no hold was left behind".to_owned();
+                Outcome::Done(Done { nothing: true, message, ..Done::default() })
+            }
+            None => Outcome::Done(Done { message: done.join("; "), ..Done::default() }),
+            Some(last) => {
+                let messages: Vec<String> = failed.iter().chain([&last]).map(ToString::to_string).collect();
+                Outcome::Failed(Error { message: messages.join("; "), ..last })
+            }
+        }
+    }
+
+    /// A notice that can't be sent never fails a stage.
+    async fn tell(&self, notice: &Notice) {
+        if let Err(error) = events::put(self.cloud, notice).await {
+            warn!(%error, "the event was not sent");
+        }
+        let topic = self.topic.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(topic) = topic
+            && let Err(error) = events::publish(self.cloud, &topic, notice).await
+        {
+            warn!(%error, "the service's topic was not told");
+        }
+    }
+}
+
+/// Serves a function's invocations until Lambda ends the process.
+///
+/// # Errors
+///
+/// If the Runtime API can't be reached.
+pub fn serve<F: Function>() -> Result<(), lambda_runtime::Error> {
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_span_list(false)
+        .with_target(false)
+        .with_max_level(tracing::Level::INFO)
+        .init();
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let cloud = Cloud::from_env().await;
+        let cloud = &cloud;
+        lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+            let (event, context) = event.into_parts();
+            let until = Instant::now() + budget(context.deadline(), SystemTime::now());
+            handle::<F>(cloud, until, event).await
+        }))
+        .await
+    })
+}
+
+/// How long the loop may work.
+fn budget(deadline: SystemTime, now: SystemTime) -> Duration {
+    deadline.duration_since(now).map_or(BUDGET, |left| left.saturating_sub(RESERVE))
+}
+
+async fn handle<F: Function>(cloud: &Cloud, until: Instant, event: Value) -> Result<Value, Diagnostic> {
+    let invocation = Invocation::parse(F::STAGE, event).map_err(|error| diagnostic(&error))?;
+    let turn = Turn { cloud, until, topic: Mutex::default() };
+    let now = Timestamp::now();
+    let continued = match &invocation.caller {
+        Caller::Pipeline { continuation, .. } => continuation.as_deref().and_then(Memo::from_token),
+        Caller::Direct => None,
+    };
+    let mut memo = continued.unwrap_or_else(|| Memo::new(now));
+    let (outcome, notice) = match &invocation.request {
+        Err(refused) => (Outcome::Failed(refused.error.clone()), Some(Notice::refused(F::STAGE, refused))),
+        Ok(_) if cloud.bucket.is_empty() => {
+            let message = "TAGSHIP_BUCKET is not set: it names tagship's own bucket (infra/ sets it)";
+            (Outcome::Failed(Error::configuration(message)), None)
+        }
+        // Abandoned releases have been told of one by one.
+        Ok(Request::Sweep) if matches!(F::STAGE, StageName::Cleanup) => (turn.sweep().await, None),
+        Ok(Request::Sweep) => (Outcome::Failed(Error::new(Kind::Bug, "tagship: only cleanup sweeps")), None),
+        Ok(Request::Release(job)) => {
+            let outcome = F::act(&turn, job, &mut memo).await;
+            let notice = match &outcome {
+                Outcome::Done(Done { nothing: true, .. }) => None,
+                outcome => Notice::of(job, outcome, memo.began, Timestamp::now()),
+            };
+            (outcome, notice)
+        }
+    };
+    if let Some(notice) = &notice {
+        turn.tell(notice).await;
+    }
+    match &outcome {
+        Outcome::Done(done) => info!(nothing = done.nothing, message = done.message, "ended: done"),
+        Outcome::Waiting(why) => info!(why, "ended: waiting"),
+        Outcome::Failed(error) => error!(kind = ?error.kind, message = error.message, "ended: failed"),
+    }
+    match &invocation.caller {
+        Caller::Pipeline { job_id, .. } => report(cloud, job_id, &outcome, &memo).await,
+        Caller::Direct => answer(&outcome),
+    }
+}
+
+/// A job is always reported. Only if that fails it is Lambda's error too, so that Lambda repeats it.
+async fn report(cloud: &Cloud, job_id: &str, outcome: &Outcome, memo: &Memo) -> Result<Value, Diagnostic> {
+    let (word, verdict) = match outcome {
+        Outcome::Done(done) => ("done", codepipeline::Verdict::Done(done)),
+        Outcome::Waiting(why) => ("waiting", codepipeline::Verdict::Waiting(why, memo.to_token())),
+        Outcome::Failed(error) => ("failed", codepipeline::Verdict::Failed(error)),
+    };
+    match codepipeline::report(cloud, job_id, verdict).await {
+        Ok(()) => {}
+        Err(error) if error.code.as_deref() == Some("InvalidJobStateException") => {
+            info!(job_id, "the job was reported before");
+        }
+        Err(error) => {
+            error!(job_id, %error, "the job could not be reported");
+            return Err(diagnostic(&error));
+        }
+    }
+    Ok(json!({ "outcome": word }))
+}
+
+/// To whom no job is reported, unfinished work is an error: asynchronous retries go on with it.
+fn answer(outcome: &Outcome) -> Result<Value, Diagnostic> {
+    match outcome {
+        Outcome::Done(done) => Ok(notify::answer(done)),
+        Outcome::Failed(error) => Err(diagnostic(error)),
+        Outcome::Waiting(why) => {
+            let error_message = format!("not finished in the time that the function has; waiting for {why}");
+            Err(Diagnostic { error_type: "Unfinished".to_owned(), error_message })
+        }
+    }
+}
+
+fn diagnostic(error: &Error) -> Diagnostic {
+    Diagnostic { error_type: error.kind.failure_type().to_owned(), error_message: error.message.clone() }
+}

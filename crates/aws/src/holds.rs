@@ -1,0 +1,121 @@
+//! The hold and the ended markers in S3: every write is a compare-and-swap.
+
+use crate::Cloud;
+use crate::cloud::BOUND;
+use crate::error::Called;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::ProvideErrorMetadata;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tagship::{Ended, Error, Held, Hold, Holding, Kind, ReleaseId, ServiceRole, ended_key, hold_key};
+
+/// What the bucket says of a release and its service. `bound`: within [`BOUND`], or not at all.
+pub(crate) async fn holding(
+    cloud: &Cloud,
+    role: &ServiceRole,
+    release: &ReleaseId,
+    bound: bool,
+) -> Result<Holding, Error> {
+    if !bound {
+        return read(cloud.s3(), &cloud.bucket, role, release).await;
+    }
+    let read = read(cloud.s3_bound(), &cloud.bucket, role, release);
+    tokio::time::timeout(BOUND, read).await.unwrap_or_else(|_| {
+        let message = format!("s3:GetObject on the hold of {role}: no answer within {} s", BOUND.as_secs());
+        Err(Error::new(Kind::Unavailable, message))
+    })
+}
+
+async fn read(client: &Client, bucket: &str, role: &ServiceRole, release: &ReleaseId) -> Result<Holding, Error> {
+    let hold_key = hold_key(role);
+    let ended_key = ended_key(role, release);
+    let (hold, ended) =
+        tokio::try_join!(object::<Hold>(client, bucket, &hold_key), object::<Ended>(client, bucket, &ended_key))?;
+    let ended = ended.map(|(ended, _)| ended);
+    let held = match hold {
+        None => None,
+        Some((hold, etag)) => {
+            let freed = if hold.release == *release {
+                ended.is_some()
+            } else {
+                object::<Ended>(client, bucket, &tagship::ended_key(role, &hold.release)).await?.is_some()
+            };
+            Some(Held { hold, etag, freed })
+        }
+    };
+    Ok(Holding { held, ended })
+}
+
+/// A JSON object and its entity tag; none if there is no such key (which S3 says only to those who may list).
+async fn object<T: DeserializeOwned>(client: &Client, bucket: &str, key: &str) -> Result<Option<(T, String)>, Error> {
+    let name = || format!("s3://{bucket}/{key}");
+    let output = match client.get_object().bucket(bucket).key(key).send().await {
+        Err(error) if error.as_service_error().and_then(|error| error.code()) == Some("NoSuchKey") => return Ok(None),
+        output => output.called("s3:GetObject", name())?,
+    };
+    let etag = crate::error::required(output.e_tag, "s3:GetObject", "ETag")?;
+    let body = output.body.collect().await.map_err(|error| {
+        Error::new(Kind::Unavailable, format!("s3:GetObject on {}: the answer broke off: {error}", name()))
+    })?;
+    let value = serde_json::from_slice(&body.into_bytes()).map_err(|error| {
+        let message = format!(
+            "{} can't be read: {error}. Nothing was changed. Restore the object's previous version, or delete it if \
+             no release of the service runs",
+            name()
+        );
+        Error::new(Kind::Bug, message)
+    })?;
+    Ok(Some((value, etag)))
+}
+
+/// Creates the hold, or replaces the one with this entity tag.
+pub(crate) async fn write(cloud: &Cloud, role: &ServiceRole, hold: &Hold, etag: Option<&str>) -> Result<(), Error> {
+    put(cloud, &hold_key(role), hold, etag).await
+}
+
+/// The first word on how a release ended stays.
+pub(crate) async fn write_ended(cloud: &Cloud, role: &ServiceRole, ended: &Ended) -> Result<(), Error> {
+    put(cloud, &ended_key(role, &ended.release), ended, None).await
+}
+
+async fn put(cloud: &Cloud, key: &str, value: &impl Serialize, etag: Option<&str>) -> Result<(), Error> {
+    let bucket = &cloud.bucket;
+    let body = serde_json::to_vec_pretty(value)
+        .map_err(|error| Error::new(Kind::Bug, format!("s3://{bucket}/{key} can't be written: {error}")))?;
+    let request = cloud.s3_changes().put_object().bucket(bucket).key(key).content_type("application/json");
+    let request = match etag {
+        Some(etag) => request.if_match(etag),
+        None => request.if_none_match("*"),
+    };
+    request.body(body.into()).send().await.called("s3:PutObject", format!("s3://{bucket}/{key}"))?;
+    Ok(())
+}
+
+/// Deletes the hold, if it is still the one with this entity tag.
+pub(crate) async fn delete(cloud: &Cloud, role: &ServiceRole, etag: &str) -> Result<(), Error> {
+    let key = hold_key(role);
+    let request = cloud.s3_changes().delete_object().bucket(&cloud.bucket).key(&key).if_match(etag);
+    request.send().await.called("s3:DeleteObject", format!("s3://{}/{key}", cloud.bucket))?;
+    Ok(())
+}
+
+/// The services that are held now.
+pub(crate) async fn list(cloud: &Cloud) -> Result<Vec<(ServiceRole, ReleaseId, String)>, Error> {
+    const PREFIX: &str = "holds/";
+    let mut roles = Vec::new();
+    let mut pages = cloud.s3().list_objects_v2().bucket(&cloud.bucket).prefix(PREFIX).into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.called("s3:ListObjectsV2", format!("s3://{}/{PREFIX}", cloud.bucket))?;
+        let keys = page.contents().iter().filter_map(|object| object.key());
+        let names = keys.filter_map(|key| key.strip_prefix(PREFIX)?.strip_suffix(".json"));
+        roles.extend(names.filter_map(|name| ServiceRole::try_from(name.to_owned()).ok()));
+    }
+    let mut holds = Vec::new();
+    for role in roles {
+        // Freed meanwhile is fine.
+        if let Some((hold, _)) = object::<Hold>(cloud.s3(), &cloud.bucket, &hold_key(&role)).await? {
+            holds.push((role, hold.release, hold.pipeline));
+        }
+    }
+    Ok(holds)
+}

@@ -1,0 +1,50 @@
+//! The settings of a service as its variable says them now, with every selector looked up.
+
+use crate::error::Called;
+use crate::{Cloud, ec2};
+use tagship::settings::{Ami, Resolved, Settings, missing, reference};
+use tagship::{Error, Offer, ServiceRole};
+
+/// The settings as they would be taken into a hold.
+pub(crate) async fn resolved(cloud: &Cloud, role: &ServiceRole) -> Result<Offer, Error> {
+    let Offer { settings, user_data } = offered(cloud, role).await?;
+    let parameter = async {
+        match &settings.ami {
+            Ami::Parameter(path) => parameter(cloud, path).await,
+            _ => Ok(None),
+        }
+    };
+    let (subnets, security_groups, images, image_parameter) = tokio::try_join!(
+        ec2::subnets(cloud, &settings.subnet),
+        ec2::security_groups(cloud, &settings.sg),
+        ec2::images(cloud, &settings.ami),
+        parameter,
+    )?;
+    let found = Resolved { subnets, images, image_parameter, security_groups };
+    Ok(Offer { settings: settings.resolve(found)?, user_data })
+}
+
+/// The settings as the variable, or the parameter that it refers to, has them.
+pub(crate) async fn offered(cloud: &Cloud, role: &ServiceRole) -> Result<Offer, Error> {
+    let variable = cloud.variables.get(role.as_str());
+    let text = variable.ok_or_else(|| missing(role, cloud.variables.keys().map(String::as_str)))?;
+    match reference(text) {
+        None => Settings::parse(role, text),
+        Some(path) => {
+            let text = parameter(cloud, path).await?.ok_or_else(|| {
+                Error::configuration(format!("the settings of {role} are to be in parameter {path}: there is none"))
+            })?;
+            Settings::parse(role, &text)
+        }
+    }
+}
+
+/// A parameter's value, decrypted; none if there is no such parameter.
+async fn parameter(cloud: &Cloud, path: &str) -> Result<Option<String>, Error> {
+    let request = cloud.ssm().get_parameter().name(path).with_decryption(true);
+    match request.send().await.called("ssm:GetParameter", path) {
+        Ok(answer) => Ok(answer.parameter.and_then(|parameter| parameter.value)),
+        Err(error) if error.code.as_deref() == Some("ParameterNotFound") => Ok(None),
+        Err(error) => Err(error),
+    }
+}

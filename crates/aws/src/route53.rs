@@ -1,0 +1,116 @@
+//! The private zone's names.
+
+use crate::Cloud;
+use crate::error::{Called, required};
+use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use tagship::{Error, Kind, NameChange, Record, ServiceRole};
+
+/// Zone ids by name, for one invocation.
+#[derive(Default)]
+pub(crate) struct Zones(Mutex<HashMap<String, String>>);
+
+impl Zones {
+    /// The id of the one private zone of this name.
+    async fn id(&self, cloud: &Cloud, zone: &str) -> Result<String, Error> {
+        let known = |zones: &Self| zones.0.lock().unwrap_or_else(PoisonError::into_inner).get(zone).cloned();
+        if let Some(id) = known(self) {
+            return Ok(id);
+        }
+        let id = find(cloud, zone).await?;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(zone.to_owned(), id.clone());
+        Ok(id)
+    }
+}
+
+async fn find(cloud: &Cloud, zone: &str) -> Result<String, Error> {
+    // Zones come sorted, from this name on: as many of the same name as fit a page are far more than there can be.
+    let answer = cloud.route53().list_hosted_zones_by_name().dns_name(zone).max_items(100).send().await;
+    let answer = answer.called("route53:ListHostedZonesByName", zone)?;
+    let named = answer.hosted_zones().iter().filter(|found| plain(found.name()) == zone.to_ascii_lowercase());
+    let private = named.filter(|found| found.config().is_some_and(|config| config.private_zone()));
+    match private.map(|found| found.id()).collect::<Vec<_>>()[..] {
+        [id] => Ok(id.trim_start_matches("/hostedzone/").to_owned()),
+        [] => Err(Error::configuration(format!("ZONE {zone}: there is no private hosted zone of this name"))),
+        ref ids => Err(Error::configuration(format!(
+            "ZONE {zone}: {} private hosted zones have this name ({}); names would be ambiguous, keep one",
+            ids.len(),
+            tagship::listed(ids.iter().copied()),
+        ))),
+    }
+}
+
+/// Lower case, no dot at the end.
+fn plain(name: &str) -> String {
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// A records under `<service>.<zone>`. Route 53 sorts by the labels reversed, so they are neighbours.
+pub(crate) async fn names(cloud: &Cloud, zones: &Zones, role: &ServiceRole, zone: &str) -> Result<Vec<Record>, Error> {
+    const ACTION: &str = "route53:ListResourceRecordSets";
+    let id = zones.id(cloud, zone).await?;
+    let service = format!("{}.{}", role.label(), plain(zone));
+    let below = format!(".{service}");
+    let mut names = Vec::new();
+    let mut start = (service.clone(), None, None);
+    loop {
+        let (name, kind, identifier) = start;
+        let request = cloud.route53().list_resource_record_sets().hosted_zone_id(&id).start_record_name(name);
+        let request = request.set_start_record_type(kind).set_start_record_identifier(identifier).max_items(300);
+        let page = request.send().await.called(ACTION, zone)?;
+        for set in page.resource_record_sets() {
+            let name = plain(set.name());
+            if name != service && !name.ends_with(&below) {
+                return Ok(names);
+            }
+            if *set.r#type() == RrType::A && set.alias_target().is_none() && name != service {
+                let mut values: Vec<String> =
+                    set.resource_records().iter().map(|record| record.value().to_owned()).collect();
+                values.sort();
+                let ttl = set.ttl().and_then(|ttl| u32::try_from(ttl).ok()).unwrap_or_default();
+                names.push(Record { name, values, ttl });
+            }
+        }
+        if !page.is_truncated() {
+            return Ok(names);
+        }
+        start = (
+            required(page.next_record_name, ACTION, "NextRecordName")?,
+            page.next_record_type,
+            page.next_record_identifier,
+        );
+    }
+}
+
+/// ChangeResourceRecordSets: all or nothing.
+pub(crate) async fn change(cloud: &Cloud, zones: &Zones, zone: &str, changes: &[NameChange]) -> Result<(), Error> {
+    const ACTION: &str = "route53:ChangeResourceRecordSets";
+    let id = zones.id(cloud, zone).await?;
+    let unbuilt = |error: aws_sdk_route53::error::BuildError| Error::new(Kind::Bug, format!("{ACTION}: {error}"));
+    let mut batch = ChangeBatch::builder().comment("tagship");
+    for change in changes {
+        let (action, record) = match change {
+            NameChange::Upsert(record) => (ChangeAction::Upsert, record),
+            NameChange::Delete(record) => (ChangeAction::Delete, record),
+        };
+        let mut set = ResourceRecordSet::builder().name(&record.name).r#type(RrType::A).ttl(record.ttl.into());
+        for value in &record.values {
+            set = set.resource_records(ResourceRecord::builder().value(value).build().map_err(unbuilt)?);
+        }
+        let set = set.build().map_err(unbuilt)?;
+        batch = batch.changes(Change::builder().action(action).resource_record_set(set).build().map_err(unbuilt)?);
+    }
+    let batch = batch.build().map_err(unbuilt)?;
+    let request = cloud.route53_changes().change_resource_record_sets().hosted_zone_id(&id).change_batch(batch);
+    match request.send().await.called(ACTION, zone) {
+        // The values to delete are others meanwhile, or gone. Any other invalid batch stays one.
+        Err(error)
+            if error.code.as_deref() == Some("InvalidChangeBatch")
+                && ["not found", "do not match", "already exists"].iter().any(|said| error.message.contains(said)) =>
+        {
+            Err(Error { kind: Kind::Conflict, ..error })
+        }
+        sent => sent.map(drop),
+    }
+}
