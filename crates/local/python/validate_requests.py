@@ -26,9 +26,6 @@ MODELS = {"elasticloadbalancing": "elbv2", "tagging": "resourcegroupstaggingapi"
 # What CodeDeploy's agents call; AWS publishes no model of it.
 UNMODELLED = {"codedeploy-commands"}
 
-# The CodeDeploy agent's protocol, of which AWS publishes no model
-UNPUBLISHED = {"codedeploy-commands"}
-
 
 class Form(MultiDict):
     """A query string or form that remembers what was asked of it."""
@@ -210,8 +207,6 @@ def main(paths: list[str]) -> int:
         with open(path) as file:
             for number, line in enumerate(file, 1):
                 record = json.loads(line)
-                if record["service"] in UNPUBLISHED:
-                    continue
                 name = f"{record['service']} {record['operation']}"
                 seen[name] += 1
                 for problem in problems(record):
