@@ -1,6 +1,7 @@
 //! CodePipeline: its API over the engine of crates/pipeline, and what the engine wants done.
 
 mod api;
+mod view;
 
 use crate::caller::{CallError, Caller};
 use crate::events::Events;
@@ -12,10 +13,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tagship_pipeline::change::Origin;
-use tagship_pipeline::engine::{Approval, Effect, Engine, Failure, Fetch, Job, Timings};
+use tagship_pipeline::effect::{Approval, Effect, Fetch, Job};
+use tagship_pipeline::engine::{Engine, Timings};
 use tagship_pipeline::execution::{Artifact, Override, Revision, Trigger};
 use tagship_pipeline::pipeline::{Id, Pipeline};
 use tagship_pipeline::refusal::Refusal;
+use tagship_pipeline::report::Failure;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -301,6 +304,9 @@ async fn copy(
     let Fetch { bucket, key, version, artifact, .. } = fetch;
     let explain = |error: CallError| format!("s3://{bucket}/{key} (version {version:?}): {error}");
     let revision = aws.head_object(&bucket, &key, version.as_deref()).await.map_err(explain)?;
+    if revision.version.is_empty() {
+        return Err(format!("s3://{bucket}: the bucket of a source has to be versioned"));
+    }
     let unique: String = new_id().chars().filter(char::is_ascii_alphanumeric).take(7).collect();
     let short = |name: &str, chars: usize| name.chars().take(chars).collect::<String>();
     let to_key = format!("{}/{}/{unique}", short(pipeline, 20), short(&artifact, 10));

@@ -10,8 +10,10 @@ pub mod variables;
 
 pub mod change;
 
+pub mod effect;
 pub mod engine;
 pub mod refusal;
+pub mod report;
 
 pub mod pattern;
 pub mod rule;

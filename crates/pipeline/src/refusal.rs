@@ -1,6 +1,4 @@
-//! What CodePipeline refuses, by AWS's names, and the limits that a job's report must keep.
-
-use crate::engine::{Failure, Success};
+//! What CodePipeline refuses, by AWS's names.
 
 /// A call that the engine refuses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,49 +47,5 @@ impl Refusal {
             Self::NotRetryable => "StageNotRetryableException",
             Self::NotLatest => "NotLatestPipelineExecutionException",
         }
-    }
-}
-
-/// The types of failure that a job may report.
-const FAILURE_TYPES: [&str; 6] = [
-    "JobFailed",
-    "ConfigurationError",
-    "PermissionError",
-    "RevisionOutOfSync",
-    "RevisionUnavailable",
-    "SystemUnavailable",
-];
-
-fn check(holds: bool, problem: &str) -> Result<(), Refusal> {
-    if holds { Ok(()) } else { Err(Refusal::Validation(problem.into())) }
-}
-
-impl Success {
-    /// Whether AWS would take the report.
-    pub(crate) fn check(&self) -> Result<(), Refusal> {
-        let chars = |text: &Option<String>| text.as_ref().map(|text| text.chars().count());
-        let key = |key: &String| {
-            !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '@' | '-' | '_'))
-        };
-        check(
-            chars(&self.continuation).is_none_or(|chars| (1..=2_048).contains(&chars)),
-            "continuationToken has 1 to 2,048 characters",
-        )?;
-        check(
-            self.continuation.is_none() || self.outputs.is_empty(),
-            "outputVariables can't come with a continuationToken",
-        )?;
-        check(self.outputs.keys().all(key), "outputVariables' keys match [A-Za-z0-9@\\-_]+")?;
-        check(chars(&self.summary).is_none_or(|chars| chars <= 2_048), "summary has at most 2,048 characters")?;
-        check(self.percent.is_none_or(|percent| percent <= 100), "percentComplete is at most 100")
-    }
-}
-
-impl Failure {
-    /// Whether AWS would take the report.
-    pub(crate) fn check(&self) -> Result<(), Refusal> {
-        check(FAILURE_TYPES.contains(&&*self.kind), "failureDetails.type is not one of AWS's")?;
-        let chars = self.message.chars().count();
-        check((1..=5_000).contains(&chars), "failureDetails.message has 1 to 5,000 characters")
     }
 }

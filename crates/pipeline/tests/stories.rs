@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 use tagship_pipeline::change::Subject;
-use tagship_pipeline::engine::{Approval, Effect, Engine, Failure, Job, Success, Timings};
+use tagship_pipeline::effect::{Approval, Effect, Job};
+use tagship_pipeline::engine::{Engine, Timings};
 use tagship_pipeline::execution::{Artifact, Override, Revision, Trigger};
 use tagship_pipeline::pipeline::Id;
+use tagship_pipeline::report::{Failure, Success};
 use tagship_pipeline::template::{Stack, Template};
 
 const PIPELINE: &str = r##"

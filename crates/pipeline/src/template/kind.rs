@@ -1,0 +1,38 @@
+//! How AWS names the types of resources: what `Ref` and `GetAtt Arn` give of one that a stack makes.
+
+use super::Stack;
+
+/// How AWS names one type of resource.
+#[derive(Debug)]
+pub(super) struct Kind {
+    pub(super) name: &'static str,
+    /// The property that may name it.
+    pub(super) property: &'static str,
+    /// Its ARN, with `{R}`, `{A}` and `{N}` for Region, account and name.
+    arn: &'static str,
+    pub(super) reference_is_arn: bool,
+}
+
+impl Kind {
+    pub(super) fn arn(&self, name: &str, stack: &Stack) -> String {
+        self.arn.replace("{R}", &stack.region).replace("{A}", &stack.account).replace("{N}", name)
+    }
+}
+
+const fn kind(name: &'static str, property: &'static str, arn: &'static str) -> Kind {
+    Kind { name, property, arn, reference_is_arn: false }
+}
+
+pub(super) const KINDS: [Kind; 11] = [
+    kind("AWS::CodePipeline::Pipeline", "Name", "arn:aws:codepipeline:{R}:{A}:{N}"),
+    kind("AWS::Lambda::Function", "FunctionName", "arn:aws:lambda:{R}:{A}:function:{N}"),
+    kind("AWS::Serverless::Function", "FunctionName", "arn:aws:lambda:{R}:{A}:function:{N}"),
+    kind("AWS::IAM::Role", "RoleName", "arn:aws:iam::{A}:role/{N}"),
+    kind("AWS::S3::Bucket", "BucketName", "arn:aws:s3:::{N}"),
+    kind("AWS::Events::Rule", "Name", "arn:aws:events:{R}:{A}:rule/{N}"),
+    kind("AWS::SQS::Queue", "QueueName", "arn:aws:sqs:{R}:{A}:{N}"),
+    kind("AWS::KMS::Key", "", "arn:aws:kms:{R}:{A}:key/{N}"),
+    kind("AWS::CodeDeploy::Application", "ApplicationName", "arn:aws:codedeploy:{R}:{A}:application:{N}"),
+    kind("AWS::CodeDeploy::DeploymentGroup", "DeploymentGroupName", "arn:aws:codedeploy:{R}:{A}:deploymentgroup:{N}"),
+    Kind { name: "AWS::SNS::Topic", property: "TopicName", arn: "arn:aws:sns:{R}:{A}:{N}", reference_is_arn: true },
+];
