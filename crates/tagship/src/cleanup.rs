@@ -127,7 +127,12 @@ impl Stage for Discard {
         {
             return wait;
         }
-        let removal = Removal { doomed: own, releases: BTreeSet::from([&hold.release]), stop_by: None, live: None };
+        // Rollback may have died between the weights and the names: what it left is done here.
+        let live = hold.previous.as_ref().map(|previous| match &previous.release {
+            Some(release) => running(world.fleet(release)),
+            None => Vec::new(),
+        });
+        let removal = Removal { doomed: own, releases: BTreeSet::from([&hold.release]), stop_by: None, live };
         // The last look is SETTLE after the phase: what a late call of an earlier stage left is seen by then.
         removal.next(now, hold, memo).or(settled).unwrap_or_else(|| mark(now, held, HowEnded::Discarded))
     }
@@ -450,6 +455,14 @@ mod tests {
             case.memo.weightless = None;
         }
         discard(unshifted, "do: deregister i-21, i-22 from arn:b");
+        // Rollback died between the weights and the names.
+        discard(
+            |case| {
+                case.drained(1);
+                case.world.names = named(names::Names::Live, 2);
+            },
+            "do: change 3 names in cd.internal",
+        );
         fn gone(case: &mut Case) {
             case.drained(1);
             case.state(2, InstanceState::Terminated);

@@ -175,6 +175,12 @@ impl Stage for Rollback {
         }
         if traffic.home_can_serve(&previous) {
             memo.dips = 0;
+            // A person gave it weight before its shift: discard must know that it had some.
+            if held.hold.previous.is_none() {
+                let previous = Previous { release: traffic.home.clone(), healthy: traffic.home_healthy };
+                let step = Situation::rewrite(held, |hold| hold.previous = Some(previous));
+                return Decision::act(step, "write down who is live before a weight moves");
+            }
             return match traffic.back {
                 Some(step) => Decision::act(step, "the predecessor serves again"),
                 None => Decision::Wait("the switches to agree".to_owned()),
@@ -450,6 +456,8 @@ mod tests {
             },
             "done: r0000002 of WEB_PRODUCT rolled back: r0000001 serves",
         );
+        // Moved by hand before the shift: discard waits for SETTLE only if it knows that there was weight.
+        rollback(|case| case.hold().previous = None, "do: write the hold of r0000002: Ending, previous r0000001");
         // One of two is fewer than it had, and fewer than the candidate has: not good enough …
         rollback(|case| case.sick(0, 1), "wait: r0000001, which has 1 healthy targets and had 2");
         // … but enough if the candidate has no more.
