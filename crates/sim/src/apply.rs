@@ -1,0 +1,301 @@
+//! What a changing call does to the cloud, and how AWS refuses it.
+
+use crate::cloud::{AddressFace, Cloud, Deployment, Face, Instance, Turn};
+use crate::past::Past;
+use std::collections::BTreeSet;
+use tagship::{DeploymentState, Error, InstanceState, Kind, Launch, NameChange, ReleaseId, ServiceRole, Step};
+
+impl Cloud {
+    /// Whether the adapter would send the call at all: it compares the weights right before it changes them.
+    pub fn refuses(&self, step: &Step) -> Option<Error> {
+        let Step::SetWeights { switch, label, weights } = step else { return None };
+        let is = self.switches.get(switch)?.weights.now();
+        let expected = weights.iter().all(|(group, before, _)| is.contains(&(group.clone(), *before)));
+        (!expected).then(|| Error::new(Kind::Conflict, format!("{label} has other weights by now")))
+    }
+
+    /// Makes a change.
+    pub fn apply(&mut self, role: &ServiceRole, step: &Step) -> Result<(), Error> {
+        self.version += 1;
+        let now = self.now;
+        match step {
+            Step::WriteHold { hold, etag } => {
+                self.compare(role, etag.as_deref())?;
+                let tag = format!("etag-{}", self.serial());
+                self.holds.insert(role.clone(), ((**hold).clone(), tag));
+            }
+            Step::DeleteHold { etag } => {
+                self.compare(role, Some(etag))?;
+                self.holds.remove(role);
+            }
+            Step::WriteEnded(ended) => {
+                self.ended.insert((role.clone(), ended.release.clone()), ended.clone());
+            }
+            Step::Launch(launch) => self.launch(launch)?,
+            Step::Terminate { instances } => {
+                self.known(instances)?;
+                instances.iter().for_each(|id| self.terminate(id));
+            }
+            Step::TagRetired { instances, by } => {
+                self.known(instances)?;
+                self.faces(instances, |face| face.retired_by = Some(by.clone()));
+            }
+            Step::Stop { instances } => self.stop(instances)?,
+            Step::AllocateAddress { tags } => self.allocate(tags)?,
+            Step::AssociateAddress { address, instance } => self.associate(address, instance)?,
+            Step::DisassociateAddress { address, association } => {
+                let face = self.address(address)?;
+                if face.associated.as_ref().is_none_or(|(is, _)| is != association) {
+                    return Err(conflict("InvalidAssociationID.NotFound", association));
+                }
+                self.addresses.get_mut(address).expect("found above").face.alter(now, |face| {
+                    if let Some(face) = face {
+                        face.associated = None;
+                    }
+                });
+            }
+            Step::ReleaseAddress { address } => {
+                if self.address(address)?.associated.is_some() {
+                    return Err(conflict("InvalidIPAddress.InUse", address));
+                }
+                self.addresses.get_mut(address).expect("found above").face.set(now, None);
+            }
+            Step::ChangeNames { changes, .. } => self.change_names(changes)?,
+            Step::FilterDeployments { release } => {
+                self.filters.insert(role.clone(), release.clone());
+            }
+            Step::CreateDeployment { release, .. } => self.deploy(role, release)?,
+            Step::StopDeployment { deployment } => {
+                let Some(found) = self.deployments.get_mut(deployment) else {
+                    return Err(conflict("DeploymentDoesNotExistException", deployment));
+                };
+                if *found.state.now() == DeploymentState::Running {
+                    found.state.set(now, DeploymentState::Stopped);
+                    let open = found.targets.values_mut().filter(|state| state.is_none());
+                    open.for_each(|state| *state = Some(false));
+                }
+            }
+            Step::Register { group, instances, port } => {
+                self.known(instances)?;
+                if let Some(id) =
+                    instances.iter().find(|id| self.instances[*id].face.now().state != InstanceState::Running)
+                {
+                    return Err(conflict("InvalidTarget", id));
+                }
+                instances.iter().for_each(|id| self.register(group, (id.clone(), *port), false));
+            }
+            Step::Deregister { group, targets } => targets.iter().for_each(|key| self.deregister(group, key)),
+            Step::SetWeights { switch, weights, .. } => {
+                let Some(switch) = self.switches.get_mut(switch) else { return Err(conflict("RuleNotFound", switch)) };
+                switch.weights.alter(now, |is| {
+                    for (group, weight) in is.iter_mut() {
+                        if let Some((_, _, to)) = weights.iter().find(|(ours, _, _)| ours == group) {
+                            *weight = *to;
+                        }
+                    }
+                });
+            }
+            Step::Abandon { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn compare(&self, role: &ServiceRole, etag: Option<&str>) -> Result<(), Error> {
+        if self.holds.get(role).map(|(_, is)| is.as_str()) == etag {
+            Ok(())
+        } else {
+            Err(conflict("PreconditionFailed", role.as_str()))
+        }
+    }
+
+    fn known(&self, ids: &[String]) -> Result<(), Error> {
+        match ids.iter().find(|id| !self.instances.contains_key(*id)) {
+            Some(id) => Err(conflict("InvalidInstanceID.NotFound", id)),
+            None => Ok(()),
+        }
+    }
+
+    fn faces(&mut self, ids: &[String], change: impl Fn(&mut Face)) {
+        let now = self.now;
+        for id in ids {
+            if let Some(instance) = self.instances.get_mut(id) {
+                instance.face.alter(now, &change);
+            }
+        }
+    }
+
+    /// RunInstances: all or none, and by the same token in the same subnet the same instances again.
+    fn launch(&mut self, launch: &Launch) -> Result<(), Error> {
+        let key = (launch.client_token.clone(), launch.subnet.clone());
+        if let Some((ids, instance_type)) = self.tokens.get(&key) {
+            let same = *instance_type == launch.instance_type && ids.len() == launch.count as usize;
+            return if same { Ok(()) } else { Err(conflict("IdempotentParameterMismatch", &launch.client_token)) };
+        }
+        let pool = (launch.subnet.clone(), launch.instance_type.clone());
+        if let Some(left) = self.capacity.get_mut(&pool) {
+            if *left < launch.count {
+                return Err(Error {
+                    kind: Kind::Capacity,
+                    code: Some("InsufficientInstanceCapacity".into()),
+                    message: format!("no capacity for {} in {}", launch.instance_type, launch.subnet),
+                });
+            }
+            *left -= launch.count;
+        }
+        let tag = |key: &str| launch.tags.iter().find(|(is, _)| is == key).map(|(_, value)| value.clone());
+        let face = Face {
+            service: tag(tagship::TAG_SERVICE).and_then(|role| ServiceRole::try_from(role).ok()),
+            release: tag(tagship::TAG_RELEASE).and_then(|release| ReleaseId::try_from(release).ok()),
+            retired_by: None,
+            state: InstanceState::Pending,
+        };
+        let mut ids = Vec::new();
+        for _ in 0..launch.count {
+            let n = self.serial();
+            let id = format!("i-{n:06}");
+            let instance = Instance {
+                face: Past::new(self.now, face.clone()),
+                ip: format!("10.{}.{}.{}", n / 62_500, n / 250 % 250, n % 250 + 1),
+                subnet: launch.subnet.clone(),
+                instance_type: launch.instance_type.clone(),
+                launched: self.now,
+                client_token: Some(launch.client_token.clone()),
+                app: None,
+                hurt: None,
+            };
+            self.instances.insert(id.clone(), instance);
+            self.later(self.nature.boot, Turn::Boot(id.clone()));
+            ids.push(id);
+        }
+        self.tokens.insert(key, (ids, launch.instance_type.clone()));
+        Ok(())
+    }
+
+    fn stop(&mut self, ids: &[String]) -> Result<(), Error> {
+        self.known(ids)?;
+        for id in ids {
+            let state = self.instances[id].face.now().state;
+            match state {
+                InstanceState::Running => {
+                    self.faces(std::slice::from_ref(id), |face| face.state = InstanceState::Stopping);
+                    self.later(self.nature.shutdown, Turn::Stopped(id.clone()));
+                    self.probe(id);
+                }
+                InstanceState::Stopping | InstanceState::Stopped => {}
+                _ => return Err(conflict("IncorrectInstanceState", id)),
+            }
+        }
+        Ok(())
+    }
+
+    fn allocate(&mut self, tags: &[(String, String)]) -> Result<(), Error> {
+        if self.addresses.values().filter(|address| address.face.now().is_some()).count() >= self.nature.addresses {
+            return Err(Error {
+                kind: Kind::Capacity,
+                code: Some("AddressLimitExceeded".into()),
+                message: "the maximum number of addresses has been reached".into(),
+            });
+        }
+        let tag = |key: &str| tags.iter().find(|(is, _)| is == key).map(|(_, value)| value.clone());
+        let face = AddressFace {
+            service: tag(tagship::TAG_SERVICE).and_then(|role| ServiceRole::try_from(role).ok()),
+            release: tag(tagship::TAG_RELEASE).and_then(|release| ReleaseId::try_from(release).ok()),
+            associated: None,
+        };
+        self.add_address(face);
+        Ok(())
+    }
+
+    /// An address comes to be.
+    pub fn add_address(&mut self, face: AddressFace) {
+        let n = self.serial();
+        let address =
+            crate::cloud::Address { face: Past::new(self.now, Some(face)), public_ip: format!("203.0.113.{n}") };
+        self.addresses.insert(format!("eipalloc-{n}"), address);
+    }
+
+    fn address(&self, id: &str) -> Result<&AddressFace, Error> {
+        let face = self.addresses.get(id).and_then(|address| address.face.now().as_ref());
+        face.ok_or_else(|| conflict("InvalidAllocationID.NotFound", id))
+    }
+
+    /// AllowReassociation is off: it never steals.
+    fn associate(&mut self, address: &str, instance: &str) -> Result<(), Error> {
+        let now = self.now;
+        self.known(&[instance.to_owned()])?;
+        if self.instances[instance].face.now().state != InstanceState::Running {
+            return Err(conflict("InvalidInstanceID", instance));
+        }
+        match &self.address(address)?.associated {
+            Some((_, is)) if is == instance => return Ok(()),
+            Some(_) => return Err(conflict("Resource.AlreadyAssociated", address)),
+            None => {}
+        }
+        let association = format!("eipassoc-{}", self.serial());
+        self.addresses.get_mut(address).expect("found above").face.alter(now, |face| {
+            if let Some(face) = face {
+                face.associated = Some((association, instance.to_owned()));
+            }
+        });
+        Ok(())
+    }
+
+    /// One transaction; a delete must name exactly what is there.
+    fn change_names(&mut self, changes: &[NameChange]) -> Result<(), Error> {
+        let mut names = BTreeSet::new();
+        for change in changes {
+            let (NameChange::Upsert(record) | NameChange::Delete(record)) = change;
+            if !names.insert(&record.name) {
+                return Err(Error::new(Kind::Bug, format!("InvalidChangeBatch: {} twice", record.name)));
+            }
+            if matches!(change, NameChange::Delete(_)) && self.records.get(&record.name) != Some(record) {
+                return Err(conflict("InvalidChangeBatch", &record.name));
+            }
+        }
+        for change in changes {
+            match change {
+                NameChange::Upsert(record) => self.records.insert(record.name.clone(), record.clone()),
+                NameChange::Delete(record) => self.records.remove(&record.name),
+            };
+        }
+        Ok(())
+    }
+
+    /// CreateDeployment: to the instances that the group's filter finds running now.
+    fn deploy(&mut self, role: &ServiceRole, release: &ReleaseId) -> Result<(), Error> {
+        let running = |found: &&Deployment| found.service == *role && *found.state.now() == DeploymentState::Running;
+        if let Some(other) = self.deployments.values().find(running) {
+            return Err(conflict("DeploymentLimitExceededException", other.release.short()));
+        }
+        let filter = self.filters.get(role).cloned();
+        let targets: Vec<String> = self
+            .instances
+            .iter()
+            .filter(|(_, instance)| {
+                let face = instance.face.now();
+                face.state == InstanceState::Running && face.service.as_ref() == Some(role) && face.release == filter
+            })
+            .map(|(id, _)| id.clone())
+            .collect();
+        let id = format!("d-{}", self.serial());
+        // NO_INSTANCES
+        let state = if targets.is_empty() { DeploymentState::Failed } else { DeploymentState::Running };
+        for target in &targets {
+            self.later(self.install_range(release), Turn::Installed(id.clone(), target.clone()));
+        }
+        let deployment = Deployment {
+            service: role.clone(),
+            release: release.clone(),
+            created: self.now,
+            state: Past::new(self.now, state),
+            targets: targets.into_iter().map(|id| (id, None)).collect(),
+        };
+        self.deployments.insert(id, deployment);
+        Ok(())
+    }
+}
+
+/// A refusal without an effect, after which the loop looks again.
+fn conflict(code: &str, what: &str) -> Error {
+    Error { kind: Kind::Conflict, code: Some(code.to_owned()), message: format!("{code}: {what}") }
+}

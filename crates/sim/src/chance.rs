@@ -1,0 +1,121 @@
+//! A day made by chance: services, releases, people and every fault, all from one seed.
+
+use crate::cloud::{Build, Nature};
+use crate::mistake::Mistake;
+use crate::past::{HOUR, MINUTE, Ms, SECOND};
+use crate::plan::{Odds, PersonAct, Plan, ReleasePlan, ServicePlan, Vote, role, settings};
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt, SeedableRng};
+use std::collections::BTreeMap;
+use tagship::settings::{Eip, Keep, Selector, TargetGroup};
+
+/// Faults and people do their worst for so long.
+const BUSY: Ms = 4 * HOUR;
+
+/// The plan of a seed.
+pub fn plan(seed: u64, mistake: Option<Mistake>) -> Plan {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed ^ 0x7461_6773_6869_7000);
+    let names = ["WEB_PRODUCT", "API_PRODUCT", "JOBS_PRODUCT"];
+    let count = rng.random_range(1..=names.len());
+    let services: Vec<ServicePlan> = names[..count].iter().map(|name| service(&mut rng, name)).collect();
+    let acts = (0..rng.random_range(0..6)).map(|_| act(&mut rng, &services)).collect();
+    let nature = Nature {
+        lag: [0, 2 * SECOND, 10 * SECOND][rng.random_range(0..3)],
+        boot_fails: [0.0, 0.0, 0.05][rng.random_range(0..3)],
+        nodes: [rng.random_range(0..2 * SECOND), rng.random_range(0..5 * SECOND)],
+        ..Nature::default()
+    };
+    let harsh = [0.0, 0.3, 1.0, 3.0][rng.random_range(0..4)];
+    let odds = Odds {
+        crash: 0.003 * harsh,
+        crash_after: 0.003 * harsh,
+        late: 0.01 * harsh,
+        lost: 0.003 * harsh,
+        refuse: 0.005 * harsh,
+        freeze: 0.000_3 * harsh,
+        slow: 0.01 * harsh,
+        duplicate: 0.1 * harsh,
+        lose_event: 0.1 * harsh,
+        late_event: 0.1 * harsh,
+    };
+    Plan {
+        seed,
+        nature,
+        services,
+        acts,
+        odds,
+        injected: BTreeMap::new(),
+        calm: BUSY,
+        patience: 6 * HOUR,
+        timeout: [2 * MINUTE, 5 * MINUTE, 15 * MINUTE][rng.random_range(0..3)],
+        mistake,
+    }
+}
+
+fn service(rng: &mut Xoshiro256PlusPlus, name: &str) -> ServicePlan {
+    let count = [1, 2, 3, 5][rng.random_range(0..4)];
+    let mut service = ServicePlan::new(name, count);
+    let selector = Selector { parts: vec![("tagship:service".into(), name.into())] };
+    service.settings.eip = match rng.random_range(0..6) {
+        0 => Eip::Own,
+        1 => Eip::Pool(selector),
+        _ => Eip::None,
+    };
+    if rng.random_bool(0.2) {
+        service.settings.keep = Keep::Stop;
+    }
+    if rng.random_bool(0.1) {
+        service.settings.target_group = TargetGroup::None;
+    } else if rng.random_bool(0.2) {
+        service.settings.zone = None;
+    }
+    if rng.random_bool(0.2) {
+        let qa = role(&name.replace("PRODUCT", "QA"));
+        service.pre = Some((qa.clone(), settings(&qa, 1)));
+    }
+    service.switches = rng.random_range(1..=3);
+    service.queued = rng.random_bool(0.3);
+    let mut at = 0;
+    for _ in 0..rng.random_range(1..=4) {
+        at += rng.random_range(SECOND..=60 * MINUTE);
+        service.releases.push(release(rng, at));
+    }
+    service
+}
+
+fn release(rng: &mut Xoshiro256PlusPlus, at: Ms) -> ReleasePlan {
+    let build = match rng.random_range(0..20) {
+        0..2 => Build::Unhealthy,
+        2 => Build::FailsOnOne,
+        3 => Build::Hangs,
+        _ => Build::Good,
+    };
+    let mut plan = ReleasePlan::at(at).build(build);
+    for approval in ["PreApproval", "QaApproval", "FinalApproval"] {
+        let vote = match rng.random_range(0..10) {
+            0..7 => Vote::Grant(rng.random_range(0..20 * MINUTE)),
+            7..9 => Vote::Reject(rng.random_range(0..20 * MINUTE)),
+            _ => Vote::Silence,
+        };
+        plan = plan.vote(approval, vote);
+    }
+    if rng.random_bool(0.1) {
+        plan.stop = Some((at + rng.random_range(0..30 * MINUTE), rng.random_bool(0.5)));
+    }
+    plan
+}
+
+fn act(rng: &mut Xoshiro256PlusPlus, services: &[ServicePlan]) -> (Ms, PersonAct) {
+    let service = &services[rng.random_range(0..services.len())];
+    let role = service.role.clone();
+    let back = rng.random_range(SECOND..10 * MINUTE);
+    let act = match rng.random_range(0..10) {
+        0 => PersonAct::TurnSwitch(role, rng.random_range(0..service.switches), back),
+        1 => PersonAct::AddStranger(role, rng.random_range(0..2), back),
+        2..6 => PersonAct::Kill(role, rng.random_range(0..6)),
+        6 => PersonAct::Untag(role, rng.random_range(0..6)),
+        7..9 => PersonAct::Resize(role, rng.random_range(1..=4)),
+        _ => PersonAct::Retry(role),
+    };
+    (rng.random_range(0..BUSY), act)
+}

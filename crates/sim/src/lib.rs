@@ -1,0 +1,27 @@
+//! A deterministic cloud in virtual time that tries to break every rule of safety.
+//!
+//! It drives the real loop and planners of `tagship` and the real engine of `tagship-pipeline` from one seed.
+
+pub mod past;
+
+pub mod plan;
+
+mod apply;
+pub mod cloud;
+mod observe;
+mod people;
+
+pub mod checks;
+
+pub mod invocation;
+pub mod pipes;
+pub mod port;
+
+pub mod day;
+
+pub mod mistake;
+
+pub mod story;
+
+pub mod chance;
+pub mod explore;

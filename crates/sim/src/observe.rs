@@ -1,0 +1,174 @@
+//! What a describe says: the cloud's truth in the planners' nouns, behind by as much as describes lag.
+
+use crate::cloud::Cloud;
+use crate::past::{Ms, timestamp};
+use rand::RngExt;
+use tagship::settings::{Eip, Settings};
+use tagship::{
+    Address, Deployment, Error, Execution, Group, Held, Holding, Install, Installed, Instance, InstanceState, Job,
+    Offer, Reads, ReleaseId, Routing, ServiceRole, Switch, Target, World,
+};
+
+impl Cloud {
+    /// What the bucket says; S3 never lags.
+    pub fn holding(&self, role: &ServiceRole, release: &ReleaseId) -> Holding {
+        let ended = |release: &ReleaseId| self.ended.get(&(role.clone(), release.clone())).cloned();
+        Holding {
+            held: self.holds.get(role).map(|(hold, etag)| Held {
+                hold: hold.clone(),
+                etag: etag.clone(),
+                freed: ended(&hold.release).is_some(),
+            }),
+            ended: ended(release),
+        }
+    }
+
+    /// One observation for a job. `holder` says how the holder's execution stands.
+    pub fn observe(
+        &mut self,
+        job: &Job,
+        reads: Reads,
+        holding: &Holding,
+        holder: impl FnOnce(&Held) -> Execution,
+    ) -> Result<World, Error> {
+        let role = &job.role;
+        let Some(service) = self.services.get(role).cloned() else {
+            return Err(Error::configuration(format!("no variable {role}")));
+        };
+        let own = holding.held.as_ref().filter(|held| held.hold.release == job.release);
+        let settings = own.map_or(&service.settings, |held| &held.hold.settings);
+        let mut world = World { now: timestamp(self.now), ..World::default() };
+        if reads.settings {
+            world.settings = Some(Offer { settings: service.settings.clone(), user_data: None });
+        }
+        if reads.holder {
+            world.holder = holding
+                .held
+                .as_ref()
+                .filter(|held| held.hold.release != job.release || job.action == tagship::Action::Sweep)
+                .map(holder);
+        }
+        if reads.instances {
+            let at = self.lagged();
+            world.instances = self.describe_instances(role, at);
+        }
+        if reads.routing && !service.groups.is_empty() {
+            let at = self.lagged();
+            world.routing = Some(Routing {
+                groups: service.groups.iter().filter_map(|arn| self.describe_group(arn, at)).collect(),
+                switches: service.switches.iter().filter_map(|arn| self.describe_switch(arn)).collect(),
+            });
+        }
+        if reads.addresses && settings.eip != Eip::None {
+            let at = self.lagged();
+            world.addresses = self.describe_addresses(role, settings, at);
+        }
+        if reads.names
+            && let Some(under) = self.names_under(role)
+        {
+            world.names = self.records.values().filter(|record| record.name.ends_with(&under)).cloned().collect();
+        }
+        if reads.install {
+            let at = self.lagged();
+            world.install = Some(Install {
+                filtered: self.filters.get(role) == Some(&job.release),
+                deployment: self.describe_deployment(role, &job.release, at),
+            });
+        }
+        if reads.artifact {
+            world.artifact = Some(Ok(self.artifact(&job.release)));
+        }
+        Ok(world)
+    }
+
+    /// Now, or as long ago as a describe may lag.
+    fn lagged(&mut self) -> Ms {
+        let lag = self.nature.lag;
+        if lag > 0 && self.rng.random_bool(0.3) { self.now - self.rng.random_range(0..=lag) } else { self.now }
+    }
+
+    fn describe_instances(&self, role: &ServiceRole, at: Ms) -> Vec<Instance> {
+        let seen = |(id, instance): (&String, &crate::cloud::Instance)| {
+            let face = instance.face.at(at).filter(|face| face.service.as_ref() == Some(role))?;
+            let gone = face.state == InstanceState::Terminated;
+            // EC2 forgets them after about an hour (FACTS.md).
+            if gone && self.now - instance.face.changed() > crate::past::HOUR {
+                return None;
+            }
+            Some(Instance {
+                id: id.clone(),
+                release: face.release.clone(),
+                state: face.state,
+                subnet: (!gone).then(|| instance.subnet.clone()),
+                instance_type: instance.instance_type.clone(),
+                private_ip: (!gone).then(|| instance.ip.clone()),
+                launched_at: timestamp(instance.launched),
+                retired_by: face.retired_by.clone(),
+                reason: (gone && instance.hurt.is_some()).then(|| "Server.InternalError".to_owned()),
+                client_token: instance.client_token.clone(),
+            })
+        };
+        self.instances.iter().filter_map(seen).collect()
+    }
+
+    fn describe_group(&self, arn: &str, at: Ms) -> Option<Group> {
+        let group = self.groups.get(arn)?;
+        let targets = group.targets.iter().filter_map(|((id, port), target)| {
+            let health = (*target.health.at(at)?)?;
+            Some(Target { id: id.clone(), port: *port, health, reason: None, description: None })
+        });
+        Some(Group { arn: arn.to_owned(), name: group.name.clone(), port: group.port, targets: targets.collect() })
+    }
+
+    fn describe_switch(&self, arn: &str) -> Option<Switch> {
+        let switch = self.switches.get(arn)?;
+        Some(Switch {
+            arn: arn.to_owned(),
+            default_action: switch.default_action,
+            label: switch.label.clone(),
+            weights: switch.weights.now().clone(),
+            sticky: false,
+        })
+    }
+
+    fn describe_addresses(&self, role: &ServiceRole, settings: &Settings, at: Ms) -> Vec<Address> {
+        let pool = matches!(settings.eip, Eip::Pool(_));
+        let seen = |(id, address): (&String, &crate::cloud::Address)| {
+            let face = address.face.at(at)?.as_ref()?;
+            let ours = face.service.as_ref() == Some(role) && (pool || face.release.is_some());
+            ours.then(|| Address {
+                id: id.clone(),
+                public_ip: address.public_ip.clone(),
+                release: face.release.clone(),
+                association: face.associated.as_ref().map(|(association, _)| association.clone()),
+                instance: face.associated.as_ref().map(|(_, instance)| instance.clone()),
+            })
+        };
+        self.addresses.iter().filter_map(seen).collect()
+    }
+
+    fn describe_deployment(&self, role: &ServiceRole, release: &ReleaseId, at: Ms) -> Option<Deployment> {
+        let of_release =
+            self.deployments.iter().filter(|(_, found)| found.service == *role && found.release == *release);
+        let (id, found) =
+            of_release.filter(|(_, found)| found.state.at(at).is_some()).max_by_key(|(_, it)| it.created)?;
+        let state = *found.state.at(at)?;
+        let count = |wanted: Option<bool>| found.targets.values().filter(|is| **is == wanted).count();
+        let targets = found.targets.iter().filter_map(|(instance, succeeded)| {
+            Some(Installed {
+                instance: instance.clone(),
+                succeeded: (*succeeded)?,
+                diagnostics: (*succeeded == Some(false)).then(|| "AfterInstall: exit code 1".to_owned()),
+            })
+        });
+        Some(Deployment {
+            id: id.clone(),
+            state,
+            created_at: timestamp(found.created),
+            error: (state == tagship::DeploymentState::Failed)
+                .then(|| "HEALTH_CONSTRAINTS: too many failed".to_owned()),
+            targets: if state == tagship::DeploymentState::Running { Vec::new() } else { targets.collect() },
+            overview: format!("{} succeeded, {} in progress", count(Some(true)), count(None)),
+        })
+    }
+}

@@ -1,0 +1,236 @@
+//! A day's plan, as data: services, releases, people, faults. The same plan always makes the same day.
+
+use crate::cloud::{Build, Nature};
+use crate::mistake::Mistake;
+use crate::past::{HOUR, MINUTE, Ms, SECOND};
+use std::collections::BTreeMap;
+use tagship::settings::{Ami, Choice, Deploy, Eip, Keep, Selector, Settings, TargetGroup, Timeouts};
+use tagship::{Kind, ServiceRole};
+
+/// All that a day is made from.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Where chance begins.
+    pub seed: u64,
+    /// The cloud's nature.
+    pub nature: Nature,
+    /// The services, each with a pipeline of its own.
+    pub services: Vec<ServicePlan>,
+    /// What people do besides.
+    pub acts: Vec<(Ms, PersonAct)>,
+    /// The odds of faults.
+    pub odds: Odds,
+    /// Faults by position: the number of the call in the day, from 0.
+    pub injected: BTreeMap<u64, Fault>,
+    /// From here on, nothing goes wrong any more.
+    pub calm: Ms,
+    /// How long after that everything must have come to its end.
+    pub patience: Ms,
+    /// How long an invocation may take, in milliseconds.
+    pub timeout: Ms,
+    /// A planted mistake.
+    pub mistake: Option<Mistake>,
+}
+
+/// A service, its pipeline, and what is released.
+#[derive(Debug, Clone)]
+pub struct ServicePlan {
+    /// The product.
+    pub role: ServiceRole,
+    /// Its settings.
+    pub settings: Settings,
+    /// The pre-product, where there is one.
+    pub pre: Option<(ServiceRole, Settings)>,
+    /// How many switches the product has.
+    pub switches: usize,
+    /// QUEUED rather than SUPERSEDED.
+    pub queued: bool,
+    /// The releases, in order.
+    pub releases: Vec<ReleasePlan>,
+}
+
+/// A release.
+#[derive(Debug, Clone)]
+pub struct ReleasePlan {
+    /// When it is uploaded.
+    pub at: Ms,
+    /// What it is like.
+    pub build: Build,
+    /// The votes by approval, `QaApproval` and so on; granted after a minute where nothing is said.
+    pub votes: BTreeMap<String, Vote>,
+    /// When a person stops it.
+    pub stop: Option<(Ms, bool)>,
+}
+
+/// What becomes of an approval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vote {
+    /// Granted after so long.
+    Grant(Ms),
+    /// Rejected after so long.
+    Reject(Ms),
+    /// Nobody answers.
+    Silence,
+}
+
+/// What people do by hand.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PersonAct {
+    /// Turns a switch around, and puts it back after so long.
+    TurnSwitch(ServiceRole, usize, Ms),
+    /// Registers an instance that isn't ours in a group of the pair, and takes it out after so long.
+    AddStranger(ServiceRole, usize, Ms),
+    /// Terminates an instance of the newest fleet, or one dies by itself.
+    Kill(ServiceRole, usize),
+    /// Removes an instance's tags.
+    Untag(ServiceRole, usize),
+    /// Changes the settings.
+    Resize(ServiceRole, u32),
+    /// Retries the failed stage of the last execution.
+    Retry(ServiceRole),
+}
+
+/// The odds of each fault, at each call or event.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Odds {
+    /// The process dies before a call.
+    pub crash: f64,
+    /// It dies once the call has had its effect.
+    pub crash_after: f64,
+    /// It dies, and the call has its effect up to 10 s later.
+    pub late: f64,
+    /// The call takes effect, its reply is lost.
+    pub lost: f64,
+    /// The call fails without effect.
+    pub refuse: f64,
+    /// The process stands still for up to an hour.
+    pub freeze: f64,
+    /// A call takes as long as it may.
+    pub slow: f64,
+    /// An event is delivered twice.
+    pub duplicate: f64,
+    /// An event is lost.
+    pub lose_event: f64,
+    /// An event comes up to ten minutes late.
+    pub late_event: f64,
+}
+
+/// A fault at one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The process dies before it.
+    Crash,
+    /// It dies once the call has had its effect.
+    CrashAfter,
+    /// It dies, and the call has its effect so much later.
+    Late(Ms),
+    /// The call takes effect, its reply is lost.
+    Lost,
+    /// It fails without effect.
+    Refuse(Kind),
+    /// The process stands still before the answer reaches it.
+    Freeze(Ms),
+}
+
+impl Fault {
+    /// For the report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Fault::Crash => "crash before a call",
+            Fault::CrashAfter => "crash after a call",
+            Fault::Late(_) => "crash with a late call",
+            Fault::Lost => "reply lost",
+            Fault::Refuse(Kind::Unavailable) => "call failed: unavailable",
+            Fault::Refuse(Kind::Conflict) => "call failed: conflict",
+            Fault::Refuse(Kind::Capacity) => "call failed: no capacity",
+            Fault::Refuse(Kind::Denied) => "call failed: denied",
+            Fault::Refuse(_) => "call failed",
+            Fault::Freeze(_) => "process frozen",
+        }
+    }
+}
+
+impl Plan {
+    /// A quiet day of one service without releases.
+    pub fn quiet(seed: u64) -> Self {
+        Self {
+            seed,
+            nature: Nature::default(),
+            services: vec![ServicePlan::new("WEB_PRODUCT", 2)],
+            acts: Vec::new(),
+            odds: Odds::default(),
+            injected: BTreeMap::new(),
+            calm: 2 * HOUR,
+            patience: 6 * HOUR,
+            timeout: 5 * MINUTE,
+            mistake: None,
+        }
+    }
+
+    /// With these releases of the first service.
+    pub fn releases(mut self, releases: impl IntoIterator<Item = ReleasePlan>) -> Self {
+        self.services[0].releases = releases.into_iter().collect();
+        self
+    }
+}
+
+impl ServicePlan {
+    /// A service without releases, with two switches.
+    pub fn new(name: &str, count: u32) -> Self {
+        let role = role(name);
+        let settings = settings(&role, count);
+        Self { role, settings, pre: None, switches: 2, queued: false, releases: Vec::new() }
+    }
+}
+
+impl ReleasePlan {
+    /// A good build that everybody approves.
+    pub fn at(at: Ms) -> Self {
+        Self { at, build: Build::Good, votes: BTreeMap::new(), stop: None }
+    }
+
+    /// Of another build.
+    pub fn build(self, build: Build) -> Self {
+        Self { build, ..self }
+    }
+
+    /// With another vote.
+    pub fn vote(mut self, approval: &str, vote: Vote) -> Self {
+        self.votes.insert(approval.to_owned(), vote);
+        self
+    }
+}
+
+/// A service role.
+pub fn role(name: &str) -> ServiceRole {
+    ServiceRole::try_from(name.to_owned()).expect("the simulator's own names are well formed")
+}
+
+/// Settings with DESIGN.md's defaults, two subnets and two types.
+pub fn settings(role: &ServiceRole, count: u32) -> Settings {
+    Settings {
+        subnet: Choice::Ids(vec!["subnet-a".into(), "subnet-b".into()]),
+        ami: Ami::Id("ami-1".into()),
+        instance_type: vec!["t3.micro".into(), "t3a.micro".into()],
+        sg: Choice::Ids(vec!["sg-1".into()]),
+        instance_profile: "web".into(),
+        deploy: Deploy { application: "web".into(), group: role.label() },
+        eip: Eip::None,
+        count,
+        port: None,
+        target_group: TargetGroup::Pair(Selector { parts: vec![("tagship:service".into(), role.to_string())] }),
+        zone: Some("cd.internal".into()),
+        artifact: None,
+        key_name: None,
+        user_data_sha256: None,
+        volume: None,
+        tags: BTreeMap::new(),
+        keep: Keep::Terminate,
+        drain_secs: 30,
+        timeouts: Timeouts { boot_secs: 600, install_secs: 1_200, healthy_secs: 300, watch_secs: 30, settle_secs: 15 },
+        topic: None,
+    }
+}
+
+/// How long people take for an approval if the plan doesn't say.
+pub const USUAL_VOTE: Vote = Vote::Grant(60 * SECOND);

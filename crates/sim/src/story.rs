@@ -1,0 +1,68 @@
+//! The canonical stories, and each of them with a fault at every call.
+
+use crate::cloud::Build;
+use crate::past::{MINUTE, SECOND};
+use crate::plan::{Plan, ReleasePlan, ServicePlan, Vote, role, settings};
+use tagship::settings::{Eip, Keep, Selector, TargetGroup};
+
+/// A story that must always end the same.
+#[derive(Debug, Clone)]
+pub struct Story {
+    /// What it is called.
+    pub name: &'static str,
+    /// What happens.
+    pub plan: Plan,
+}
+
+/// All of them.
+pub fn stories() -> Vec<Story> {
+    let first = || ReleasePlan::at(SECOND);
+    let second = || ReleasePlan::at(30 * MINUTE);
+    let reject = Vote::Reject(2 * MINUTE);
+    let story = |name, plan| Story { name, plan };
+    let quiet = || Plan::quiet(1);
+    vec![
+        story("first release", quiet().releases([first()])),
+        story("normal release", quiet().releases([first(), second()])),
+        story("failed health", quiet().releases([first(), second().build(Build::Unhealthy)])),
+        story("failed install", quiet().releases([first(), second().build(Build::FailsOnOne)])),
+        story("rejection", quiet().releases([first(), second().vote("FinalApproval", reject)])),
+        story("first release rejected", quiet().releases([first().vote("FinalApproval", reject)])),
+        story("discard", quiet().releases([first(), second().vote("QaApproval", reject)])),
+        story("park", park()),
+        story(
+            "two at once",
+            quiet().releases([
+                first(),
+                second().vote("FinalApproval", Vote::Reject(MINUTE)),
+                ReleasePlan::at(31 * MINUTE),
+            ]),
+        ),
+        story("own addresses", with(quiet(), |service| service.settings.eip = Eip::Own)),
+        story("pool of addresses", {
+            let selector = Selector { parts: vec![("tagship:service".into(), "WEB_PRODUCT".into())] };
+            with(quiet(), |service| service.settings.eip = Eip::Pool(selector))
+        }),
+        story("kept stopped", with(quiet(), |service| service.settings.keep = Keep::Stop)),
+        story("by name only", with(quiet(), |service| service.settings.target_group = TargetGroup::None)),
+    ]
+}
+
+/// Three releases, of which the second is rejected.
+fn with(mut plan: Plan, change: impl FnOnce(&mut ServicePlan)) -> Plan {
+    plan.services[0].releases = vec![
+        ReleasePlan::at(SECOND),
+        ReleasePlan::at(30 * MINUTE).vote("FinalApproval", Vote::Reject(2 * MINUTE)),
+        ReleasePlan::at(60 * MINUTE),
+    ];
+    change(&mut plan.services[0]);
+    plan
+}
+
+/// A product with a pre-product, which is parked at the end.
+fn park() -> Plan {
+    let mut plan = Plan::quiet(1).releases([ReleasePlan::at(SECOND)]);
+    let qa = role("WEB_QA");
+    plan.services[0].pre = Some((qa.clone(), settings(&qa, 1)));
+    plan
+}
