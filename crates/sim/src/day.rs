@@ -2,7 +2,7 @@
 
 use crate::checks::{Act, Checks};
 use crate::cloud::{Cloud, Turn};
-use crate::invocation::{Asked, Call, Delivery, Invocation};
+use crate::invocation::{Asked, Call, Delivery, Invocation, Went};
 use crate::past::{MINUTE, Ms, SECOND, clock, timestamp};
 use crate::pipes::{APPROVAL, Blueprint, Serial, job, pipeline_name};
 use crate::plan::{Fault, Odds, PersonAct, Plan, USUAL_VOTE, Vote};
@@ -439,15 +439,15 @@ impl Day {
             self.tell(|| who(&job), || decided(&decision));
         }
         match went {
-            Ok(Ask::Pause) => {
+            Went::On(Ask::Pause) => {
                 let mut delay = self.between(SECOND, 2 * SECOND);
                 if self.chance(|odds| odds.freeze) {
                     delay = self.freeze(by, None);
                 }
                 self.after(delay, Event::Wake(by));
             }
-            Ok(ask) => self.call(by, job, Asked::Port(ask)),
-            Err((outcome, memo)) => self.ended(by, job, outcome, memo),
+            Went::On(ask) => self.call(by, job, Asked::Port(ask)),
+            Went::Over(end) => self.ended(by, job, end.0, end.1),
         }
     }
 

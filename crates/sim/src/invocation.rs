@@ -21,6 +21,15 @@ pub struct Delivery {
     pub attempt: u8,
 }
 
+/// How an invocation goes on.
+#[derive(Debug)]
+pub enum Went {
+    /// It asks for something.
+    On(Ask),
+    /// It has ended.
+    Over(Box<(Outcome, Memo)>),
+}
+
 type Running = Pin<Box<dyn Future<Output = (Outcome, Memo)> + Send>>;
 
 /// A running invocation.
@@ -53,15 +62,15 @@ impl Invocation {
     }
 
     /// Goes on, perhaps with an answer, until it asks or has ended.
-    pub fn go(&mut self, now: Ms, answer: Option<Answer>) -> Result<Ask, (Outcome, Memo)> {
+    pub fn go(&mut self, now: Ms, answer: Option<Answer>) -> Went {
         {
             let mut mailbox = self.line.mailbox();
             mailbox.now = now;
             mailbox.answer = answer;
         }
         match self.future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(end) => Err(end),
-            Poll::Pending => Ok(self.line.mailbox().ask.take().expect("an invocation waits for the day only")),
+            Poll::Ready(end) => Went::Over(Box::new(end)),
+            Poll::Pending => Went::On(self.line.mailbox().ask.take().expect("an invocation waits for the day only")),
         }
     }
 }

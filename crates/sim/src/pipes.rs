@@ -28,8 +28,11 @@ pub struct Blueprint {
     pub rules: Vec<Rule>,
 }
 
+/// Product, pre-product, whether QUEUED.
+type Key = (ServiceRole, Option<ServiceRole>, bool);
+
 thread_local! {
-    static READ: RefCell<BTreeMap<(ServiceRole, Option<ServiceRole>, bool), Rc<Blueprint>>> = const { RefCell::new(BTreeMap::new()) };
+    static READ: RefCell<BTreeMap<Key, Rc<Blueprint>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 impl Blueprint {
