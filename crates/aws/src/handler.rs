@@ -29,6 +29,7 @@ pub trait Function {
 pub struct Turn<'a> {
     cloud: &'a Cloud,
     until: Instant,
+    hands_back: bool,
     /// The service's own topic, once its settings have been seen.
     topic: Mutex<Option<String>>,
 }
@@ -36,7 +37,7 @@ pub struct Turn<'a> {
 impl Turn<'_> {
     /// Runs an action as far as this invocation can.
     pub async fn run<S: Adapted>(&self, job: &Job, memo: &mut Memo) -> Outcome {
-        let aws = Aws::<S>::new(self.cloud, self.until);
+        let aws = Aws::<S>::new(self.cloud, self.until, self.hands_back);
         let outcome = tagship::run::<S, _>(&aws, job, memo).await;
         *self.topic.lock().unwrap_or_else(PoisonError::into_inner) = aws.topic();
         outcome
@@ -117,7 +118,8 @@ fn budget(deadline: SystemTime, now: SystemTime) -> Duration {
 
 async fn handle<F: Function>(cloud: &Cloud, until: Instant, event: Value) -> Result<Value, Diagnostic> {
     let invocation = Invocation::parse(F::STAGE, event).map_err(|error| diagnostic(&error))?;
-    let turn = Turn { cloud, until, topic: Mutex::default() };
+    let hands_back = matches!(invocation.caller, Caller::Pipeline { .. });
+    let turn = Turn { cloud, until, hands_back, topic: Mutex::default() };
     let now = Timestamp::now();
     let continued = match &invocation.caller {
         Caller::Pipeline { continuation, .. } => continuation.as_deref().and_then(Memo::from_token),
@@ -136,7 +138,8 @@ async fn handle<F: Function>(cloud: &Cloud, until: Instant, event: Value) -> Res
         Ok(Request::Release(job)) => {
             let outcome = F::act(&turn, job, &mut memo).await;
             let notice = match &outcome {
-                Outcome::Done(Done { nothing: true, .. }) => None,
+                // A job's end is always told: the invocation that did the work may have died before it could.
+                Outcome::Done(Done { nothing: true, .. }) if !hands_back => None,
                 outcome => Notice::of(job, outcome, memo.began, Timestamp::now()),
             };
             (outcome, notice)

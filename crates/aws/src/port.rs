@@ -22,6 +22,8 @@ pub struct Aws<'a, S> {
     cloud: &'a Cloud,
     /// When the loop hands back.
     until: Instant,
+    /// Whether CodePipeline invokes again, or nobody does.
+    hands_back: bool,
     actions: elb::Actions,
     zones: route53::Zones,
     /// The wait that was logged last: a wait of minutes is one line, not a hundred.
@@ -32,10 +34,11 @@ pub struct Aws<'a, S> {
 
 impl<'a, S: Adapted> Aws<'a, S> {
     /// For an invocation that works until then.
-    pub fn new(cloud: &'a Cloud, until: Instant) -> Self {
+    pub fn new(cloud: &'a Cloud, until: Instant, hands_back: bool) -> Self {
         Self {
             cloud,
             until,
+            hands_back,
             actions: elb::Actions::default(),
             zones: route53::Zones::default(),
             waiting: Mutex::default(),
@@ -74,7 +77,8 @@ impl<'a, S: Adapted> Aws<'a, S> {
             Ok::<Option<Routing>, Error>(None)
         };
         let addresses = async {
-            if S::READS.addresses && settings.eip != Eip::None {
+            // Cleanup looks whatever the settings say now: earlier ones may have allocated some.
+            if S::READS.addresses && (settings.eip != Eip::None || S::CHANGES.addresses) {
                 return ec2::addresses(cloud, &job.role, &settings.eip).await;
             }
             Ok(Vec::new())
@@ -151,6 +155,10 @@ impl<S: Adapted> Port for Aws<'_, S> {
         Instant::now() < self.until
     }
 
+    fn hands_back(&self) -> bool {
+        self.hands_back
+    }
+
     async fn holding(&self, role: &ServiceRole, release: &ReleaseId, bound: bool) -> Result<Holding, Error> {
         let holding = self.in_time(holds::holding(self.cloud, role, release, bound)).await?;
         if let Some(held) = holding.held.as_ref().filter(|held| held.hold.release == *release) {
@@ -212,13 +220,13 @@ impl<S: Adapted> Port for Aws<'_, S> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let (decided, why) = match decision {
             Decision::Do { step, why, .. } => (format!("do: {step}"), *why),
-            Decision::Wait(what) if *what == *waiting => return,
-            Decision::Wait(what) => (format!("wait: {what}"), ""),
+            Decision::Wait(what) | Decision::Yield(what) if *what == *waiting => return,
+            Decision::Wait(what) | Decision::Yield(what) => (format!("wait: {what}"), ""),
             Decision::Done(done) => (format!("done: {}", done.message), ""),
             Decision::Fail(error) => (format!("fail: {error}"), ""),
         };
         *waiting = match decision {
-            Decision::Wait(what) => what.clone(),
+            Decision::Wait(what) | Decision::Yield(what) => what.clone(),
             _ => String::new(),
         };
         info!(service = %job.role, release = %job.release, stage = %job.action.stage(), action = %job.action, why, "{decided}");

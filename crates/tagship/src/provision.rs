@@ -116,7 +116,7 @@ fn await_holder(world: &World, holder: &Held, memo: &mut Memo) -> Decision {
         Some(_) => doing.push_str("; its execution has ended, so it has been told to end"),
         None => {}
     }
-    Decision::Wait(format!("release {} (pipeline {}) to finish: {doing}", hold.release, hold.pipeline))
+    Decision::Yield(format!("release {} (pipeline {}) to finish: {doing}", hold.release, hold.pipeline))
 }
 
 /// Towards a running, named fleet. A break is what comes first.

@@ -143,6 +143,8 @@ pub enum Decision {
     },
     /// Nothing to change yet, and what is waited for.
     Wait(String),
+    /// Nothing to do before somebody else is done: CodePipeline's console is told so soon.
+    Yield(String),
     /// The end.
     Done(Done),
     /// Can't go on.
@@ -291,6 +293,9 @@ pub trait Port: Sync {
     /// Whether there is time for another round in this invocation.
     fn has_time(&self) -> bool;
 
+    /// Whether an unfinished job can be handed back, to be invoked again later. A direct invocation can't.
+    fn hands_back(&self) -> bool;
+
     /// Reads hold and markers. `bound`: answer within 4 s or not at all, so that what is decided by it is
     /// still true when the step's own 10 s are over (SETTLE, 15 s, exceeds the two).
     fn holding(
@@ -345,8 +350,12 @@ pub enum Outcome {
 /// How long AWS may be unavailable without a break before the job fails.
 pub const UNAVAILABLE_SECS: i64 = 600;
 
+/// How long an invocation looks for somebody else to be done before it hands the job back.
+pub const YIELD_SECS: i64 = 5;
+
 /// Runs a job as far as this invocation can.
 pub async fn run<S: Stage, P: Port>(port: &P, job: &Job, memo: &mut Memo) -> Outcome {
+    let started = port.now();
     let mut last: Option<Step> = None;
     loop {
         let waiting = match round::<S, P>(port, job, memo, &mut last).await {
@@ -360,6 +369,14 @@ pub async fn run<S: Stage, P: Port>(port: &P, job: &Job, memo: &mut Memo) -> Out
             }
             Ok(Round::Wait(why)) => {
                 memo.unavailable = None;
+                why
+            }
+            Ok(Round::Yield(why)) => {
+                memo.unavailable = None;
+                let patient = port.now().duration_since(started) < SignedDuration::from_secs(YIELD_SECS);
+                if port.hands_back() && !patient {
+                    return Outcome::Waiting(why);
+                }
                 why
             }
             Err(error) => match error.kind {
@@ -385,6 +402,7 @@ enum Round {
     Ended(Outcome),
     Again,
     Wait(String),
+    Yield(String),
 }
 
 async fn round<S: Stage, P: Port>(
@@ -420,6 +438,7 @@ async fn round<S: Stage, P: Port>(
     let (step, then) = match decision {
         Decision::Do { step, then, .. } => (step, then),
         Decision::Wait(why) => return Ok(Round::Wait(why)),
+        Decision::Yield(why) => return Ok(Round::Yield(why)),
         Decision::Done(done) => return Ok(Round::Ended(Outcome::Done(done))),
         Decision::Fail(error) => return Ok(Round::Ended(Outcome::Failed(error))),
     };

@@ -139,6 +139,7 @@ pub(crate) fn ask<S: Stage>(action: Action, holding: &Holding, world: &World, me
         Decision::Do { step, then: None, .. } => format!("do: {step}"),
         Decision::Do { step, then: Some(done), .. } => format!("do: {step}, then done: {}", done.message),
         Decision::Wait(why) => format!("wait: {why}"),
+        Decision::Yield(why) => format!("yield: {why}"),
         Decision::Done(done) => format!("done: {}", done.message),
         Decision::Fail(error) => format!("fail: {error}"),
     }
