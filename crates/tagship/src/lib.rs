@@ -6,6 +6,9 @@
 #[cfg(test)]
 pub(crate) mod testing;
 
+#[cfg(test)]
+mod launch_story;
+
 mod noun;
 pub use noun::*;
 

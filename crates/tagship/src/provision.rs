@@ -46,10 +46,18 @@ impl Stage for Provision {
             (Verdict::Act, Some(held), _) => act(now, held, memo),
             (verdict, ..) => Decision::bug(format!("provision can't {verdict:?} here")),
         };
+        let gives_up =
+            now.held().is_some_and(|held| held.hold.artifact.is_none() && now.world.now > deadline(&held.hold));
         match first {
             Continue(done) => Decision::Done(done),
-            Break(Decision::Wait(why)) if now.held().is_some_and(|held| now.world.now > deadline(&held.hold)) => {
-                let message = format!("provision gives up {BOOTS} × BOOT after it took the hold: it waited for {why}");
+            Break(decision @ Decision::Fail(_)) => decision,
+            Break(undone) if gives_up => {
+                let what = match undone {
+                    Decision::Do { step, .. } => step.to_string(),
+                    Decision::Wait(why) => format!("wait for {why}"),
+                    Decision::Done(_) | Decision::Fail(_) => "end".to_owned(),
+                };
+                let message = format!("provision gives up {BOOTS} × BOOT after it took the hold: it would {what}");
                 now.give_up(Kind::Release, message)
             }
             Break(decision) => decision,

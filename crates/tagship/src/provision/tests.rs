@@ -263,7 +263,7 @@ fn a_fleet_is_made_whole_again() {
             case.world.now = at(2_401);
             case.instance(1).private_ip = None;
         },
-        "fail: provision gives up 4 × BOOT after it took the hold: it waited for every instance to have a private",
+        "fail: provision gives up 4 × BOOT after it took the hold: it would wait for every instance to have a private",
     );
 }
 
