@@ -3,6 +3,7 @@
 mod fields;
 mod literal;
 mod parse;
+pub(crate) use parse::sha256;
 mod selector;
 pub use selector::Selector;
 

@@ -1,13 +1,12 @@
 //! A fleet of exactly `COUNT`: what to launch where, what to replace, what is too much.
 
 use super::deadline;
-use crate::settings::{Ami, Choice, Settings};
+use crate::settings::{Ami, Choice, Settings, sha256};
 use crate::{
     Decision, First, Held, INSTANCES_A_CALL, Instance, InstanceState, Job, Kind, Launch, Memo, Situation, Step,
     TAG_RELEASE, TAG_SERVICE, listed, name_tag,
 };
 use jiff::SignedDuration;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow::{Break, Continue};
 
@@ -136,11 +135,11 @@ fn exhausted(now: &Situation<'_>, settings: &Settings, memo: &Memo, have: usize)
 
 /// The text whose SHA-256 the hold carries: settings that changed since don't meet a release half-way.
 fn user_data(now: &Situation<'_>, settings: &Settings) -> First<Option<String>> {
-    if settings.user_data_sha256.is_none() {
+    let Some(expected) = &settings.user_data_sha256 else {
         return Continue(None);
-    }
-    let same = now.world.settings.as_ref().filter(|offer| offer.settings.user_data_sha256 == settings.user_data_sha256);
-    match same.and_then(|offer| offer.user_data.clone()) {
+    };
+    let text = now.world.settings.as_ref().and_then(|offer| offer.user_data.clone());
+    match text.filter(|text| sha256(text) == *expected) {
         Some(text) => Continue(Some(text)),
         None => {
             let message = format!(
@@ -166,5 +165,5 @@ pub(super) fn tags(job: &Job, settings: &Settings) -> Vec<(String, String)> {
 fn client_token(job: &Job, held: &Held, subnet: &str, instance_type: &str, ever: usize, now: usize) -> String {
     let since = held.hold.since;
     let need = format!("{}\n{}\n{since}\n{subnet}\n{instance_type}\n{ever}\n{now}", job.role, job.release);
-    Sha256::digest(need).iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256(&need)
 }

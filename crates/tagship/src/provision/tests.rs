@@ -1,7 +1,7 @@
 //! Situations of provision, and what is decided in each.
 
 use super::*;
-use crate::settings::{Eip, Selector};
+use crate::settings::{Eip, Selector, sha256};
 use crate::testing::*;
 use crate::{
     Action, Address, Artifact, Execution, ExecutionState, Holding, Launch, Offer, Previous, Target, admit, names,
@@ -313,13 +313,13 @@ fn a_launch_is_told_by_its_need_alone() {
 fn a_launch_says_what_the_hold_says() {
     let mut case = Case::new();
     case.fleet([]);
-    case.hold().settings.user_data_sha256 = Some("abc".to_owned());
+    case.hold().settings.user_data_sha256 = Some(sha256("#!/bin/sh"));
     case.hold().settings.tags = [("Name", "mine"), ("team", "web")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-    let offer = case.world.settings.as_mut().expect("an offer");
-    offer.user_data = Some("#!/bin/sh".to_owned());
-    offer.settings.user_data_sha256 = Some("changed".to_owned());
-    assert!(case.ask().starts_with("fail: USER_DATA of WEB_PRODUCT changed"));
-    case.world.settings.as_mut().expect("an offer").settings.user_data_sha256 = Some("abc".to_owned());
+    for changed in [None, Some("#!/bin/bash")] {
+        case.world.settings.as_mut().expect("an offer").user_data = changed.map(str::to_owned);
+        assert!(case.ask().starts_with("fail: USER_DATA of WEB_PRODUCT changed"));
+    }
+    case.world.settings.as_mut().expect("an offer").user_data = Some("#!/bin/sh".to_owned());
     let launch = case.launch();
     assert_eq!((launch.ami.as_str(), launch.user_data.as_deref()), ("ami-1", Some("#!/bin/sh")));
     let tags: Vec<String> = launch.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();

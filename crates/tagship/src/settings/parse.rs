@@ -274,6 +274,7 @@ fn topic(value: &Value) -> Option<String> {
     sound.then_some(arn)
 }
 
-fn sha256(text: &str) -> String {
+/// Hexadecimal: 64 digits.
+pub(crate) fn sha256(text: &str) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
