@@ -106,8 +106,8 @@ impl Cloud {
                 self.apply(step, memo);
                 None
             }
-            Decision::Wait(_) => None,
-            end => Some(end),
+            end @ (Decision::Done(_) | Decision::Fail(_)) => Some(end),
+            _ => None,
         }
     }
 

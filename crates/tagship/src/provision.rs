@@ -55,7 +55,7 @@ impl Stage for Provision {
                 let what = match undone {
                     Decision::Do { step, .. } => step.to_string(),
                     Decision::Wait(why) => format!("wait for {why}"),
-                    Decision::Done(_) | Decision::Fail(_) => "end".to_owned(),
+                    other => format!("{other:?}"),
                 };
                 let message = format!("provision gives up {BOOTS} × BOOT after it took the hold: it would {what}");
                 now.give_up(Kind::Release, message)
