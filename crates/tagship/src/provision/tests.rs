@@ -137,15 +137,15 @@ fn another_holder_is_waited_for_but_not_in_vain() {
             );
         };
     use ExecutionState::*;
-    let prepared = "wait: release r0000001 (pipeline web) to finish: it is being prepared, or waits for an approval";
+    let prepared = "yield: release r0000001 (pipeline web) to finish: it is being prepared, or waits for an approval";
     holder(|_| {}, Running, Some(0), None, prepared);
-    holder(|hold| hold.phase = Phase::Approved, Running, None, None, "wait: …and what it replaced is being removed");
-    holder(|hold| hold.phase = Phase::Ending, Running, None, None, "wait: …it is being rolled back and removed");
-    holder(|hold| hold.moved_at = Some(at(50)), Running, None, None, "wait: …and waits for its approval");
+    holder(|hold| hold.phase = Phase::Approved, Running, None, None, "yield: …and what it replaced is being removed");
+    holder(|hold| hold.phase = Phase::Ending, Running, None, None, "yield: …it is being rolled back and removed");
+    holder(|hold| hold.moved_at = Some(at(50)), Running, None, None, "yield: …and waits for its approval");
     // Its end is given time to be handled.
     holder(|_| {}, Ended, Some(71), None, prepared);
     holder(|_| {}, Ended, Some(70), None, "do: tell that r0000001 was abandoned: discard");
-    holder(|_| {}, Ended, Some(0), Some(41), "wait: …its execution has ended, so it has been told to end");
+    holder(|_| {}, Ended, Some(0), Some(41), "yield: …its execution has ended, so it has been told to end");
     holder(|_| {}, Ended, Some(0), Some(40), "do: tell that r0000001 was abandoned: discard");
     holder(|_| {}, Succeeded, Some(0), None, "do: tell that r0000001 was abandoned: retire");
     holder(
