@@ -14,3 +14,5 @@ $(VENV)/installed: crates/local/python/requirements.txt
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
+
+include infra/infra.mk
