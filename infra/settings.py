@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-LIMIT = 4096  # characters of all variables together, Lambda's own
+LIMIT = 4096  # bytes of all variables together, Lambda's own
 
 
 def aws(*arguments):
@@ -30,9 +30,9 @@ def read(function):
 
 
 def write(function, variables, revision):
-    size = sum(len(name) + len(value) for name, value in variables.items())
+    size = sum(len(name.encode()) + len(value.encode()) for name, value in variables.items())
     if size > LIMIT:
-        sys.exit(f"all variables together would have {size} characters, Lambda takes {LIMIT}: put a service's settings "
+        sys.exit(f"all variables together would have {size} bytes, Lambda takes {LIMIT}: put a service's settings "
                  "into an SSM parameter and write ssm:/its/path here")
     aws("update-function-configuration", "--function-name", function, "--revision-id", revision, "--environment",
         json.dumps({"Variables": variables}))

@@ -1,22 +1,32 @@
-//! What infra/pipeline.yaml, the file that goes to AWS, makes of a service: its actions and rules.
+//! What infra/pipeline.yaml and infra/tagship.yaml, the files that go to AWS, make of a service: its actions and rules.
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use tagship_pipeline::pipeline::Kind;
 use tagship_pipeline::rule::On;
 use tagship_pipeline::template::{Stack, Template};
 
 fn template(parameters: &[(&str, &str)]) -> Template {
     let given = [("PipelineName", "mzum-web"), ("ServiceRole", "MZUM_WEB_PRODUCT")];
-    let given = given.iter().chain(parameters);
+    let parameters = [&given[..], parameters].concat();
+    read(include_str!("../../../infra/pipeline.yaml"), "mzum-web", &parameters)
+}
+
+/// What an account has once.
+fn account() -> Template {
+    read(include_str!("../../../infra/tagship.yaml"), "tagship", &[])
+}
+
+fn read(text: &str, name: &str, parameters: &[(&str, &str)]) -> Template {
     let stack = Stack {
-        name: "mzum-web".into(),
+        name: name.into(),
         account: "123456789012".into(),
         region: "eu-west-1".into(),
-        parameters: given.map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+        parameters: parameters.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
         ..Stack::default()
     };
-    Template::read(include_str!("../../../infra/pipeline.yaml"), stack).expect("a template")
+    Template::read(text, stack).expect("a template")
 }
 
 const PRE: (&str, &str) = ("PreProductServiceRole", "MZUM_WEB_QA");
@@ -64,7 +74,12 @@ fn the_flow_of_a_release() {
 /// What is called, and with what, when `event` happens.
 #[track_caller]
 fn check_rules(parameters: &[(&str, &str)], event: Value, expected: &[(&str, Value)]) {
-    let rules = template(parameters).rules().expect("rules");
+    check(&template(parameters), event, expected);
+}
+
+#[track_caller]
+fn check(template: &Template, event: Value, expected: &[(&str, Value)]) {
+    let rules = template.rules().expect("rules");
     let mut calls = Vec::new();
     for rule in &rules {
         if matches!(&rule.on, On::Event(pattern) if pattern.matches(&event)) {
@@ -143,9 +158,22 @@ fn an_abandoned_release_is_ended() {
 fn people_are_told() {
     let mut event = abandoned("MZUM_WEB_PRODUCT", "none");
     event["detail-type"] = "Stage Succeeded".into();
-    let said = "Stage Succeeded: MZUM_WEB_PRODUCT, provision none of release e-1, after 3 s. \
-        its execution failed";
-    check_rules(&[TOPIC], event, &[("releases", Value::String(said.into()))]);
+    event["region"] = "eu-west-1".into();
+    let said = "\"Stage Succeeded: MZUM_WEB_PRODUCT, none (provision) of release e-1, after 3 s\"\n\
+        \"its execution failed\"\n\
+        \"https://eu-west-1.console.aws.amazon.com/codesuite/codepipeline/pipelines/mzum-web/executions/e-1\"";
+    check(&account(), event, &[("tagship-Topic", Value::String(said.into()))]);
+}
+
+#[test]
+fn sweep_runs_every_five_minutes() {
+    let rules = account().rules().expect("rules");
+    let timed: Vec<_> = rules.iter().filter(|rule| rule.on == On::Every(Duration::from_secs(300))).collect();
+    let [rule] = timed[..] else { panic!("one rule: {timed:?}") };
+    let targets: Vec<_> =
+        rule.targets.iter().map(|target| (target.arn.as_str(), target.input.of(&Value::Null, rule))).collect();
+    let sweep = r#"{"tagship": {"action": "sweep"}}"#.to_owned();
+    assert_eq!(targets, [("arn:aws:lambda:eu-west-1:123456789012:function:tagship-cleanup", sweep)]);
 }
 
 #[test]
@@ -165,4 +193,19 @@ fn an_upload_starts_the_pipeline_with_its_version() {
     }]});
     check_rules(&[], event("release.zip"), &[("mzum-web", revision)]);
     check_rules(&[], event("mzum-web/App/x"), &[]);
+}
+
+/// So that what the functions really call can be held against them.
+#[test]
+fn the_roles_of_the_functions_can_be_read() {
+    let roles = account().resources("AWS::IAM::Role").expect("roles");
+    let shared = account().resources("AWS::IAM::ManagedPolicy").expect("a policy");
+    let documents = roles.iter().map(|(_, role)| &role["Policies"][0]["PolicyDocument"]);
+    let documents: Vec<_> = documents.chain(shared.iter().map(|(_, policy)| &policy["PolicyDocument"])).collect();
+    assert_eq!(documents.len(), 5, "a role each, and what each may do");
+    for statement in documents.iter().flat_map(|document| document["Statement"].as_array().expect("statements")) {
+        assert_eq!(statement["Effect"], "Allow", "{statement}");
+        assert!(statement["Sid"].is_string() && statement.get("Action").is_some(), "{statement}");
+        assert!(statement["Resource"].is_string() || statement["Resource"].is_array(), "{statement}");
+    }
 }
