@@ -7,8 +7,8 @@ use tagship_pipeline::execution::Revision;
 /// One of our services as a caller of others.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    http: Client,
-    endpoint_url: String,
+    pub(crate) http: Client,
+    pub(crate) endpoint_url: String,
     region: String,
     name: &'static str,
 }
@@ -73,7 +73,8 @@ impl Caller {
         self.send(request, "sns").await.map(drop)
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder, service: &str) -> Result<Response, CallError> {
+    /// Sends a request under the caller's key; any answer but a success is an error.
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder, service: &str) -> Result<Response, CallError> {
         let Self { name, region, .. } = self;
         // The gateway reads the scope; nobody checks the signature.
         let scope = format!("{name}/20000101/{region}/{service}/aws4_request");

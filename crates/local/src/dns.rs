@@ -19,7 +19,6 @@ use tokio::sync::watch;
 const UDP_PAYLOAD_BYTES: u16 = 1232;
 
 /// The running name server; it ends when dropped.
-#[allow(missing_debug_implementations)] // `Server` has none.
 pub struct Dns {
     address: SocketAddr,
     _server: Server<Zones>,

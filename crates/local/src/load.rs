@@ -96,6 +96,12 @@ impl Load {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Tells what became of the requests so far, also after `self` is elsewhere.
+    pub fn watch(&self) -> impl Fn() -> Tally + Send + use<> {
+        let tally = self.tally.clone();
+        move || tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Sends no more, waits for what is under way, and gives the end's tally.
     pub async fn stop(mut self) -> Tally {
         self.stop.send_replace(true);

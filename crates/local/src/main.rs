@@ -1,7 +1,8 @@
 //! `tagship-local`: a whole pipeline on one machine.
 
 use clap::{Parser, Subcommand};
-use tagship_local::agent;
+use std::process::ExitCode;
+use tagship_local::{agent, demo, person};
 
 #[derive(Parser)]
 #[command(version, about)]
@@ -12,15 +13,41 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Plays a story of releases under constant load; fails if a request is lost or anything is left behind.
+    Demo,
+    /// Brings everything up for your own artifacts, and prints what to try.
+    Up,
     /// Plays CodeDeploy's agent on one instance; started by the instances, not by people.
     #[command(hide = true)]
     Agent(agent::Args),
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> std::io::Result<()> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    match Cli::parse().command {
-        Command::Agent(args) => agent::run(args).await,
+fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
+    let command = Cli::parse().command;
+    // A fleet has many agents: each is one thread.
+    let mut builder = match &command {
+        Command::Agent(_) => tokio::runtime::Builder::new_current_thread(),
+        Command::Demo | Command::Up => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let ended = builder.enable_all().build().map_err(Into::into).and_then(|runtime| runtime.block_on(run(command)));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tagship-local: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Ctrl-C ends it as its end does: everything that was started is dropped.
+async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
+    match command {
+        Command::Agent(args) => Ok(agent::run(args).await?),
+        Command::Demo => tokio::select! {
+            ended = demo::run() => Ok(ended?),
+            interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+        },
+        Command::Up => Ok(person::run().await?),
     }
 }

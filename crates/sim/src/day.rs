@@ -806,7 +806,7 @@ fn asked_for(asked: &Asked) -> String {
 fn decided(decision: &Decision) -> String {
     match decision {
         Decision::Do { step, why, .. } => format!("{step}: {why}"),
-        Decision::Wait(why) => format!("waits for {why}"),
+        Decision::Wait(why) | Decision::Yield(why) => format!("waits for {why}"),
         Decision::Done(done) => format!("is done: {}", done.message),
         Decision::Fail(error) => format!("fails: {error}"),
     }

@@ -56,6 +56,7 @@ impl Invocation {
     pub fn begin(delivery: Delivery, now: Ms, until: Ms, mistake: Option<Mistake>) -> Self {
         let line = Line::default();
         line.mailbox().until = until;
+        line.mailbox().hands_back = delivery.answers.is_some();
         let memo = delivery.token.as_deref().and_then(Memo::from_token).unwrap_or_else(|| Memo::new(timestamp(now)));
         let future = start(delivery.job.clone(), line.clone(), memo, mistake);
         Self { delivery, line, looked: now, frozen: 0, future }

@@ -54,6 +54,8 @@ pub struct Mailbox {
     pub now: Ms,
     /// No other round begins after this.
     pub until: Ms,
+    /// Whether CodePipeline would invoke again.
+    pub hands_back: bool,
     /// What is asked.
     pub ask: Option<Ask>,
     /// What is answered.
@@ -97,6 +99,10 @@ impl Port for Line {
     fn has_time(&self) -> bool {
         let mailbox = self.mailbox();
         mailbox.now < mailbox.until
+    }
+
+    fn hands_back(&self) -> bool {
+        self.mailbox().hands_back
     }
 
     async fn holding(&self, role: &ServiceRole, release: &ReleaseId, bound: bool) -> Result<Holding, Error> {

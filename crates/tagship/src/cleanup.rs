@@ -256,9 +256,14 @@ fn mark(now: &Situation<'_>, held: &Held, how: HowEnded) -> Decision {
 fn ended(now: &Situation<'_>, held: &Held) -> Decision {
     let world = now.world;
     let how = now.holding.ended.as_ref().map_or("ended", |ended| ended.how.as_str());
-    let removed: Vec<String> = world
-        .instances
-        .iter()
+    // EC2 shows terminated instances for an hour: those of earlier releases are not this one's doing.
+    let whose = match now.job.action {
+        Action::Retire => held.hold.previous.as_ref().and_then(|previous| previous.release.as_ref()),
+        _ => Some(&held.hold.release),
+    };
+    let removed: Vec<String> = whose
+        .into_iter()
+        .flat_map(|release| world.fleet(release))
         .filter(|instance| instance.gone() || instance.retired_by.as_ref() == Some(&held.hold.release))
         .map(|instance| instance.id.clone())
         .collect();

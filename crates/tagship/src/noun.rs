@@ -145,6 +145,17 @@ impl Action {
         }
     }
 
+    /// The output variables that its success sets, always: an approval whose text names a missing one fails.
+    pub fn variables(self) -> &'static [&'static str] {
+        match self {
+            Action::Provision => &["InstanceIds", "PrivateIps", "CandidateName"],
+            Action::Deploy => &["DeploymentId", "HealthyTargets", "Artifact"],
+            Action::Shift | Action::Rollback => &["LiveRelease", "PreviousRelease"],
+            Action::Retire | Action::Discard | Action::Park => &["Terminated"],
+            Action::Sweep => &[],
+        }
+    }
+
     /// As written in UserParameters.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -427,7 +427,8 @@ async fn round<S: Stage, P: Port>(
                 Some(ended) => format!("{why}: {} at {}", ended.how.as_str(), ended.at),
                 None => why.to_owned(),
             };
-            return Ok(Round::Ended(Outcome::Done(Done { nothing: true, message, ..Done::default() })));
+            let outputs = job.action.variables().iter().map(|name| (*name, "none".to_owned())).collect();
+            return Ok(Round::Ended(Outcome::Done(Done { nothing: true, message, outputs, ..Done::default() })));
         }
         _ => {}
     }
