@@ -1,6 +1,6 @@
 //! What lasts as long as the process: the environment as it was at start-up, and the SDK clients.
 
-use aws_config::{BehaviorVersion, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
 use aws_smithy_http_client::tls;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
@@ -35,17 +35,18 @@ pub struct Cloud {
 impl Cloud {
     /// Reads the environment, once.
     pub async fn from_env() -> Self {
-        let mut variables: BTreeMap<String, String> =
-            std::env::vars().filter(|(name, _)| !name.starts_with("AWS_")).collect();
+        let access = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .credentials_provider(EnvironmentVariableCredentialsProvider::new());
+        Self::new(std::env::vars().filter(|(name, _)| !name.starts_with("AWS_")).collect(), access).await
+    }
+
+    /// With these variables and this access to AWS.
+    pub async fn new(mut variables: BTreeMap<String, String>, access: ConfigLoader) -> Self {
         let bucket = variables.remove("TAGSHIP_BUCKET").unwrap_or_default();
         let http = aws_smithy_http_client::Builder::new()
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
             .build_https();
-        let base = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(http)
-            .credentials_provider(EnvironmentVariableCredentialsProvider::new())
-            .load()
-            .await;
+        let base = access.http_client(http).load().await;
         // Connect and read time-outs are the same everywhere: clients share connections by them.
         let timeouts = || TimeoutConfig::builder().connect_timeout(Duration::from_secs(3)).read_timeout(ATTEMPT);
         let manner = |timeouts, retries| {

@@ -4,7 +4,7 @@ use crate::Cloud;
 use crate::error::{Called, required};
 use aws_sdk_elasticloadbalancingv2::types::{
     Action, ForwardActionConfig, Listener, Rule, TargetDescription, TargetGroup, TargetGroupTuple,
-    TargetHealthStateEnum,
+    TargetHealthStateEnum, TargetTypeEnum,
 };
 use aws_sdk_resourcegroupstagging::types::{ResourceTagMapping, TagFilter};
 use std::collections::{BTreeSet, HashMap};
@@ -30,6 +30,15 @@ pub(crate) async fn routing(cloud: &Cloud, selector: &Selector, actions: &Action
         let groups = found.iter().map(|group| self::group(group, Vec::new())).collect::<Result<_, _>>()?;
         return Ok(Routing { groups, switches: Vec::new() });
     };
+    for group in [a, b] {
+        if group.target_type() != Some(&TargetTypeEnum::Instance) {
+            return Err(Error::configuration(format!(
+                "TARGET_GROUP: {} is of type {}: the pair's groups must be of type instance",
+                group.target_group_name().unwrap_or_default(),
+                group.target_type().map_or("unknown", |kind| kind.as_str()),
+            )));
+        }
+    }
     let balancers: BTreeSet<&String> = [a, b].into_iter().flat_map(|group| group.load_balancer_arns()).collect();
     let names: Vec<&str> = found.iter().filter_map(|group| group.target_group_arn()).collect();
     let (in_a, in_b, switches) =
@@ -78,7 +87,8 @@ fn group(found: &TargetGroup, targets: Vec<Target>) -> Result<Group, Error> {
     Ok(Group {
         arn: required(found.target_group_arn(), ACTION, "TargetGroupArn")?.to_owned(),
         name: required(found.target_group_name(), ACTION, "TargetGroupName")?.to_owned(),
-        port: port(required(found.port(), ACTION, "Port")?, ACTION)?,
+        // A group of Lambda functions has none.
+        port: found.port().map_or(Ok(0), |number| port(number, ACTION))?,
         targets,
     })
 }

@@ -64,7 +64,8 @@ impl<'a, S: Adapted> Aws<'a, S> {
         })
     }
 
-    /// All that the stage reads of a service with these settings, at once.
+    /// All that the stage reads of a service with these settings, at once. SDK futures are of many kilobytes each:
+    /// boxed, they don't add up on the stack.
     async fn read(&self, look: &Look<'_>, settings: &Settings) -> Result<World, Error> {
         let (cloud, job) = (self.cloud, look.job);
         let instances =
@@ -100,8 +101,14 @@ impl<'a, S: Adapted> Aws<'a, S> {
             let Some(hold) = held else { return Ok(None) };
             if S::READS.artifact { artifact::find(cloud, job, hold).await.map(Some) } else { Ok(None) }
         };
-        let (instances, routing, addresses, names, install, artifact) =
-            tokio::try_join!(instances, routing, addresses, names, install, artifact)?;
+        let (instances, routing, addresses, names, install, artifact) = tokio::try_join!(
+            Box::pin(instances),
+            Box::pin(routing),
+            Box::pin(addresses),
+            Box::pin(names),
+            Box::pin(install),
+            Box::pin(artifact)
+        )?;
         Ok(World { instances, routing, addresses, names, install, artifact, ..World::default() })
     }
 
@@ -110,13 +117,13 @@ impl<'a, S: Adapted> Aws<'a, S> {
         let own = look.settings().cloned();
         if S::READS.settings {
             if look.verdict == Verdict::Take {
-                let offer = offer::resolved(self.cloud, &look.job.role).await?;
+                let offer = Box::pin(offer::resolved(self.cloud, &look.job.role)).await?;
                 self.remember_topic(&offer.settings);
                 return Ok((Some(offer.settings.clone()), Some(offer)));
             }
             if let Some(settings) = own.as_ref().filter(|settings| settings.user_data_sha256.is_some()) {
                 // The hold has the text's hash only.
-                let Offer { user_data, .. } = offer::offered(self.cloud, &look.job.role).await?;
+                let Offer { user_data, .. } = Box::pin(offer::offered(self.cloud, &look.job.role)).await?;
                 let offer = Offer { settings: settings.clone(), user_data };
                 return Ok((own, Some(offer)));
             }
@@ -128,7 +135,7 @@ impl<'a, S: Adapted> Aws<'a, S> {
         let now = self.now();
         if S::READS.holder && (look.verdict == Verdict::AwaitHolder || look.job.action == Action::Sweep) {
             let holder = match &look.holding.held {
-                Some(held) => Some(codepipeline::execution(self.cloud, &held.hold).await?),
+                Some(held) => Some(Box::pin(codepipeline::execution(self.cloud, &held.hold)).await?),
                 None => None,
             };
             return Ok(World { now, holder, ..World::default() });
@@ -160,7 +167,7 @@ impl<S: Adapted> Port for Aws<'_, S> {
     }
 
     async fn holding(&self, role: &ServiceRole, release: &ReleaseId, bound: bool) -> Result<Holding, Error> {
-        let holding = self.in_time(holds::holding(self.cloud, role, release, bound)).await?;
+        let holding = self.in_time(Box::pin(holds::holding(self.cloud, role, release, bound))).await?;
         if let Some(held) = holding.held.as_ref().filter(|held| held.hold.release == *release) {
             self.remember_topic(&held.hold.settings);
         }

@@ -1,0 +1,221 @@
+//! An account with one service, and a stage that may read and change everything.
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use tagship::settings::{Ami, Choice, Settings};
+use tagship::{
+    Action, Decision, Error, Held, Hold, Holding, Job, Launch, Look, Memo, Phase, Port, Reads, ReleaseId, ServiceRole,
+    Situation, Stage, Step, Verdict, World,
+};
+use tagship_aws::{Adapted, Aws, Changes, Cloud};
+use tagship_local::gateway::Gateway;
+use tagship_local::moto::{Behaviour, InstancesBy, Moto, TargetsBy};
+use tagship_local::setup::{self, ServicePlan, ServiceStack};
+
+pub(crate) const ROLE: &str = "MZUM_WEB_PRODUCT";
+pub(crate) const RELEASE: &str = "11111111-2222-3333-4444-555555555555";
+
+/// Reads and changes everything, so decides nothing.
+pub(crate) struct Everything;
+
+impl Stage for Everything {
+    const READS: Reads = Reads { instances: true, routing: true, addresses: true, names: true, ..Reads::NOTHING };
+
+    fn decide(_: &Situation<'_>, _: &mut Memo) -> Decision {
+        Decision::Wait("a test".to_owned())
+    }
+}
+
+impl Adapted for Everything {
+    const CHANGES: Changes = Changes {
+        launch: true,
+        terminate: true,
+        retire: true,
+        addresses: true,
+        names: true,
+        install: true,
+        stop_install: true,
+        deregister: true,
+        weights: true,
+        abandon: true,
+    };
+}
+
+/// Reads the settings, as provision does before it takes the hold.
+pub(crate) struct Settled;
+
+impl Stage for Settled {
+    const READS: Reads = Reads { settings: true, routing: true, ..Reads::NOTHING };
+
+    fn decide(_: &Situation<'_>, _: &mut Memo) -> Decision {
+        Decision::Wait("a test".to_owned())
+    }
+}
+
+impl Adapted for Settled {
+    const CHANGES: Changes = Everything::CHANGES;
+}
+
+/// The emulator, the gateway, and the adapter over them.
+pub(crate) struct Account {
+    pub(crate) gateway: Gateway,
+    pub(crate) cloud: Cloud,
+    pub(crate) stack: ServiceStack,
+    pub(crate) sdk: SdkConfig,
+    pub(crate) subnets: Vec<String>,
+    pub(crate) listener: String,
+    _moto: Moto,
+}
+
+fn access(url: &str) -> aws_config::ConfigLoader {
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .region(Region::new(setup::REGION))
+        .endpoint_url(url)
+        .credentials_provider(Credentials::new("provision", "local", None, None, "test"))
+}
+
+/// The adapter alone, over any address.
+pub(crate) async fn cloud(url: &str, variables: &[(&str, &str)]) -> Cloud {
+    let variables: BTreeMap<String, String> =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Cloud::new(variables, access(url)).await
+}
+
+/// The emulator without a service.
+pub(crate) async fn emulator() -> (Moto, Gateway) {
+    let moto = Moto::start().await.unwrap_or_else(|error| panic!("{error}"));
+    let gateway = Gateway::start(moto.address()).await.expect("a gateway");
+    (moto, gateway)
+}
+
+impl Account {
+    /// In which time alone moves instances and targets.
+    pub(crate) async fn set_up() -> Self {
+        let (moto, gateway) = emulator().await;
+        let timer = Behaviour {
+            instances: Some(InstancesBy::Timer),
+            targets: Some(TargetsBy::Timer),
+            boot_secs: Some(0.0),
+            shutdown_secs: Some(0.0),
+            healthy_secs: Some(0.0),
+            ..Behaviour::default()
+        };
+        moto.client().configure(&timer).await.expect("configured");
+        let plan = [ServicePlan::quick(ROLE, "mzum-web", "web.example.com", 1)];
+        let mut account = setup::set_up(&gateway.url(), &plan).await.unwrap_or_else(|error| panic!("{error}"));
+        let stack = account.services.remove(ROLE).expect("the service");
+        let settings = stack.settings.to_string();
+        let cloud = cloud(&gateway.url(), &[("TAGSHIP_BUCKET", &account.bucket), (ROLE, &settings)]).await;
+        let http = aws_smithy_http_client::Builder::new().build_http();
+        let sdk = access(&gateway.url()).http_client(http).load().await;
+        let (subnets, listener) = (account.subnets, account.http_listener);
+        Self { gateway, cloud, stack, sdk, subnets, listener, _moto: moto }
+    }
+
+    /// The service's settings, resolved as provision takes them into the hold.
+    pub(crate) async fn settings(&self) -> Settings {
+        let holding = Holding::default();
+        let job = job(Action::Provision);
+        let look = Look { job: &job, reads: Settled::READS, holding: &holding, verdict: Verdict::Take };
+        let world = port::<Settled>(&self.cloud).observe(&look).await.expect("settings");
+        world.settings.expect("an offer").settings
+    }
+
+    /// A release that holds the service.
+    pub(crate) async fn release(&self) -> Release<'_> {
+        let hold = hold(self.settings().await);
+        let holding = Holding { held: Some(Held { hold, etag: String::new(), freed: false }), ended: None };
+        Release { holding, job: job(Action::Deploy), port: port(&self.cloud) }
+    }
+}
+
+/// A release at work.
+pub(crate) struct Release<'a> {
+    pub(crate) holding: Holding,
+    job: Job,
+    port: Aws<'a, Everything>,
+}
+
+impl Release<'_> {
+    fn look(&self) -> Look<'_> {
+        Look { job: &self.job, reads: Everything::READS, holding: &self.holding, verdict: Verdict::Act }
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.holding.held.as_ref().expect("a hold").hold.settings
+    }
+
+    pub(crate) async fn observe(&self) -> World {
+        self.port.observe(&self.look()).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub(crate) async fn apply(&self, step: Step) -> Result<(), Error> {
+        self.port.apply(&self.look(), &step).await
+    }
+
+    /// A launch of so many into a subnet.
+    pub(crate) fn launch(&self, subnet: &str, count: u32, client_token: &str) -> Step {
+        let settings = self.settings();
+        let (Ami::Id(ami), Choice::Ids(security_groups)) = (&settings.ami, &settings.sg) else {
+            panic!("settings are resolved");
+        };
+        Step::Launch(Box::new(Launch {
+            role: self.job.role.clone(),
+            release: self.job.release.clone(),
+            subnet: subnet.to_owned(),
+            instance_type: settings.instance_type[0].clone(),
+            count,
+            client_token: client_token.to_owned(),
+            ami: ami.clone(),
+            security_groups: security_groups.clone(),
+            instance_profile: settings.instance_profile.clone(),
+            key_name: None,
+            user_data: None,
+            volume: None,
+            tags: vec![
+                (tagship::TAG_SERVICE.to_owned(), ROLE.to_owned()),
+                (tagship::TAG_RELEASE.to_owned(), RELEASE.to_owned()),
+            ],
+        }))
+    }
+}
+
+pub(crate) fn role() -> ServiceRole {
+    ServiceRole::try_from(ROLE.to_owned()).expect("a role")
+}
+
+pub(crate) fn release(id: &str) -> ReleaseId {
+    ReleaseId::try_from(id.to_owned()).expect("a release")
+}
+
+pub(crate) fn job(action: Action) -> Job {
+    Job { role: role(), release: release(RELEASE), pipeline: "mzum-web".to_owned(), action, input: None }
+}
+
+pub(crate) fn port<S: Adapted>(cloud: &Cloud) -> Aws<'_, S> {
+    Aws::new(cloud, Instant::now() + Duration::from_secs(300))
+}
+
+pub(crate) fn hold(settings: Settings) -> Hold {
+    Hold {
+        release: release(RELEASE),
+        pipeline: "mzum-web".to_owned(),
+        since: Timestamp::UNIX_EPOCH,
+        phase: Phase::Open,
+        settings,
+        artifact: None,
+        previous: None,
+        moved_at: None,
+    }
+}
+
+/// Settings for what never comes to use them.
+pub(crate) fn any_settings() -> Settings {
+    let text = r#"{"SUBNET": "subnet-1", "AMI": "ami-1", "INSTANCE_TYPE": "t3.micro", "SG": "sg-1",
+        "INSTANCE_PROFILE": "web", "ZONE": "cd.internal",
+        "DEPLOY": {"VIA": "codedeploy", "APPLICATION": "web", "GROUP": "product"}}"#;
+    Settings::parse(&role(), text).unwrap_or_else(|error| panic!("{error}")).settings
+}

@@ -1,0 +1,171 @@
+//! Each kind of error, in each of AWS's protocols.
+
+use crate::account::{Everything, RELEASE, any_settings, cloud, emulator, hold, job, port, release};
+use tagship::{Action, Artifact, Error, Held, Holding, Kind, Look, NameChange, Port, Reads, Record, Step, Verdict};
+use tagship_local::gateway::{Effect, Fault, Gateway, When};
+
+fn ids() -> Vec<String> {
+    vec!["i-1".to_owned()]
+}
+
+fn stop() -> Step {
+    Step::Stop { instances: ids() }
+}
+
+fn associate() -> Step {
+    Step::AssociateAddress { address: "eipalloc-1".to_owned(), instance: "i-1".to_owned() }
+}
+
+fn launch() -> Step {
+    Step::Launch(Box::new(tagship::Launch {
+        role: crate::account::role(),
+        release: release(RELEASE),
+        subnet: "subnet-1".to_owned(),
+        instance_type: "t3.micro".to_owned(),
+        count: 1,
+        client_token: "token".to_owned(),
+        ami: "ami-1".to_owned(),
+        security_groups: vec!["sg-1".to_owned()],
+        instance_profile: "web".to_owned(),
+        key_name: None,
+        user_data: Some("password=hunter2".to_owned()),
+        volume: None,
+        tags: Vec::new(),
+    }))
+}
+
+fn register() -> Step {
+    Step::Register { group: "arn:group".to_owned(), instances: ids(), port: 8080 }
+}
+
+fn create() -> Step {
+    let artifact = Artifact { bucket: "b".to_owned(), key: "k".to_owned(), version: None, etag: None };
+    Step::CreateDeployment { release: release(RELEASE), artifact }
+}
+
+fn delete_hold() -> Step {
+    Step::DeleteHold { etag: "\"1\"".to_owned() }
+}
+
+fn names() -> Step {
+    let record = Record { name: "live.x.cd.internal".to_owned(), values: vec!["127.16.1.4".to_owned()], ttl: 10 };
+    Step::ChangeNames { zone: "cd.internal".to_owned(), changes: vec![NameChange::Upsert(record)] }
+}
+
+fn abandon() -> Step {
+    Step::Abandon {
+        release: release(RELEASE),
+        pipeline: "mzum-web".to_owned(),
+        action: Action::Discard,
+        reason: "its execution failed".to_owned(),
+    }
+}
+
+/// What AWS answers to the step's call, and what has to become of it: its kind, and words of its message.
+async fn check(gateway: &Gateway, step: Step, service: &str, effect: Effect, kind: Kind, words: &[&str]) {
+    let before = gateway.recorder().records().len();
+    let fault = gateway.faults().add(Fault {
+        caller: None,
+        service: service.to_owned(),
+        operation: None,
+        when: When::Always,
+        effect: effect.clone(),
+    });
+    let error = apply(&gateway.url(), &step).await.expect_err("an error");
+    assert_eq!(error.kind, kind, "{step} met {effect:?}: {error}");
+    for word in words {
+        assert!(error.message.contains(word), "{word:?} is not in: {error}");
+    }
+    assert!(!error.message.contains("hunter2"), "{error}");
+    gateway.faults().remove(fault);
+    assert_eq!(gateway.recorder().records().len(), before + 1, "a changing call is never repeated");
+}
+
+async fn apply(url: &str, step: &Step) -> Result<(), Error> {
+    let cloud = cloud(url, &[("TAGSHIP_BUCKET", "holds")]).await;
+    let held = Held { hold: hold(any_settings()), etag: "\"1\"".to_owned(), freed: false };
+    let holding = Holding { held: Some(held), ended: None };
+    let job = job(Action::Retire);
+    let look = Look { job: &job, reads: Reads::NOTHING, holding: &holding, verdict: Verdict::Act };
+    port::<Everything>(&cloud).apply(&look, step).await
+}
+
+fn code(code: &str) -> Effect {
+    Effect::error(code, "AWS's own words")
+}
+
+fn status(status: u16, code: &str) -> Effect {
+    Effect::Error { status, code: code.to_owned(), message: "AWS's own words".to_owned() }
+}
+
+#[tokio::test]
+async fn every_protocol_tells_action_resource_code_and_words() {
+    let (_moto, gateway) = emulator().await;
+    let denied = "Allow ";
+    for (step, service, denial, words) in [
+        (stop(), "ec2", "UnauthorizedOperation", ["ec2:StopInstances on i-1", "AWS's own words", denied]),
+        (
+            register(),
+            "elasticloadbalancing",
+            "AccessDenied",
+            ["elasticloadbalancing:RegisterTargets on arn:group", "AWS's own words", denied],
+        ),
+        (delete_hold(), "s3", "AccessDenied", ["s3:DeleteObject on s3://holds/holds/", "AWS's own words", denied]),
+        (names(), "route53", "AccessDenied", ["route53:ListHostedZonesByName on cd.internal", "AWS's own", denied]),
+        (
+            create(),
+            "codedeploy",
+            "AccessDeniedException",
+            ["codedeploy:CreateDeployment on web/product of s3://b/k", "AWS's own words", denied],
+        ),
+        (abandon(), "events", "AccessDeniedException", ["events:PutEvents on Release Abandoned", "AWS's own", denied]),
+    ] {
+        check(&gateway, step, service, code(denial), Kind::Denied, &words).await;
+    }
+}
+
+#[tokio::test]
+async fn codes_decide_what_can_be_done() {
+    let (_moto, gateway) = emulator().await;
+    for (step, service, effect, kind, words) in [
+        (launch(), "ec2", status(500, "InsufficientInstanceCapacity"), Kind::Capacity, "t3.micro in subnet-1"),
+        (launch(), "ec2", code("VcpuLimitExceeded"), Kind::Capacity, "ec2:RunInstances"),
+        (launch(), "ec2", code("Unsupported"), Kind::Capacity, "AWS's own words"),
+        (launch(), "ec2", code("IdempotentParameterMismatch"), Kind::Conflict, ""),
+        (launch(), "ec2", code("InvalidAMIID.NotFound"), Kind::Configuration, "Correct AMI in the service's settings"),
+        (launch(), "ec2", code("InvalidSubnetID.NotFound"), Kind::Configuration, "Correct SUBNET"),
+        (launch(), "ec2", code("InvalidKeyPair.NotFound"), Kind::Configuration, "Correct KEY_NAME"),
+        (
+            launch(),
+            "ec2",
+            Effect::error("InvalidParameterValue", "Value (web) for parameter iamInstanceProfile.name is invalid."),
+            Kind::Configuration,
+            "Correct INSTANCE_PROFILE",
+        ),
+        (launch(), "ec2", code("RequestLimitExceeded"), Kind::Unavailable, ""),
+        (launch(), "ec2", status(503, "Unavailable"), Kind::Unavailable, ""),
+        (stop(), "ec2", code("IncorrectInstanceState"), Kind::Conflict, ""),
+        (stop(), "ec2", code("InvalidInstanceID.NotFound"), Kind::Conflict, ""),
+        (associate(), "ec2", code("Resource.AlreadyAssociated"), Kind::Conflict, ""),
+        (register(), "elasticloadbalancing", code("InvalidTarget"), Kind::Conflict, ""),
+        (register(), "elasticloadbalancing", code("Throttling"), Kind::Unavailable, ""),
+        (register(), "elasticloadbalancing", code("TooManyTargets"), Kind::Release, "AWS's own words"),
+        (delete_hold(), "s3", status(412, "PreconditionFailed"), Kind::Conflict, ""),
+        (delete_hold(), "s3", status(409, "ConditionalRequestConflict"), Kind::Conflict, ""),
+        (delete_hold(), "s3", status(503, "SlowDown"), Kind::Unavailable, ""),
+        (create(), "codedeploy", code("DeploymentLimitExceededException"), Kind::Conflict, ""),
+        (create(), "codedeploy", code("DeploymentGroupDoesNotExistException"), Kind::Configuration, "Correct DEPLOY"),
+        (create(), "codedeploy", code("ThrottlingException"), Kind::Unavailable, ""),
+        (abandon(), "events", status(500, "InternalException"), Kind::Unavailable, ""),
+        // It may have taken effect.
+        (stop(), "ec2", Effect::LoseReply, Kind::Unavailable, "got no answer"),
+    ] {
+        check(&gateway, step, service, effect, kind, &[words]).await;
+    }
+}
+
+#[tokio::test]
+async fn nobody_listening_is_unavailable() {
+    let error = apply("http://127.0.0.1:1", &stop()).await.expect_err("nobody listens");
+    assert_eq!(error.kind, Kind::Unavailable, "{error}");
+}
