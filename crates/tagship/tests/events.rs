@@ -1,0 +1,106 @@
+//! Each sample of events/ is read as its README says, and none of its credentials shows.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use tagship::{Caller, Invocation, Request, StageName};
+
+/// The sample; how it is read; the beginning of the problem, or what the request is.
+const SAMPLES: &[(&str, &str, &str)] = &[
+    ("cleanup-abandoned", "direct", "discard MZUM_WEB_PRODUCT 1b2c3d4e mzum-web"),
+    ("cleanup-continuation", "continued job", "retire MZUM_WEB_PRODUCT 1b2c3d4e mzum-web"),
+    ("cleanup-park", "job", "park MZUM_WEB_QA 1b2c3d4e mzum-web"),
+    ("cleanup-raw-event", "error", "the event is no CodePipeline job"),
+    ("cleanup-rejected", "direct", "discard MZUM_WEB_PRODUCT 1b2c3d4e mzum-web"),
+    ("cleanup-retire", "job", "retire MZUM_WEB_PRODUCT 1b2c3d4e mzum-web"),
+    ("cleanup-superseded", "direct", "discard MZUM_WEB_PRODUCT 8f7e6d5c mzum-web"),
+    ("cleanup-sweep", "direct", "sweep"),
+    ("cleanup-unfinished", "direct", "retire MZUM_WEB_PRODUCT 1b2c3d4e mzum-web"),
+    ("cleanup-unknown-key", "refused job", "serviceRol: no such key, write serviceRole; the keys are"),
+    ("deploy-continuation", "continued job", "deploy MZUM_WEB_PRODUCT 1b2c3d4e mzum-web with mzum-web/App/XyZ1aB2"),
+    ("deploy-job", "job", "deploy MZUM_WEB_PRODUCT 1b2c3d4e mzum-web with mzum-web/App/XyZ1aB2"),
+    ("deploy-not-json", "refused job", "UserParameters are no JSON"),
+    ("deploy-odd-artifact", "refused job", "has no bucket or no key"),
+    ("deploy-two-artifacts", "refused job", "2 input artifacts"),
+    (
+        "provision-continuation",
+        "continued job",
+        "provision MZUM_WEB_PRODUCT 1b2c3d4e mzum-web with mzum-web/App/XyZ1aB2",
+    ),
+    ("provision-job", "job", "provision MZUM_WEB_PRODUCT 1b2c3d4e mzum-web with mzum-web/App/XyZ1aB2"),
+    ("provision-no-id", "error", "the event is no CodePipeline job"),
+    ("provision-no-parameters", "refused job", "UserParameters are missing"),
+    ("provision-no-release", "refused job", "release: missing, write #{codepipeline.PipelineExecutionId}"),
+    ("provision-pre-product", "job", "provision MZUM_WEB_QA 1b2c3d4e mzum-web with mzum-web/App/XyZ1aB2"),
+    ("route-abandoned", "direct", "rollback MZUM_WEB_PRODUCT 1b2c3d4e mzum-web"),
+    ("route-another-functions-action", "refused direct", "\"retire\" is none of route's, which are shift, rollback"),
+    ("route-continuation", "continued job", "shift MZUM_WEB_PRODUCT 1b2c3d4e mzum-web"),
+    ("route-rejected", "direct", "rollback MZUM_WEB_PRODUCT 1b2c3d4e mzum-web"),
+    ("route-shift", "job", "shift MZUM_WEB_PRODUCT 1b2c3d4e mzum-web"),
+    ("route-superseded", "direct", "rollback MZUM_WEB_PRODUCT 8f7e6d5c mzum-web"),
+    ("route-unknown-action", "refused job", "\"shfit\" is none of route's, which are shift, rollback"),
+];
+
+/// What of AWS's documented example credentials would be recognised anywhere.
+const SECRETS: [&str; 3] = ["AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI", "AQoEXAMPLEH4aoAH0gNCAPyJxz4"];
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../events")
+}
+
+/// How the sample is read, and all that it is read to, as a log or an error could show it.
+fn read(sample: &str) -> (String, String, String) {
+    let text = std::fs::read_to_string(folder().join(format!("{sample}.json"))).expect("a sample");
+    let stage = StageName::ALL.into_iter().find(|stage| sample.starts_with(stage.as_str())).expect("a function");
+    let parsed = Invocation::parse(stage, serde_json::from_str(&text).expect("JSON"));
+    if text.contains("artifactCredentials") {
+        assert!(SECRETS.iter().all(|secret| text.contains(secret)), "{sample}: credentials that can't be recognised");
+    }
+    let invocation = match &parsed {
+        Ok(invocation) => invocation,
+        Err(error) => return ("error".to_owned(), error.to_string(), format!("{parsed:?} {parsed:#?} {error}")),
+    };
+    let caller = match &invocation.caller {
+        Caller::Pipeline { continuation: None, .. } => "job",
+        Caller::Pipeline { .. } => "continued job",
+        Caller::Direct => "direct",
+    };
+    let (caller, what) = match &invocation.request {
+        Ok(Request::Sweep) => (caller.to_owned(), "sweep".to_owned()),
+        Ok(Request::Release(job)) => {
+            let input = job.input.as_ref().map(|input| format!(" with {}", input.key)).unwrap_or_default();
+            let what = format!("{} {} {} {}{input}", job.action, job.role, job.release.short(), job.pipeline);
+            (caller.to_owned(), what)
+        }
+        Err(refused) => (format!("refused {caller}"), refused.error.to_string()),
+    };
+    let shown = format!("{parsed:?} {parsed:#?} {what}");
+    (caller, what, shown)
+}
+
+#[test]
+fn each_sample_is_read_as_it_should_be() {
+    for (sample, caller, what) in SAMPLES {
+        let (found_caller, found, shown) = read(sample);
+        assert_eq!(found_caller, *caller, "{sample}: {found}");
+        if caller.starts_with("refused") || *caller == "error" {
+            assert!(found.contains(what), "{sample}: {found}");
+        } else {
+            assert_eq!(found, *what, "{sample}");
+        }
+        for secret in SECRETS {
+            assert!(!shown.contains(secret), "{sample} shows {secret}: {shown}");
+        }
+    }
+}
+
+#[test]
+fn each_sample_is_tested_and_explained() {
+    let samples: BTreeSet<String> = SAMPLES.iter().map(|(sample, ..)| format!("{sample}.json")).collect();
+    let files = std::fs::read_dir(folder()).expect("events/").map(|file| file.expect("a file").file_name());
+    let files: BTreeSet<String> = files.filter_map(|name| name.into_string().ok()).collect();
+    let files: BTreeSet<String> = files.into_iter().filter(|name| name.ends_with(".json")).collect();
+    assert_eq!(files, samples);
+    let readme = std::fs::read_to_string(folder().join("README.md")).expect("a README");
+    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    assert_eq!(rows.map(str::to_owned).collect::<BTreeSet<_>>(), samples);
+}
