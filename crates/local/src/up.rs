@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tagship_pipeline::engine::Timings;
+use tagship_pipeline::rule::Rule;
 use tagship_pipeline::template::{Stack, Template, TemplateError};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -197,7 +198,7 @@ impl Local {
         gateway.serve("lambda", Arc::new(lambda.clone()));
 
         let mut pipelines = Vec::new();
-        let mut rules = Vec::new();
+        let mut rules = account_rules(&account)?;
         for line in &plan.lines {
             let template = pipeline_template(line, &account)?;
             let wrong = |source| Error::Template { file: "pipeline.yaml", source };
@@ -365,6 +366,21 @@ fn pipeline_template(line: &Line, account: &Account) -> Result<Template, Error> 
     let file = "pipeline.yaml";
     let text = std::fs::read_to_string(setup::infra(file))?;
     Template::read(&text, stack).map_err(|source| Error::Template { file, source })
+}
+
+/// The rules that an account has once: the sweep, and what tells people.
+fn account_rules(account: &Account) -> Result<Vec<Rule>, Error> {
+    let stack = Stack {
+        name: "tagship".to_owned(),
+        account: account.account.clone(),
+        region: REGION.to_owned(),
+        known: BTreeMap::from([("Topic".to_owned(), account.topic.clone())]),
+        ..Stack::default()
+    };
+    let file = "tagship.yaml";
+    let text = std::fs::read_to_string(setup::infra(file))?;
+    let rules = Template::read(&text, stack).and_then(|template| template.rules());
+    rules.map_err(|source| Error::Template { file, source })
 }
 
 /// CodeDeploy's application and groups, as infra/pipeline.yaml has them.
