@@ -23,6 +23,12 @@ pub trait Function {
 
     /// Carries out one of its actions.
     fn act(turn: &Turn<'_>, job: &Job, memo: &mut Memo) -> impl Future<Output = Outcome>;
+
+    /// Finds holds that nobody ended: cleanup alone does.
+    fn sweep(_: &Turn<'_>) -> impl Future<Output = Outcome> {
+        let error = Error::new(Kind::Bug, format!("tagship: {} doesn't sweep", Self::STAGE));
+        std::future::ready(Outcome::Failed(error))
+    }
 }
 
 /// One invocation.
@@ -44,7 +50,7 @@ impl Turn<'_> {
     }
 
     /// Looks after every hold, one after another; what failed is told at the end.
-    async fn sweep(&self) -> Outcome {
+    pub async fn sweep(&self) -> Outcome {
         let holds = match holds::list(self.cloud).await {
             Ok(holds) => holds,
             Err(error) => return Outcome::Failed(error),
@@ -133,8 +139,7 @@ async fn handle<F: Function>(cloud: &Cloud, until: Instant, event: Value) -> Res
             (Outcome::Failed(Error::configuration(message)), None)
         }
         // Abandoned releases have been told of one by one.
-        Ok(Request::Sweep) if matches!(F::STAGE, StageName::Cleanup) => (turn.sweep().await, None),
-        Ok(Request::Sweep) => (Outcome::Failed(Error::new(Kind::Bug, "tagship: only cleanup sweeps")), None),
+        Ok(Request::Sweep) => (F::sweep(&turn).await, None),
         Ok(Request::Release(job)) => {
             let outcome = F::act(&turn, job, &mut memo).await;
             let notice = match &outcome {

@@ -2,17 +2,27 @@
 
 use crate::{Adapted, Cloud, artifact, codedeploy, codepipeline, ec2, elb, events, holds, offer, route53};
 use jiff::Timestamp;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::marker::PhantomData;
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tagship::notify::Notice;
 use tagship::settings::{Eip, Settings, TargetGroup};
 use tagship::{
-    Action, Decision, Error, Holding, Install, Job, Kind, Look, Offer, Port, ReleaseId, Routing, ServiceRole, Step,
-    Verdict, World,
+    Action, Address, Artifact, Decision, Error, Execution, Found, Holding, Install, Instance, Job, Kind, Look, Offer,
+    Port, Record, ReleaseId, Routing, ServiceRole, Step, Verdict, World,
 };
 use tracing::info;
+
+/// A call, boxed: SDK futures are of many kilobytes, which would add up on the stack. Made in a function that isn't
+/// async, under a constant, what isn't needed isn't linked either.
+type Call<'c, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'c>>;
+
+/// What the stage doesn't read is empty.
+fn unread<'c, T: Default + Send + 'c>() -> Call<'c, T> {
+    Box::pin(ready(Ok(T::default())))
+}
 
 /// How long reads may go on after the loop should have handed back.
 const OVERTIME: Duration = Duration::from_secs(5);
@@ -64,88 +74,145 @@ impl<'a, S: Adapted> Aws<'a, S> {
         })
     }
 
-    /// All that the stage reads of a service with these settings, at once. SDK futures are of many kilobytes each:
-    /// boxed, they don't add up on the stack.
+    /// All that the stage reads of a service with these settings, at once.
     async fn read(&self, look: &Look<'_>, settings: &Settings) -> Result<World, Error> {
-        let (cloud, job) = (self.cloud, look.job);
-        let instances =
-            async { if S::READS.instances { ec2::instances(cloud, &job.role).await } else { Ok(Vec::new()) } };
-        let routing = async {
-            let TargetGroup::Pair(selector) = &settings.target_group else { return Ok(None) };
-            if S::READS.routing {
-                return elb::routing(cloud, selector, &self.actions).await.map(Some);
+        let (cloud, job, zones, actions) = (self.cloud, look.job, &self.zones, &self.actions);
+        let hold = look.holding.held.as_ref().map(|held| &held.hold).filter(|hold| hold.release == job.release);
+        let instances: Call<'_, Vec<Instance>> =
+            if const { S::READS.instances } { Box::pin(ec2::instances(cloud, &job.role)) } else { unread() };
+        let routing: Call<'_, Option<Routing>> = match &settings.target_group {
+            TargetGroup::Pair(selector) if const { S::READS.routing } => {
+                Box::pin(async move { elb::routing(cloud, selector, actions).await.map(Some) })
             }
-            Ok::<Option<Routing>, Error>(None)
+            _ => unread(),
         };
-        let addresses = async {
-            // Cleanup looks whatever the settings say now: earlier ones may have allocated some.
-            if S::READS.addresses && (settings.eip != Eip::None || S::CHANGES.addresses) {
-                return ec2::addresses(cloud, &job.role, &settings.eip).await;
-            }
-            Ok(Vec::new())
+        // Cleanup looks whatever the settings say now: earlier ones may have allocated some.
+        let addresses: Call<'_, Vec<Address>> =
+            if const { S::READS.addresses } && (settings.eip != Eip::None || S::CHANGES.addresses) {
+                Box::pin(ec2::addresses(cloud, &job.role, &settings.eip))
+            } else {
+                unread()
+            };
+        let names: Call<'_, Vec<Record>> = match &settings.zone {
+            Some(zone) if const { S::READS.names } => Box::pin(route53::names(cloud, zones, &job.role, zone)),
+            _ => unread(),
         };
-        let names = async {
-            let Some(zone) = &settings.zone else { return Ok(Vec::new()) };
-            if S::READS.names { route53::names(cloud, &self.zones, &job.role, zone).await } else { Ok(Vec::new()) }
-        };
-        let held = look.holding.held.as_ref().map(|held| &held.hold).filter(|hold| hold.release == job.release);
-        let install = async {
-            let Some(hold) = held else { return Ok(None) };
-            if S::READS.install {
+        let install: Call<'_, Option<Install>> = match hold {
+            Some(hold) if const { S::READS.install } => Box::pin(async move {
                 let read = codedeploy::install(cloud, &settings.deploy, &job.role, &job.release, hold.since);
-                return read.await.map(Some);
+                read.await.map(Some)
+            }),
+            _ => unread(),
+        };
+        let artifact: Call<'_, Option<Found<Artifact>>> = match hold {
+            Some(hold) if const { S::READS.artifact } => {
+                Box::pin(async move { artifact::find(cloud, job, hold).await.map(Some) })
             }
-            Ok::<Option<Install>, Error>(None)
+            _ => unread(),
         };
-        let artifact = async {
-            let Some(hold) = held else { return Ok(None) };
-            if S::READS.artifact { artifact::find(cloud, job, hold).await.map(Some) } else { Ok(None) }
-        };
-        let (instances, routing, addresses, names, install, artifact) = tokio::try_join!(
-            Box::pin(instances),
-            Box::pin(routing),
-            Box::pin(addresses),
-            Box::pin(names),
-            Box::pin(install),
-            Box::pin(artifact)
-        )?;
+        let (instances, routing, addresses, names, install, artifact) =
+            tokio::try_join!(instances, routing, addresses, names, install, artifact)?;
         Ok(World { instances, routing, addresses, names, install, artifact, ..World::default() })
     }
 
-    /// The settings to go by and, for provision, what they say now.
-    async fn settings(&self, look: &Look<'_>) -> Result<(Option<Settings>, Option<Offer>), Error> {
-        let own = look.settings().cloned();
-        if S::READS.settings {
+    /// The settings as provision's variable says them now; none where they aren't needed.
+    fn offer<'c>(&'c self, look: &'c Look<'_>) -> Call<'c, Option<Offer>> {
+        let (cloud, role) = (self.cloud, &look.job.role);
+        if const { S::READS.settings } {
             if look.verdict == Verdict::Take {
-                let offer = Box::pin(offer::resolved(self.cloud, &look.job.role)).await?;
-                self.remember_topic(&offer.settings);
-                return Ok((Some(offer.settings.clone()), Some(offer)));
+                return Box::pin(async move { offer::resolved(cloud, role).await.map(Some) });
             }
-            if let Some(settings) = own.as_ref().filter(|settings| settings.user_data_sha256.is_some()) {
+            if let Some(settings) = look.settings().filter(|settings| settings.user_data_sha256.is_some()) {
                 // The hold has the text's hash only.
-                let Offer { user_data, .. } = Box::pin(offer::offered(self.cloud, &look.job.role)).await?;
-                let offer = Offer { settings: settings.clone(), user_data };
-                return Ok((own, Some(offer)));
+                return Box::pin(async move {
+                    let Offer { user_data, .. } = offer::offered(cloud, role).await?;
+                    Ok(Some(Offer { settings: settings.clone(), user_data }))
+                });
             }
         }
-        Ok((own, None))
+        unread()
+    }
+
+    /// Where the holder's execution stands; none where the stage looks at the service itself.
+    fn holder<'c>(&'c self, look: &'c Look<'_>) -> Option<Call<'c, Execution>> {
+        let asked = look.verdict == Verdict::AwaitHolder || look.job.action == Action::Sweep;
+        match &look.holding.held {
+            Some(held) if const { S::READS.holder } && asked => {
+                Some(Box::pin(codepipeline::execution(self.cloud, &held.hold)))
+            }
+            _ => None,
+        }
     }
 
     async fn look(&self, look: &Look<'_>) -> Result<World, Error> {
         let now = self.now();
-        if S::READS.holder && (look.verdict == Verdict::AwaitHolder || look.job.action == Action::Sweep) {
-            let holder = match &look.holding.held {
-                Some(held) => Some(Box::pin(codepipeline::execution(self.cloud, &held.hold)).await?),
-                None => None,
-            };
-            return Ok(World { now, holder, ..World::default() });
+        if let Some(holder) = self.holder(look) {
+            return Ok(World { now, holder: Some(holder.await?), ..World::default() });
         }
-        let (settings, offer) = self.settings(look).await?;
-        let world = match settings {
-            Some(settings) => self.read(look, &settings).await?,
-            None => World::default(),
+        let offer = self.offer(look).await?;
+        let Some(settings) = offer.as_ref().map(|offer| &offer.settings).or_else(|| look.settings()) else {
+            return Ok(World { now, ..World::default() });
         };
+        self.remember_topic(settings);
+        let world = self.read(look, settings).await?;
         Ok(World { now, settings: offer, ..world })
+    }
+
+    /// The call that the step is. A step that the stage's [`crate::Changes`] don't name isn't linked.
+    fn change<'c>(&'c self, look: &'c Look<'_>, step: &'c Step) -> Call<'c, ()> {
+        let (cloud, role, zones) = (self.cloud, &look.job.role, &self.zones);
+        let deploy = || look.settings().map(|settings| &settings.deploy).ok_or_else(|| unfit::<S>(step));
+        match step {
+            Step::WriteHold { hold, etag } => Box::pin(holds::write(cloud, role, hold, etag.as_deref())),
+            Step::WriteEnded(ended) => Box::pin(holds::write_ended(cloud, role, ended)),
+            Step::DeleteHold { etag } => Box::pin(holds::delete(cloud, role, etag)),
+            Step::Launch(launch) if const { S::CHANGES.launch } => Box::pin(ec2::launch(cloud, launch)),
+            Step::AllocateAddress { tags } if const { S::CHANGES.launch } => Box::pin(ec2::allocate(cloud, tags)),
+            Step::AssociateAddress { address, instance } if const { S::CHANGES.launch } => {
+                Box::pin(ec2::associate(cloud, address, instance))
+            }
+            Step::Terminate { instances } if const { S::CHANGES.terminate } => {
+                Box::pin(ec2::terminate(cloud, instances))
+            }
+            Step::TagRetired { instances, by } if const { S::CHANGES.retire } => {
+                Box::pin(ec2::tag_retired(cloud, instances, by))
+            }
+            Step::Stop { instances } if const { S::CHANGES.retire } => Box::pin(ec2::stop(cloud, instances)),
+            Step::DisassociateAddress { address, association } if const { S::CHANGES.addresses } => {
+                Box::pin(ec2::disassociate(cloud, address, association))
+            }
+            Step::ReleaseAddress { address } if const { S::CHANGES.addresses } => {
+                Box::pin(ec2::release_address(cloud, address))
+            }
+            Step::ChangeNames { zone, changes } if const { S::CHANGES.names } => {
+                Box::pin(route53::change(cloud, zones, zone, changes))
+            }
+            Step::FilterDeployments { release } if const { S::CHANGES.install } => {
+                let deploy = deploy();
+                Box::pin(async move { codedeploy::filter(cloud, deploy?, role, release).await })
+            }
+            Step::CreateDeployment { release, artifact } if const { S::CHANGES.install } => {
+                let deploy = deploy();
+                Box::pin(async move { codedeploy::create(cloud, deploy?, release, artifact).await })
+            }
+            Step::StopDeployment { deployment } if const { S::CHANGES.stop_install } => {
+                Box::pin(codedeploy::stop(cloud, deployment))
+            }
+            Step::Register { group, instances, port } if const { S::CHANGES.install } => {
+                Box::pin(elb::register(cloud, group, instances, *port))
+            }
+            Step::Deregister { group, targets } if const { S::CHANGES.deregister } => {
+                Box::pin(elb::deregister(cloud, group, targets))
+            }
+            Step::SetWeights { switch, label, weights } if const { S::CHANGES.weights } => {
+                Box::pin(elb::set_weights(cloud, &self.actions, switch, label, weights))
+            }
+            Step::Abandon { release, pipeline, action, reason } if const { S::CHANGES.abandon } => {
+                let notice = Notice::abandoned(role, release, pipeline, *action, reason);
+                Box::pin(async move { events::put(cloud, &notice).await })
+            }
+            _ => Box::pin(ready(Err(unfit::<S>(step)))),
+        }
     }
 }
 
@@ -179,48 +246,7 @@ impl<S: Adapted> Port for Aws<'_, S> {
     }
 
     async fn apply(&self, look: &Look<'_>, step: &Step) -> Result<(), Error> {
-        let (cloud, role) = (self.cloud, &look.job.role);
-        let deploy = || look.settings().map(|settings| &settings.deploy).ok_or_else(|| unfit::<S>(step));
-        match step {
-            Step::WriteHold { hold, etag } => holds::write(cloud, role, hold, etag.as_deref()).await,
-            Step::WriteEnded(ended) => holds::write_ended(cloud, role, ended).await,
-            Step::DeleteHold { etag } => holds::delete(cloud, role, etag).await,
-            Step::Launch(launch) if S::CHANGES.launch => ec2::launch(cloud, launch).await,
-            Step::AllocateAddress { tags } if S::CHANGES.launch => ec2::allocate(cloud, tags).await,
-            Step::AssociateAddress { address, instance } if S::CHANGES.launch => {
-                ec2::associate(cloud, address, instance).await
-            }
-            Step::Terminate { instances } if S::CHANGES.terminate => ec2::terminate(cloud, instances).await,
-            Step::TagRetired { instances, by } if S::CHANGES.retire => ec2::tag_retired(cloud, instances, by).await,
-            Step::Stop { instances } if S::CHANGES.retire => ec2::stop(cloud, instances).await,
-            Step::DisassociateAddress { address, association } if S::CHANGES.addresses => {
-                ec2::disassociate(cloud, address, association).await
-            }
-            Step::ReleaseAddress { address } if S::CHANGES.addresses => ec2::release_address(cloud, address).await,
-            Step::ChangeNames { zone, changes } if S::CHANGES.names => {
-                route53::change(cloud, &self.zones, zone, changes).await
-            }
-            Step::FilterDeployments { release } if S::CHANGES.install => {
-                codedeploy::filter(cloud, deploy()?, role, release).await
-            }
-            Step::CreateDeployment { release, artifact } if S::CHANGES.install => {
-                codedeploy::create(cloud, deploy()?, release, artifact).await
-            }
-            Step::StopDeployment { deployment } if S::CHANGES.stop_install => codedeploy::stop(cloud, deployment).await,
-            Step::Register { group, instances, port } if S::CHANGES.install => {
-                elb::register(cloud, group, instances, *port).await
-            }
-            Step::Deregister { group, targets } if S::CHANGES.deregister => {
-                elb::deregister(cloud, group, targets).await
-            }
-            Step::SetWeights { switch, label, weights } if S::CHANGES.weights => {
-                elb::set_weights(cloud, &self.actions, switch, label, weights).await
-            }
-            Step::Abandon { release, pipeline, action, reason } if S::CHANGES.abandon => {
-                events::put(cloud, &Notice::abandoned(role, release, pipeline, *action, reason)).await
-            }
-            _ => Err(unfit::<S>(step)),
-        }
+        self.change(look, step).await
     }
 
     fn tell(&self, job: &Job, decision: &Decision) {

@@ -16,6 +16,10 @@ impl Function for Cleanup {
             _ => turn.run::<Retire>(job, memo).await,
         }
     }
+
+    async fn sweep(turn: &Turn<'_>) -> Outcome {
+        turn.sweep().await
+    }
 }
 
 fn main() -> Result<(), lambda_runtime::Error> {

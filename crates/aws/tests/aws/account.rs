@@ -196,7 +196,7 @@ pub(crate) fn job(action: Action) -> Job {
 }
 
 pub(crate) fn port<S: Adapted>(cloud: &Cloud) -> Aws<'_, S> {
-    Aws::new(cloud, Instant::now() + Duration::from_secs(300))
+    Aws::new(cloud, Instant::now() + Duration::from_secs(300), true)
 }
 
 pub(crate) fn hold(settings: Settings) -> Hold {
