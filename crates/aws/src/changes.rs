@@ -62,7 +62,7 @@ pub trait Adapted: Stage {
 
 impl Adapted for provision::Provision {
     const CHANGES: Changes =
-        Changes { launch: true, terminate: true, addresses: true, names: true, ..Changes::NOTHING };
+        Changes { launch: true, terminate: true, addresses: true, names: true, abandon: true, ..Changes::NOTHING };
 }
 
 impl Adapted for deploy::Deploy {
