@@ -182,7 +182,7 @@ impl Answer<'_> {
             (Kind::Configuration, Some(key)) => message.push_str(&format!(". Correct {key} in the service's settings")),
             _ => {}
         }
-        Error { kind, code: self.code.map(str::to_owned), message }
+        Error { code: self.code.map(str::to_owned), ..Error::new(kind, message) }
     }
 
     fn classify(&self) -> (Kind, Option<&'static str>) {

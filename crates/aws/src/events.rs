@@ -16,11 +16,8 @@ pub(crate) async fn put(cloud: &Cloud, notice: &Notice) -> Result<(), Error> {
         let entry = answer.entries().first();
         let code = entry.and_then(|entry| entry.error_code()).unwrap_or("unknown");
         let words = entry.and_then(|entry| entry.error_message()).unwrap_or("EventBridge gave no reason");
-        return Err(Error {
-            kind: Kind::Unavailable,
-            code: Some(code.to_owned()),
-            message: format!("{ACTION} on {headline}: {code}: {words}"),
-        });
+        let message = format!("{ACTION} on {headline}: {code}: {words}");
+        return Err(Error { code: Some(code.to_owned()), ..Error::new(Kind::Unavailable, message) });
     }
     Ok(())
 }

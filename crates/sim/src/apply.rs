@@ -134,11 +134,9 @@ impl Cloud {
         let pool = (launch.subnet.clone(), launch.instance_type.clone());
         if let Some(left) = self.capacity.get_mut(&pool) {
             if *left < launch.count {
-                return Err(Error {
-                    kind: Kind::Capacity,
-                    code: Some("InsufficientInstanceCapacity".into()),
-                    message: format!("no capacity for {} in {}", launch.instance_type, launch.subnet),
-                });
+                let message = format!("no capacity for {} in {}", launch.instance_type, launch.subnet);
+                let code = Some("InsufficientInstanceCapacity".into());
+                return Err(Error { code, ..Error::new(Kind::Capacity, message) });
             }
             *left -= launch.count;
         }
@@ -190,11 +188,8 @@ impl Cloud {
 
     fn allocate(&mut self, tags: &[(String, String)]) -> Result<(), Error> {
         if self.addresses.values().filter(|address| address.face.now().is_some()).count() >= self.nature.addresses {
-            return Err(Error {
-                kind: Kind::Capacity,
-                code: Some("AddressLimitExceeded".into()),
-                message: "the maximum number of addresses has been reached".into(),
-            });
+            let code = Some("AddressLimitExceeded".into());
+            return Err(Error { code, ..Error::new(Kind::Capacity, "the maximum number of addresses has been reached") });
         }
         let tag = |key: &str| tags.iter().find(|(is, _)| is == key).map(|(_, value)| value.clone());
         let face = AddressFace {
@@ -297,5 +292,5 @@ impl Cloud {
 
 /// A refusal without an effect, after which the loop looks again.
 fn conflict(code: &str, what: &str) -> Error {
-    Error { kind: Kind::Conflict, code: Some(code.to_owned()), message: format!("{code}: {what}") }
+    Error { code: Some(code.to_owned()), ..Error::new(Kind::Conflict, format!("{code}: {what}")) }
 }

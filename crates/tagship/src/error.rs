@@ -42,12 +42,19 @@ pub struct Error {
     pub code: Option<String>,
     /// For the operator.
     pub message: String,
+    /// What the message says is left behind, a phrase each: for the event.
+    pub left_behind: Vec<String>,
 }
 
 impl Error {
     /// A failure of this kind.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, code: None, message: message.into() }
+        Self { kind, code: None, message: message.into(), left_behind: Vec::new() }
+    }
+
+    /// The same, leaving this behind.
+    pub fn leaving(self, left_behind: Vec<String>) -> Self {
+        Self { left_behind, ..self }
     }
 
     /// Parameters or settings to correct.

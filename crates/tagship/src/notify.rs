@@ -134,7 +134,8 @@ impl Notice {
             }
             Outcome::Failed(error) => {
                 let next = after_failure(error.kind, job.action.stage(), Some(job.action));
-                (Headline::Failed, failure_message(error), Report::default(), Some(reason(error)), next)
+                let report = Report { left_behind: error.left_behind.clone(), ..Report::default() };
+                (Headline::Failed, failure_message(error), report, Some(reason(error)), next)
             }
         };
         Some(Self {

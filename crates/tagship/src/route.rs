@@ -55,11 +55,13 @@ fn forward(now: &Situation<'_>, memo: &mut Memo, held: &Held, traffic: Traffic) 
         if traffic.any_mine && traffic.forward.is_some() {
             return back(held, traffic, "the candidate failed half-way");
         }
-        return Decision::Fail(Error::release(format!(
-            "release {} of {} is no longer whole, so no traffic was moved to it: {why}. Left behind: its fleet, which \
-             discard removes. Start a new execution",
+        let fleet = "its fleet, which discard removes";
+        let message = format!(
+            "release {} of {} is no longer whole, so no traffic was moved to it: {why}. Left behind: {fleet}. Start a new \
+             execution",
             held.hold.release, now.job.role
-        )));
+        );
+        return Decision::Fail(Error::release(message).leaving(vec![fleet.to_owned()]));
     }
     memo.dips = 0;
     if held.hold.previous.is_none() {
@@ -118,26 +120,28 @@ fn watch(now: &Situation<'_>, memo: &mut Memo, held: &Held, traffic: Traffic) ->
 fn back(held: &Held, traffic: Traffic, why: &str) -> Decision {
     let previous = held.hold.previous.clone().unwrap_or(Previous { release: None, healthy: 0 });
     if traffic.any_mine && !traffic.home_can_serve(&previous) {
-        return Decision::Fail(Error::release(format!(
+        let message = format!(
             "{why}, and nothing can be restored: {} has {} healthy targets. Left as it is: {}. Look at the targets now; \
              rollback will keep this release live unless its predecessor recovers",
             previous_name(held),
             traffic.home_healthy,
             weights(&traffic)
-        )));
+        );
+        return Decision::Fail(Error::release(message).leaving(vec![format!("live traffic: {}", weights(&traffic))]));
     }
-    match traffic.back {
-        Some(step) => Decision::act(step, "the predecessor serves again"),
-        None => match traffic.names {
-            Some(step) => Decision::act(step, "the live names follow the weights"),
-            None => Decision::Fail(Error::release(format!(
-                "{why}: the traffic is back with {}. Left behind: the fleet of {}, which discard removes. Find the cause \
-                 in its instances' logs before you start a new execution",
-                previous_name(held),
-                held.hold.release
-            ))),
-        },
+    if let Some(step) = traffic.back {
+        return Decision::act(step, "the predecessor serves again");
     }
+    if let Some(step) = traffic.names {
+        return Decision::act(step, "the live names follow the weights");
+    }
+    let fleet = format!("the fleet of {}, which discard removes", held.hold.release);
+    let message = format!(
+        "{why}: the traffic is back with {}. Left behind: {fleet}. Find the cause in its instances' logs before you start \
+         a new execution",
+        previous_name(held)
+    );
+    Decision::Fail(Error::release(message).leaving(vec![fleet]))
 }
 
 /// Gives the traffic back to the previous release.

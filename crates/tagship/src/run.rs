@@ -111,14 +111,13 @@ impl<'a> Situation<'a> {
         let message = message.to_string();
         // After a list of problems, a paragraph of its own.
         let gap = if message.contains('\n') { "\n" } else { ". " };
-        let (message, left) = (message.trim_end_matches(['.', '\n']), left.join(", "));
-        Decision::Fail(Error::new(
-            kind,
-            format!(
-                "{message}{gap}Left behind of release {release}: {left}; the end of the pipeline execution has them \
-                 discarded. Then start a new execution"
-            ),
-        ))
+        let message = message.trim_end_matches(['.', '\n']);
+        let words = format!(
+            "{message}{gap}Left behind of release {release}: {}; the end of the pipeline execution has them discarded. \
+             Then start a new execution",
+            left.join(", ")
+        );
+        Decision::Fail(Error::new(kind, words).leaving(left))
     }
 
     /// The step that changes the release's own hold.
@@ -234,7 +233,7 @@ pub struct Memo {
     /// Rounds in a row with too few healthy targets, or another fleet than `COUNT`.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub dips: u8,
-    /// Since when AWS has been unavailable, without a break.
+    /// Since when AWS has been unavailable or has refused for a conflict, without a break.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub unavailable: Option<Timestamp>,
     /// When the holder was last said to be abandoned.
@@ -347,7 +346,7 @@ pub enum Outcome {
     Waiting(String),
 }
 
-/// How long AWS may be unavailable without a break before the job fails.
+/// How long AWS may be unavailable, or refuse for a conflict, without a break before the job fails.
 pub const UNAVAILABLE_SECS: i64 = 600;
 
 /// How long an invocation looks for somebody else to be done before it hands the job back.
@@ -380,13 +379,12 @@ pub async fn run<S: Stage, P: Port>(port: &P, job: &Job, memo: &mut Memo) -> Out
                 why
             }
             Err(error) => match error.kind {
-                Kind::Conflict => error.message,
-                Kind::Unavailable => {
+                Kind::Conflict | Kind::Unavailable => {
                     let since = *memo.unavailable.get_or_insert(port.now());
                     if port.now().duration_since(since) > SignedDuration::from_secs(UNAVAILABLE_SECS) {
                         return Outcome::Failed(error);
                     }
-                    format!("AWS to answer: {}", error.message)
+                    format!("AWS to answer otherwise: {}", error.message)
                 }
                 _ => return Outcome::Failed(error),
             },

@@ -34,7 +34,7 @@ fn done(ending: Ending) -> Outcome {
 }
 
 fn failed(kind: Kind) -> Outcome {
-    Outcome::Failed(Error { kind, code: Some("AccessDenied".to_owned()), message: "ModifyRule was denied".to_owned() })
+    Outcome::Failed(Error { code: Some("AccessDenied".to_owned()), ..Error::new(kind, "ModifyRule was denied") })
 }
 
 #[test]
