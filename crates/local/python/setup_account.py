@@ -13,7 +13,7 @@ INSTANCE_TYPE = "t3.micro"
 
 def main() -> None:
     plan = json.load(sys.stdin)
-    network = make_network()
+    network = make_network(plan["octet"])
     services = {}
     zones: set[str | None] = {None}
     for service in plan["services"]:
@@ -23,14 +23,14 @@ def main() -> None:
     print(json.dumps({**network, "services": services}))
 
 
-def make_network() -> dict:
+def make_network(octet: int) -> dict:
     """All that services share."""
     ec2, elb = boto3.client("ec2"), boto3.client("elbv2")
     # On Linux the whole of 127.0.0.0/8 is local: every address of this VPC can be bound.
-    vpc = ec2.create_vpc(CidrBlock="127.16.0.0/16")["Vpc"]["VpcId"]
+    vpc = ec2.create_vpc(CidrBlock=f"127.{octet}.0.0/16")["Vpc"]["VpcId"]
     region = ec2.meta.region_name
     subnets = [
-        ec2.create_subnet(VpcId=vpc, CidrBlock=f"127.16.{16 * n}.0/20", AvailabilityZone=f"{region}{zone}")["Subnet"]
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"127.{octet}.{16 * n}.0/20", AvailabilityZone=f"{region}{zone}")["Subnet"]
         for n, zone in ((1, "a"), (2, "b"))
     ]
     subnets = [subnet["SubnetId"] for subnet in subnets]

@@ -14,6 +14,7 @@ pub mod instances;
 pub mod lambda;
 pub mod load;
 pub mod moto;
+pub mod network;
 pub mod ops;
 pub mod person;
 pub mod probe;

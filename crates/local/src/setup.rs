@@ -83,7 +83,7 @@ pub struct Account {
     pub account: String,
     /// [`REGION`].
     pub region: String,
-    /// The VPC, 127.16.0.0/16.
+    /// The VPC, 127.OCTET.0.0/16.
     pub vpc: String,
     /// Two subnets in different zones.
     pub subnets: Vec<String>,
@@ -142,9 +142,10 @@ pub fn ops_environment(gateway_url: &str) -> [(&'static str, String); 5] {
     ]
 }
 
-/// Sets everything up through the gateway, as the caller `ops`.
-pub async fn set_up(gateway_url: &str, services: &[ServicePlan]) -> Result<Account, Error> {
-    let plan = serde_json::json!({"template": infra("service.yaml"), "services": services});
+/// Sets everything up through the gateway, as the caller `ops`. `octet` is the VPC's second one: of a
+/// [`crate::network::Network`] if instances are to be processes, else any.
+pub async fn set_up(gateway_url: &str, octet: u8, services: &[ServicePlan]) -> Result<Account, Error> {
+    let plan = serde_json::json!({"template": infra("service.yaml"), "octet": octet, "services": services});
     let mut child = moto::python_module("setup_account")?
         .envs(ops_environment(gateway_url))
         .stdin(Stdio::piped())

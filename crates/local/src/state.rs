@@ -22,7 +22,7 @@ pub struct State {
 pub struct Instance {
     /// `i-…`.
     pub id: String,
-    /// The private address, in 127.16.0.0/16.
+    /// The private address, in the VPC (127.16.0.0/16 to 127.31.0.0/16).
     pub ip: std::net::Ipv4Addr,
     /// Where it is in its life.
     pub state: InstanceState,

@@ -9,6 +9,7 @@ use crate::gateway::Gateway;
 use crate::instances::{self, Instances};
 use crate::lambda::{self, Function, Lambda};
 use crate::moto::{self, Behaviour, InstancesBy, Moto, TargetsBy};
+use crate::network::Network;
 use crate::ops::{self, Ops};
 use crate::probe::{self, Probes};
 use crate::setup::{self, Account, REGION, ServicePlan};
@@ -165,6 +166,8 @@ pub struct Local {
     _probes: Option<Probes>,
     _tasks: JoinSet<()>,
     _moto: Moto,
+    // Last: given back when nothing runs in it any more.
+    _network: Network,
 }
 
 /// How often the emulator's state is looked at.
@@ -173,6 +176,7 @@ const LOOK: Duration = Duration::from_millis(100);
 impl Local {
     /// Brings it up.
     pub async fn start(plan: Plan) -> Result<Self, Error> {
+        let network = Network::claim()?;
         let dir = tempfile::Builder::new().prefix("tagship-").tempdir()?;
         let emulator = Moto::start().await?;
         let moto = emulator.client();
@@ -185,7 +189,7 @@ impl Local {
         let gateway = Gateway::start(emulator.address()).await?;
         let services: Vec<ServicePlan> =
             plan.lines.iter().flat_map(|line| line.pre_product.iter().chain([&line.product])).cloned().collect();
-        let account = setup::set_up(&gateway.url(), &services).await?;
+        let account = setup::set_up(&gateway.url(), network.octet(), &services).await?;
         let states = moto.watch(LOOK).await?;
 
         let lambda = Lambda::start(lambda::Config {
@@ -286,6 +290,7 @@ impl Local {
             _probes: probes,
             _tasks: tasks,
             _moto: emulator,
+            _network: network,
         })
     }
 

@@ -12,6 +12,7 @@ use tagship_local::gateway::Gateway;
 use tagship_local::instances::{self, Instances};
 use tagship_local::load::{self, Load, Site};
 use tagship_local::moto::{Behaviour, InstancesBy, Moto, TargetsBy};
+use tagship_local::network::Network;
 use tagship_local::probe::{self, Probes};
 use tagship_local::setup::{self, ServicePlan};
 use tagship_local::state::{InstanceState, State, TargetState};
@@ -63,6 +64,7 @@ fn release_of(state: &State, release: &str) -> Vec<(String, InstanceState)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_releases_one_after_the_other_lose_no_request() {
+    let network = Network::claim().expect("a VPC");
     let moto = Moto::start().await.unwrap_or_else(|error| panic!("{error}"));
     let gateway = Gateway::start(moto.address()).await.expect("a gateway");
     let behaviour =
@@ -94,7 +96,7 @@ async fn two_releases_one_after_the_other_lose_no_request() {
     let _probes = Probes::start(states.clone(), report);
     tokio::spawn(probe::post(format!("http://{}/tagship/health", moto.address()), reports));
     let plan = [ServicePlan::quick(ROLE, "mzum-web", "web.example.com", 1)];
-    let account = setup::set_up(&gateway.url(), &plan).await.unwrap_or_else(|error| panic!("{error}"));
+    let account = setup::set_up(&gateway.url(), network.octet(), &plan).await.unwrap_or_else(|error| panic!("{error}"));
     let service = &account.services[ROLE];
     let aws = Aws { url: gateway.url(), http: reqwest::Client::new() };
     aws.deploy("CreateApplication", json!({"applicationName": "web"})).await;

@@ -23,7 +23,7 @@ async fn what_the_gateway_records_can_be_validated() {
     let moto = Moto::start().await.unwrap_or_else(|error| panic!("{error}"));
     let gateway = Gateway::start(moto.address()).await.expect("a gateway");
     let plan = [ServicePlan::quick("WEB", "web", "web.example.com", 1)];
-    setup::set_up(&gateway.url(), &plan).await.unwrap_or_else(|error| panic!("{error}"));
+    setup::set_up(&gateway.url(), 16, &plan).await.unwrap_or_else(|error| panic!("{error}"));
     let file = tempfile::NamedTempFile::new().expect("a file");
     gateway.recorder().write(file.path()).expect("written");
     let (passed, said) = validate(file.path());
