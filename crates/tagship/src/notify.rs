@@ -188,7 +188,8 @@ impl Notice {
         }
     }
 
-    /// The event's detail, JSON: lists that would make it too long for EventBridge end in `+995`.
+    /// The event's detail, JSON: lists that would make it too long for EventBridge end in `+995`, and the message
+    /// has nothing that a rule's template couldn't quote.
     pub fn detail(&self) -> String {
         let mut shown = [&self.report.instances, &self.report.names, &self.report.left_behind]
             .map(Vec::len)
@@ -198,6 +199,7 @@ impl Notice {
             .unwrap_or_default();
         loop {
             let mut notice = self.clone();
+            notice.message = quotable(&notice.message);
             for list in [&mut notice.report.instances, &mut notice.report.names, &mut notice.report.left_behind] {
                 cut(list, shown);
             }
@@ -266,6 +268,18 @@ impl Notice {
         }
         body
     }
+}
+
+/// An input transformer puts values into its template unescaped: what would end the quotes there makes the whole
+/// target's input invalid, and nobody is told.
+fn quotable(text: &str) -> String {
+    let plain = |c: char| match c {
+        '"' => '\'',
+        '\\' => '/',
+        c if c.is_control() => ' ',
+        c => c,
+    };
+    text.chars().map(plain).collect()
 }
 
 /// CodePipeline's failure type, and AWS's own code.

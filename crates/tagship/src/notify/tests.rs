@@ -170,3 +170,12 @@ fn text_is_cut_only_where_it_must_be() {
         assert_eq!(bounded(text, max), expected, "{text} {max}");
     }
 }
+
+#[test]
+fn a_rules_template_can_quote_the_message() {
+    let message = "action: \"shfit\" is none\n- C:\\app\ttail".to_owned();
+    let notice = notice(Action::Shift, Outcome::Failed(Error::release(message.clone())));
+    let detail: Value = serde_json::from_str(&notice.detail()).expect("JSON");
+    assert_eq!(detail["message"], "action: 'shfit' is none - C:/app tail");
+    assert!(notice.body().contains(&message), "people's text stays as it is");
+}
