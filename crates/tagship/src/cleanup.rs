@@ -48,11 +48,30 @@ fn retire(now: &Situation<'_>, memo: &mut Memo, held: &Held) -> Decision {
         Ok(traffic) => traffic,
         Err(error) => return Decision::Fail(error),
     };
-    if !traffic.any_mine || traffic.forward.is_some() {
+    let world = now.world;
+    let serving = serving(world.routing.as_ref());
+    let live = traffic.any_mine && traffic.forward.is_none();
+    let refused = if let Verdict::Turn(_) = now.verdict {
+        if !live {
+            Some("it is not live on every switch")
+        } else if traffic.mine_healthy == 0 && traffic.home_healthy > 0 {
+            Some("it has no healthy target, and what it replaced has")
+        } else {
+            None
+        }
+    } else {
+        // Approved before: only a switch turned elsewhere stops it, not that its own fleet died meanwhile.
+        let elsewhere = world
+            .instances
+            .iter()
+            .any(|instance| instance.release.as_ref() != Some(&hold.release) && serving.contains(instance.id.as_str()));
+        (!live && elsewhere).then_some("it is not live on every switch")
+    };
+    if let Some(why) = refused {
         let weights: Vec<String> = traffic.weights.iter().map(|(switch, value)| format!("{switch}: {value}")).collect();
         return Decision::Fail(Error::release(format!(
-            "release {} of {} can't be retired into: it is not live on every switch ({}). Nothing was removed. If the \
-             weights were changed by hand, set them to this release's group and retry; else reject it",
+            "release {} of {} can't be retired into: {why} ({}). Nothing was removed. If the weights were changed by \
+             hand, set them to this release's group and retry; else reject it",
             hold.release,
             now.job.role,
             weights.join("; ")
@@ -62,8 +81,6 @@ fn retire(now: &Situation<'_>, memo: &mut Memo, held: &Held) -> Decision {
         let step = Situation::rewrite(held, |hold| hold.phase = phase);
         return Decision::act(step, "approved: from here on there is no way back");
     }
-    let world = now.world;
-    let serving = serving(world.routing.as_ref());
     let others = world.instances.iter().filter(|instance| {
         instance.release.as_ref().is_some_and(|release| *release != hold.release)
             && !serving.contains(instance.id.as_str())
@@ -360,6 +377,27 @@ mod tests {
             Action::Retire,
             |case| case.world.routing = world().routing.map(|routing| moved(routing, 1)),
             "fail: release r0000002 of WEB_PRODUCT can't be retired into: it is not live on every switch",
+        );
+        fn dead(case: &mut Case) {
+            case.state(2, InstanceState::Terminated);
+            case.world.routing.as_mut().expect("routing").groups[1].targets.clear();
+        }
+        check(
+            Action::Retire,
+            dead,
+            "fail: release r0000002 of WEB_PRODUCT can't be retired into: it has no healthy target",
+        );
+        retire(
+            |case| case.world.routing = world().routing,
+            "fail: release r0000002 of WEB_PRODUCT can't be retired into: it is not live on every switch",
+        );
+        // It died once approved: its predecessor goes all the same, or the hold would never be freed.
+        retire(
+            |case| {
+                dead(case);
+                case.drained(0);
+            },
+            "do: change",
         );
         retire(|case| case.hold().moved_at = Some(at(90)), "wait: late calls and the balancer's nodes to settle, 6 s");
         retire(|_| {}, "do: deregister i-11, i-12 from arn:a");
