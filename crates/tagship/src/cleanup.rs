@@ -498,6 +498,24 @@ mod tests {
             case.memo.weightless = None;
         }
         discard(unshifted, "do: deregister i-21, i-22 from arn:b");
+        // A deployment is stopped even if its instances are all gone: it would keep the next one waiting.
+        discard(
+            |case| {
+                case.state(2, InstanceState::Terminated);
+                case.world.install = Some(crate::Install {
+                    filtered: true,
+                    deployment: Some(crate::Deployment {
+                        id: "d-1".to_owned(),
+                        state: crate::DeploymentState::Running,
+                        created_at: at(0),
+                        error: None,
+                        targets: Vec::new(),
+                        overview: String::new(),
+                    }),
+                });
+            },
+            "do: stop deployment d-1",
+        );
         // Rollback died between the weights and the names.
         discard(
             |case| {

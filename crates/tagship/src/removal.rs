@@ -24,7 +24,7 @@ impl<'a> Removal<'a> {
     /// The next step, or what is waited for; none once all is gone.
     pub fn next(&self, now: &Situation<'_>, hold: &Hold, memo: &mut Memo) -> Option<Decision> {
         let world = now.world;
-        self.deployment(world)
+        self.deployment(now)
             .or_else(|| self.targets(world))
             .map(|(step, why)| Decision::act(step, why))
             .or_else(|| self.drain(world, hold, memo))
@@ -36,9 +36,10 @@ impl<'a> Removal<'a> {
             })
     }
 
-    fn deployment(&self, world: &World) -> Option<(Step, &'static str)> {
-        let deployment = world.install.as_ref()?.deployment.as_ref()?;
-        (deployment.state == DeploymentState::Running && self.standing(world).next().is_some()).then(|| {
+    /// Even one whose instances are all gone: while CodeDeploy waits for them, the next release can't install.
+    fn deployment(&self, now: &Situation<'_>) -> Option<(Step, &'static str)> {
+        let deployment = now.world.install.as_ref()?.deployment.as_ref()?;
+        (deployment.state == DeploymentState::Running && self.releases.contains(&now.job.release)).then(|| {
             (Step::StopDeployment { deployment: deployment.id.clone() }, "nothing more is installed on what goes")
         })
     }

@@ -47,6 +47,15 @@ impl Stage for Shift {
 
 /// Before the last weight has moved.
 fn forward(now: &Situation<'_>, memo: &mut Memo, held: &Held, traffic: Traffic) -> Decision {
+    let write_previous = |traffic: &Traffic| {
+        let previous = Previous { release: traffic.home.clone(), healthy: traffic.home_healthy };
+        let step = Situation::rewrite(held, |hold| hold.previous = Some(previous));
+        Decision::act(step, "write down who is live before the first weight moves")
+    };
+    // A person gave it weight before: discard must know that it had some, however this goes on.
+    if held.hold.previous.is_none() && traffic.any_mine {
+        return write_previous(&traffic);
+    }
     if let Some(why) = &traffic.ailing {
         memo.dips = memo.dips.saturating_add(1);
         if memo.dips < ROUNDS {
@@ -65,9 +74,7 @@ fn forward(now: &Situation<'_>, memo: &mut Memo, held: &Held, traffic: Traffic) 
     }
     memo.dips = 0;
     if held.hold.previous.is_none() {
-        let previous = Previous { release: traffic.home.clone(), healthy: traffic.home_healthy };
-        let step = Situation::rewrite(held, |hold| hold.previous = Some(previous));
-        return Decision::act(step, "write down who is live before the first weight moves");
+        return write_previous(&traffic);
     }
     match traffic.forward {
         Some(step) => Decision::act(step, "the candidate is whole: a switch moves"),
@@ -331,6 +338,15 @@ mod tests {
         shift(|_| {}, "do: write the hold of r0000002: Open, previous r0000001 with 2 healthy");
         let previous = Some(Previous { release: Some(release(1)), healthy: 2 });
         check(Action::Shift, |case| case.hold().previous = previous.clone(), "do: set HTTP:80 to arn:b=100, arn:a=0");
+        // Moved by hand and dead: even so, discard must know that there was weight.
+        shift(
+            |case| {
+                case.moved(1);
+                case.sick(1, 2);
+                case.memo.dips = 1;
+            },
+            "do: write the hold of r0000002: Open, previous r0000001 with 2 healthy",
+        );
         let half = |case: &mut Case| {
             case.hold().previous = previous.clone();
             case.moved(1);
