@@ -160,6 +160,7 @@ impl Cloud {
                 client_token: Some(launch.client_token.clone()),
                 app: None,
                 hurt: None,
+                sick: false,
             };
             self.instances.insert(id.clone(), instance);
             self.later(self.nature.boot, Turn::Boot(id.clone()));

@@ -18,7 +18,7 @@ pub fn plan(seed: u64, mistake: Option<Mistake>) -> Plan {
     let names = ["WEB_PRODUCT", "API_PRODUCT", "JOBS_PRODUCT"];
     let count = rng.random_range(1..=names.len());
     let services: Vec<ServicePlan> = names[..count].iter().map(|name| service(&mut rng, name)).collect();
-    let acts = (0..rng.random_range(0..6)).map(|_| act(&mut rng, &services)).collect();
+    let acts = (0..rng.random_range(0..12)).map(|_| act(&mut rng, &services)).collect();
     let nature = Nature {
         lag: [0, 2 * SECOND, 10 * SECOND][rng.random_range(0..3)],
         boot_fails: [0.0, 0.0, 0.05][rng.random_range(0..3)],
@@ -32,8 +32,9 @@ pub fn plan(seed: u64, mistake: Option<Mistake>) -> Plan {
         late: 0.01 * harsh,
         lost: 0.003 * harsh,
         refuse: 0.005 * harsh,
-        freeze: 0.000_3 * harsh,
-        slow: 0.01 * harsh,
+        freeze: 0.000_03 * harsh,
+        stale: 0.000_5 * harsh,
+        slow: 0.05 * harsh,
         duplicate: 0.1 * harsh,
         lose_event: 0.1 * harsh,
         late_event: 0.1 * harsh,
@@ -109,13 +110,21 @@ fn act(rng: &mut Xoshiro256PlusPlus, services: &[ServicePlan]) -> (Ms, PersonAct
     let service = &services[rng.random_range(0..services.len())];
     let role = service.role.clone();
     let back = rng.random_range(SECOND..10 * MINUTE);
-    let act = match rng.random_range(0..10) {
+    let act = match rng.random_range(0..16) {
         0 => PersonAct::TurnSwitch(role, rng.random_range(0..service.switches), back),
         1 => PersonAct::AddStranger(role, rng.random_range(0..2), back),
         2..6 => PersonAct::Kill(role, rng.random_range(0..6)),
         6 => PersonAct::Untag(role, rng.random_range(0..6)),
         7..9 => PersonAct::Resize(role, rng.random_range(1..=4)),
+        9..13 => PersonAct::Sicken(role, rng.random_range(0..6), back),
+        13 => PersonAct::TakeOut(role, rng.random_range(0..6)),
+        14 => PersonAct::Exhaust(rng.random_range(0..3)),
         _ => PersonAct::Retry(role),
     };
+    // Most happens while something is under way.
+    let near = &service.releases[rng.random_range(0..service.releases.len())];
+    if rng.random_bool(0.7) {
+        return (near.at + rng.random_range(0..20 * MINUTE), act);
+    }
     (rng.random_range(0..BUSY), act)
 }

@@ -46,8 +46,12 @@ pub struct Checks {
     turned: BTreeMap<(ServiceRole, ReleaseId), Ms>,
     /// Switches, and the node, that have served once.
     served: BTreeSet<(String, usize)>,
+    /// Releases that met a want of capacity: another try may come too many.
+    pub short: BTreeSet<ReleaseId>,
     version: u64,
     seen: BTreeSet<(u8, String)>,
+    /// Client tokens: for which release, under which hold.
+    tokens: BTreeMap<String, (ReleaseId, jiff::Timestamp)>,
 }
 
 impl Checks {
@@ -60,6 +64,11 @@ impl Checks {
     /// What is neither: a mistake that no rule names, such as an outcome of kind `Bug`.
     pub fn other(&mut self, at: Ms, role: &ServiceRole, what: String) {
         self.broken(at, 7, role, what.clone(), || what);
+    }
+
+    /// A job that makes change after change (rule 8).
+    pub fn endless(&mut self, at: Ms, role: &ServiceRole, what: String) {
+        self.broken(at, 8, role, what.clone(), || what);
     }
 
     /// Right before a change.
@@ -79,6 +88,16 @@ impl Checks {
                 }
             }
             Step::Register { group, instances, .. } => self.sharing(cloud, act, group, instances),
+            Step::Launch(launch) => {
+                let since = cloud.holds.get(&act.job.role).map_or(cloud.timestamp(), |(hold, _)| hold.since);
+                let is = (launch.release.clone(), since);
+                let was = self.tokens.entry(launch.client_token.clone()).or_insert_with(|| is.clone()).clone();
+                if was != is {
+                    self.broken(cloud.now, 7, &act.job.role, launch.client_token.clone(), || {
+                        format!("{} launches with a token of {}", is.0.short(), was.0.short())
+                    });
+                }
+            }
             Step::WriteEnded(ended) => self.remains(cloud, act.job, ended),
             Step::DeleteHold { .. } => {
                 let key = (act.job.role.clone(), act.job.release.clone());
@@ -115,7 +134,17 @@ impl Checks {
                 self.turned.insert((role.clone(), after.clone()), cloud.now);
             }
         }
+        let robbed = match (&was, &is) {
+            (Some((before, _)), Some((after, _))) if before != after => {
+                !cloud.ended.contains_key(&(role.clone(), before.clone()))
+            }
+            _ => false,
+        };
         log.set(cloud.now, is);
+        if robbed {
+            let what = format!("{} takes the hold of a release that hasn't ended", act.job.release.short());
+            self.other(cloud.now, role, what);
+        }
         if let Step::Launch(launch) = act.step {
             self.fleet(cloud, role, &launch.release);
         }
@@ -335,7 +364,7 @@ impl Checks {
             .collect();
         let broken = fleet.iter().filter(|instance| instance.hurt.is_some()).count();
         let count = cloud.holds.get(role).map_or(0, |(hold, _)| hold.settings.count as usize);
-        if fleet.len() > count + broken {
+        if fleet.len() > count + broken && !self.short.contains(release) {
             let launched = fleet.len();
             self.broken(cloud.now, 7, role, format!("surplus {release}"), || {
                 format!("{launched} instances were launched for {} of {count}, {broken} broke", release.short())
@@ -386,6 +415,18 @@ impl Checks {
                 left.push(format!("name {}", record.name));
             }
         }
+        // A release that is called approved is live, unless a person has turned a switch since.
+        for switch in cloud.switches.values().filter(|it| it.service == *role && ended.how == HowEnded::Approved) {
+            let weighted = switch.weights.now().iter().filter(|(_, weight)| *weight > 0);
+            let elsewhere = weighted.filter_map(|(arn, _)| cloud.groups.get(arn)).find(|group| {
+                let counted = group.targets.iter().filter(|(_, it)| it.counts() && !it.stranger);
+                let mut others = counted.filter_map(|((id, _), _)| cloud.instances.get(id));
+                others.any(|it| it.of(role) && it.face.now().release.as_ref() != Some(release))
+            });
+            if let Some(group) = elsewhere.filter(|_| switch.by_hand.is_none()) {
+                left.push(format!("{} on {}", switch.label, group.name));
+            }
+        }
         if !left.is_empty() {
             self.broken(cloud.now, 6, role, format!("{release}"), || {
                 format!("{} ended as {} and leaves {}", release.short(), ended.how.as_str(), left.join(", "))
@@ -402,9 +443,10 @@ impl Checks {
         }
         self.version = cloud.version;
         for (arn, switch) in &cloud.switches {
-            let by_hand = switch.by_hand.is_some_and(|at| at >= switch.weights.changed() - SECOND);
             for (node, delay) in cloud.nature.nodes.into_iter().enumerate() {
-                let Some(weights) = switch.weights.at(cloud.now - delay) else { continue };
+                let seen = cloud.now - delay;
+                let Some(weights) = switch.weights.at(seen) else { continue };
+                let by_hand = switch.by_hand.is_some_and(|at| at >= switch.weights.began(seen));
                 for (group, _) in weights.iter().filter(|(_, weight)| *weight > 0) {
                     self.requests(cloud, (arn, node), &switch.service, group, by_hand);
                 }

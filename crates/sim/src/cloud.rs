@@ -130,8 +130,10 @@ pub struct Instance {
     pub client_token: Option<String>,
     /// The release whose artifact is installed.
     pub app: Option<ReleaseId>,
-    /// When the world broke it: a death, a person, a boot that failed.
+    /// When the world broke it: a death, an illness, a person, a boot that failed.
     pub hurt: Option<Ms>,
+    /// It fails its health check for now.
+    pub sick: bool,
 }
 
 /// What a describe says of an instance.
@@ -349,7 +351,7 @@ impl Cloud {
     pub fn serves(&self, id: &str) -> bool {
         self.instances.get(id).is_some_and(|instance| {
             instance.face.now().state == InstanceState::Running
-                && instance.hurt.is_none()
+                && !instance.sick
                 && instance.app.as_ref().is_some_and(|release| self.build(release) != Build::Unhealthy)
         })
     }
@@ -444,8 +446,7 @@ impl Cloud {
 
     fn installed(&mut self, deployment: &str, id: &str) {
         let now = self.now;
-        let up =
-            self.instances.get(id).is_some_and(|i| i.face.now().state == InstanceState::Running && i.hurt.is_none());
+        let up = self.instances.get(id).is_some_and(|i| i.face.now().state == InstanceState::Running);
         let Some(found) = self.deployments.get_mut(deployment) else { return };
         if *found.state.now() != DeploymentState::Running {
             return;

@@ -3,6 +3,7 @@
 use crate::checks::{Act, Checks};
 use crate::cloud::{Cloud, Turn};
 use crate::invocation::{Asked, Call, Delivery, Invocation, Went};
+use crate::mistake;
 use crate::past::{MINUTE, Ms, SECOND, clock, timestamp};
 use crate::pipes::{APPROVAL, Blueprint, Serial, job, pipeline_name};
 use crate::plan::{Fault, Odds, PersonAct, Plan, USUAL_VOTE, Vote};
@@ -125,7 +126,12 @@ pub struct Day {
     born: u32,
     calls: BTreeMap<u64, Call>,
     deliveries: usize,
+    /// Changes by job: rule 8 bounds them.
+    changes: BTreeMap<(ServiceRole, ReleaseId, &'static str), u32>,
 }
+
+/// What a job could do at most until it gives up: a change every other second for 4 × BOOT, and retries.
+const CHANGES_MAX: u32 = 2_000;
 
 impl Day {
     /// A day that hasn't begun.
@@ -161,6 +167,7 @@ impl Day {
             born: 0,
             calls: BTreeMap::new(),
             deliveries: 0,
+            changes: BTreeMap::new(),
             plan,
         };
         for (pipe, service) in day.plan.services.clone().iter().enumerate() {
@@ -177,6 +184,7 @@ impl Day {
 
     /// Lives it to its end.
     pub fn live(&mut self) {
+        mistake::plant(self.plan.mistake);
         let limit = self.plan.calm + self.plan.patience;
         while let Some(Due(at, _, event)) = self.queue.pop() {
             if at > limit {
@@ -493,6 +501,9 @@ impl Day {
         if fault == Some(Fault::Crash) {
             return self.die(by, "crashed");
         }
+        if fault == Some(Fault::Refuse(Kind::Capacity)) {
+            self.checks.short.insert(job.release.clone());
+        }
         let looked = self.invocations.get(&by).map_or(self.cloud.now, |it| it.looked);
         let refused = match &asked {
             Asked::Port(Ask::Apply(step)) => self.cloud.refuses(step),
@@ -555,7 +566,7 @@ impl Day {
         if falls(odds.late) && asked.changes() {
             return Some(Fault::Late(self.between(0, 10 * SECOND)));
         }
-        if falls(odds.freeze) && matches!(asked, Asked::Port(Ask::Observe { .. } | Ask::Holding { bound: false, .. })) {
+        if falls(odds.stale) && matches!(asked, Asked::Port(Ask::Observe { .. } | Ask::Holding { bound: false, .. })) {
             return Some(Fault::Freeze(self.between(SECOND, 60 * MINUTE)));
         }
         None
@@ -615,6 +626,13 @@ impl Day {
                 self.checks.before(&self.cloud, act);
                 let applied = self.cloud.apply(&job.role, step);
                 self.effects += 1;
+                let changes =
+                    self.changes.entry((job.role.clone(), job.release.clone(), job.action.as_str())).or_default();
+                *changes += 1;
+                if *changes == CHANGES_MAX {
+                    let what = format!("{} of {} doesn't come to an end: {step}", job.action, job.release.short());
+                    self.checks.endless(self.cloud.now, &job.role, what);
+                }
                 if applied.is_ok() {
                     self.checks.after(&self.cloud, act);
                 }

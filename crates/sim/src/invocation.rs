@@ -1,6 +1,6 @@
 //! One Lambda invocation: the real loop with a real planner, as a future that the day polls.
 
-use crate::mistake::Mistake;
+use crate::mistake::{Mistake, Wrong};
 use crate::past::{Ms, timestamp};
 use crate::plan::Fault;
 use crate::port::{Answer, Ask, Line};
@@ -55,8 +55,12 @@ impl Invocation {
     /// Begins; no other round begins after `until`.
     pub fn begin(delivery: Delivery, now: Ms, until: Ms, mistake: Option<Mistake>) -> Self {
         let line = Line::default();
-        line.mailbox().until = until;
-        line.mailbox().hands_back = delivery.answers.is_some();
+        {
+            let mut mailbox = line.mailbox();
+            mailbox.until = until;
+            mailbox.careless = mistake == Some(Mistake::NoSecondLook);
+            mailbox.job = delivery.answers.is_some();
+        }
         let memo = delivery.token.as_deref().and_then(Memo::from_token).unwrap_or_else(|| Memo::new(timestamp(now)));
         let future = start(delivery.job.clone(), line.clone(), memo, mistake);
         Self { delivery, line, looked: now, frozen: 0, future }
@@ -112,7 +116,18 @@ impl Asked {
 }
 
 fn start(job: Job, line: Line, memo: Memo, mistake: Option<Mistake>) -> Running {
-    let _ = mistake;
+    if mistake.is_some() {
+        return match job.action {
+            Action::Provision => go::<Wrong<tagship::provision::Provision>>(job, line, memo),
+            Action::Deploy => go::<Wrong<tagship::deploy::Deploy>>(job, line, memo),
+            Action::Shift => go::<Wrong<tagship::route::Shift>>(job, line, memo),
+            Action::Rollback => go::<Wrong<tagship::route::Rollback>>(job, line, memo),
+            Action::Retire => go::<Wrong<tagship::cleanup::Retire>>(job, line, memo),
+            Action::Discard => go::<Wrong<tagship::cleanup::Discard>>(job, line, memo),
+            Action::Park => go::<Wrong<tagship::cleanup::Park>>(job, line, memo),
+            Action::Sweep => go::<Wrong<tagship::cleanup::Sweep>>(job, line, memo),
+        };
+    }
     match job.action {
         Action::Provision => go::<tagship::provision::Provision>(job, line, memo),
         Action::Deploy => go::<tagship::deploy::Deploy>(job, line, memo),

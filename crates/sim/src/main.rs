@@ -7,6 +7,7 @@ use std::time::Instant;
 use tagship_sim::chance;
 use tagship_sim::day::Day;
 use tagship_sim::explore;
+use tagship_sim::mistake::Mistake;
 use tagship_sim::plan::Plan;
 use tagship_sim::story::stories;
 
@@ -34,6 +35,9 @@ struct Arguments {
     /// Every story with every fault at every call.
     #[arg(long)]
     exhaustive: bool,
+    /// Planted mistakes: how soon each is found.
+    #[arg(long)]
+    mistakes: bool,
 }
 
 fn live(name: &str, plan: Plan, trace: bool) {
@@ -97,6 +101,20 @@ fn main() {
             );
             for finding in explored.findings.iter().take(12) {
                 println!("   {:?} {:?} {:?}", finding.injected, finding.violations, finding.ends);
+            }
+        }
+        return;
+    }
+    if arguments.mistakes {
+        for mistake in Mistake::ALL {
+            let found = (arguments.first_seed..arguments.first_seed + arguments.seeds).find_map(|seed| {
+                let mut day = Day::new(chance::plan(seed, Some(mistake)), false);
+                day.live();
+                day.checks.violations.into_iter().next().map(|violation| (seed, violation))
+            });
+            match found {
+                Some((seed, first)) => println!("{mistake:?}: seed {seed}, rule {}: {}", first.rule, first.what),
+                None => println!("{mistake:?}: NOT FOUND"),
             }
         }
         return;

@@ -48,6 +48,11 @@ impl<T: PartialEq> Past<T> {
         self.0.iter().rev().find(|(since, _)| *since <= at).map(|(_, value)| value)
     }
 
+    /// When what it was then had begun.
+    pub fn began(&self, at: Ms) -> Ms {
+        self.0.iter().rev().map(|(since, _)| *since).find(|since| *since <= at).unwrap_or(Ms::MIN)
+    }
+
     /// Every value that it had since then, the oldest first.
     pub fn since(&self, at: Ms) -> impl Iterator<Item = &T> {
         let first = self.0.iter().rposition(|(since, _)| *since <= at).unwrap_or(0);

@@ -3,7 +3,7 @@
 use crate::cloud::{Cloud, Face, Instance};
 use crate::past::{Ms, Past};
 use crate::plan::PersonAct;
-use tagship::{InstanceState, ServiceRole};
+use tagship::{Health, InstanceState, ServiceRole};
 
 impl Cloud {
     /// Does it; what is to be done about it later, and when.
@@ -13,10 +13,21 @@ impl Cloud {
         match act {
             PersonAct::TurnSwitch(role, n, back) => {
                 let arn = self.services.get(&role)?.switches.get(n)?.clone();
+                let switch = self.switches.get(&arn)?;
+                let turned: Vec<u32> = switch.weights.now().iter().rev().map(|(_, weight)| *weight).collect();
+                let to = switch.weights.now().iter().zip(&turned).find(|(_, weight)| **weight > 0)?.0.0.clone();
+                // Who puts it back looks whether anybody is there; tagship may have been quicker.
+                let lives = |arn: &str| {
+                    let group = self.groups.get(arn);
+                    group
+                        .is_some_and(|group| group.targets.values().any(|it| *it.health.now() == Some(Health::Healthy)))
+                };
+                if back == 0 && !lives(&to) {
+                    return None;
+                }
                 let switch = self.switches.get_mut(&arn)?;
                 switch.by_hand = Some(now);
                 switch.weights.alter(now, |weights| {
-                    let turned: Vec<u32> = weights.iter().rev().map(|(_, weight)| *weight).collect();
                     weights.iter_mut().zip(turned).for_each(|((_, weight), to)| *weight = to);
                 });
                 (back > 0).then_some((back, PersonAct::TurnSwitch(role, n, 0)))
@@ -36,6 +47,7 @@ impl Cloud {
                     client_token: None,
                     app: None,
                     hurt: Some(now),
+                    sick: false,
                 });
                 let key = (id, self.groups.get(&arn)?.port);
                 if back == 0 {
@@ -58,6 +70,27 @@ impl Cloud {
                     face.service = None;
                     face.release = None;
                 });
+                None
+            }
+            PersonAct::Sicken(role, n, back) => {
+                let id = self.nth(&role, n)?;
+                let instance = self.instances.get_mut(&id)?;
+                instance.hurt.get_or_insert(now);
+                instance.sick = back > 0;
+                self.probe(&id);
+                (back > 0).then_some((back, PersonAct::Sicken(role, n, 0)))
+            }
+            PersonAct::TakeOut(role, n) => {
+                let id = self.nth(&role, n)?;
+                self.instances.get_mut(&id)?.hurt.get_or_insert(now);
+                let found = self.groups.iter().flat_map(|(arn, group)| group.targets.keys().map(move |key| (arn, key)));
+                let (arn, key) =
+                    found.into_iter().find(|(_, key)| key.0 == id).map(|(arn, key)| (arn.clone(), key.clone()))?;
+                self.deregister(&arn, &key);
+                None
+            }
+            PersonAct::Exhaust(left) => {
+                self.capacity.insert(("subnet-a".into(), "t3.micro".into()), left);
                 None
             }
             PersonAct::Resize(role, count) => {

@@ -82,6 +82,12 @@ pub enum PersonAct {
     AddStranger(ServiceRole, usize, Ms),
     /// Terminates an instance of the newest fleet, or one dies by itself.
     Kill(ServiceRole, usize),
+    /// An instance fails its health check for so long; 0 heals it.
+    Sicken(ServiceRole, usize, Ms),
+    /// Takes an instance out of its target group.
+    TakeOut(ServiceRole, usize),
+    /// A subnet has so much capacity left for the first type.
+    Exhaust(u32),
     /// Removes an instance's tags.
     Untag(ServiceRole, usize),
     /// Changes the settings.
@@ -103,8 +109,10 @@ pub struct Odds {
     pub lost: f64,
     /// The call fails without effect.
     pub refuse: f64,
-    /// The process stands still for up to an hour.
+    /// The process stands still for up to an hour, in a pause.
     pub freeze: f64,
+    /// The process stands still for up to an hour before it gets to know what it has read.
+    pub stale: f64,
     /// A call takes as long as it may.
     pub slow: f64,
     /// An event is delivered twice.

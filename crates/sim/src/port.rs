@@ -54,8 +54,12 @@ pub struct Mailbox {
     pub now: Ms,
     /// No other round begins after this.
     pub until: Ms,
-    /// Whether CodePipeline would invoke again.
-    pub hands_back: bool,
+    /// Whether CodePipeline waits for it.
+    pub job: bool,
+    /// A planted mistake: what was read first is what is read again.
+    pub careless: bool,
+    /// What was read first.
+    pub first: Option<Holding>,
     /// What is asked.
     pub ask: Option<Ask>,
     /// What is answered.
@@ -102,13 +106,21 @@ impl Port for Line {
     }
 
     fn hands_back(&self) -> bool {
-        self.mailbox().hands_back
+        self.mailbox().job
     }
 
     async fn holding(&self, role: &ServiceRole, release: &ReleaseId, bound: bool) -> Result<Holding, Error> {
+        if bound && self.mailbox().careless {
+            return Ok(self.mailbox().first.clone().unwrap_or_default());
+        }
         let ask = Ask::Holding { role: role.clone(), release: release.clone(), bound };
         match self.ask(ask).await {
-            Answer::Holding(holding) => *holding,
+            Answer::Holding(holding) => {
+                if !bound && self.mailbox().careless {
+                    self.mailbox().first = holding.as_ref().as_ref().ok().cloned();
+                }
+                *holding
+            }
             other => unreachable!("asked for the hold, got {other:?}"),
         }
     }
