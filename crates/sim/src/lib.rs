@@ -25,3 +25,4 @@ pub mod story;
 
 pub mod chance;
 pub mod explore;
+pub mod report;
