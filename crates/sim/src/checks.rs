@@ -363,6 +363,10 @@ impl Checks {
             .filter(|it| it.of(role) && it.face.now().release.as_ref() == Some(release))
             .collect();
         let broken = fleet.iter().filter(|instance| instance.hurt.is_some()).count();
+        // A describe may show a death and hide the replacement of the one before: surplus, which is removed.
+        if fleet.iter().any(|instance| instance.hurt.is_some_and(|at| cloud.now - at < UNSEEN)) {
+            return;
+        }
         let count = cloud.holds.get(role).map_or(0, |(hold, _)| hold.settings.count as usize);
         if fleet.len() > count + broken && !self.short.contains(release) {
             let launched = fleet.len();
