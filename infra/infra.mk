@@ -3,6 +3,7 @@
 VALIDATE := .venv-validate
 BUILD := .venv-build
 FUNCTIONS := provision deploy route cleanup
+# What deploy and deploy-service take, beside CODE_BUCKET, PIPELINE and PARAMETERS='Key=Value …' for the template.
 ARCHITECTURE ?= arm64
 STACK ?= tagship
 PREFIX ?= tagship-
@@ -33,7 +34,7 @@ build: $(BUILD)/installed ## the functions' archives, target/lambda/ARCHITECTURE
 	done; \
 	[ -n "$$built" ] || exit 1; ls -l $$(for each in $$built; do echo target/lambda/$$each/*/bootstrap.zip; done)
 
-deploy: ## tagship itself; CODE_BUCKET= takes the archives; STACK, PREFIX, ARCHITECTURE, PARAMETERS='Key=Value …'
+deploy: ## tagship itself, after asking; CODE_BUCKET= takes the archives
 	@[ -n "$(CODE_BUCKET)" ] || { echo "say CODE_BUCKET=…, a bucket of yours for the archives"; exit 1; }
 	@for each in $(FUNCTIONS); do [ -f target/lambda/$(ARCHITECTURE)/$$each/bootstrap.zip ] || \
 		{ echo "no archive of $$each for $(ARCHITECTURE): make build"; exit 1; }; done
@@ -45,6 +46,6 @@ deploy: ## tagship itself; CODE_BUCKET= takes the archives; STACK, PREFIX, ARCHI
 	@CODE_BUCKET=$(CODE_BUCKET) infra/deploy.sh $(STACK) target/infra/packaged.json \
 		FunctionPrefix=$(PREFIX) Architecture=$(ARCHITECTURE) $(PARAMETERS)
 
-deploy-service: ## a service's PIPELINE=name; TEMPLATE=infra/service.yaml for the example of its pair; PARAMETERS=
+deploy-service: ## a service, after asking; PIPELINE=, TEMPLATE=infra/pipeline.yaml or infra/service.yaml
 	@[ -n "$(PIPELINE)" ] || { echo "say PIPELINE=…, the pipeline's name"; exit 1; }
 	@infra/deploy.sh $(PIPELINE)-$(basename $(notdir $(TEMPLATE))) $(TEMPLATE) PipelineName=$(PIPELINE) $(PARAMETERS)
