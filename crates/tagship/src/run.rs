@@ -352,6 +352,9 @@ pub const UNAVAILABLE_SECS: i64 = 600;
 /// How long an invocation looks for somebody else to be done before it hands the job back.
 pub const YIELD_SECS: i64 = 5;
 
+/// No change is made by an observation that began longer ago than this; longer than any takes by itself.
+pub const STALE_SECS: i64 = 120;
+
 /// Runs a job as far as this invocation can.
 pub async fn run<S: Stage, P: Port>(port: &P, job: &Job, memo: &mut Memo) -> Outcome {
     let started = port.now();
@@ -447,6 +450,10 @@ async fn round<S: Stage, P: Port>(
     }
     // The right to change is read again just before the change. Writes of the hold itself are guarded by their ETag.
     let guarded = !matches!(step, Step::WriteHold { .. } | Step::DeleteHold { .. });
+    // A process that stood still decides by a world that is gone.
+    if guarded && port.now().duration_since(world.now) > SignedDuration::from_secs(STALE_SECS) {
+        return Ok(Round::Again);
+    }
     if guarded && port.holding(&job.role, &job.release, true).await? != holding {
         return Ok(Round::Again);
     }
