@@ -3,7 +3,7 @@
 VENV := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help venv simulate
+.PHONY: help venv binaries demo local test simulate
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,6 +14,23 @@ $(VENV)/installed: crates/local/python/requirements.txt
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
+
+# The workspace as a whole, always: which features the SDKs are built with depends on what is asked for.
+binaries:
+	cargo build --workspace
+
+demo: venv binaries ## releases under load on this machine, from the first to one that is rolled back
+	cargo run --quiet --bin tagship-local -- demo
+
+local: venv binaries ## the same cloud for your own artifact, with the commands to try; Ctrl-C ends it
+	cargo run --quiet --bin tagship-local -- up
+
+test: venv binaries ## formatting, lints, documentation, and every test
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace && cargo test --workspace --doc; \
+		else cargo test --workspace; fi
 
 simulate: ## ten thousand virtual days that try to break every rule of safety
 	cargo run --release --package tagship-sim --

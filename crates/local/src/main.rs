@@ -1,8 +1,10 @@
 //! `tagship-local`: a whole pipeline on one machine.
 
 use clap::{Parser, Subcommand};
+use std::io::{self, Write};
 use std::process::ExitCode;
 use tagship_local::{agent, demo, person};
+use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Parser)]
 #[command(version, about)]
@@ -40,14 +42,33 @@ fn main() -> ExitCode {
     }
 }
 
-/// Ctrl-C ends it as its end does: everything that was started is dropped.
+/// Whatever asks it to end does so as its own end does: everything that was started is dropped.
 async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
     match command {
         Command::Agent(args) => Ok(agent::run(args).await?),
         Command::Demo => tokio::select! {
             ended = demo::run() => Ok(ended?),
-            interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+            asked = asked_to_end() => Err(format!("the demo was interrupted by {}", asked?).into()),
         },
-        Command::Up => Ok(person::run().await?),
+        Command::Up => tokio::select! {
+            ended = person::run() => Ok(ended?),
+            asked = asked_to_end() => {
+                // Whoever read it may be gone: no reason not to end well.
+                let _ = writeln!(io::stdout(), "\n{}: ending every process …", asked?);
+                Ok(())
+            }
+        },
     }
+}
+
+/// Ctrl-C, an ordinary `kill`, or the terminal's end.
+async fn asked_to_end() -> io::Result<&'static str> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    Ok(tokio::select! {
+        _ = interrupt.recv() => "SIGINT",
+        _ = terminate.recv() => "SIGTERM",
+        _ = hang_up.recv() => "SIGHUP",
+    })
 }

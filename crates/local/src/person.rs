@@ -8,7 +8,7 @@ const PIPELINE: &str = "web";
 const ROLE: &str = "WEB_PRODUCT";
 const HOST: &str = "web.example.com";
 
-/// Brings it up, says what to try, and waits for Ctrl-C.
+/// Brings it up, says what to try, and leaves it running until it is dropped.
 pub async fn run() -> Result<(), demo::Error> {
     println!("setting up an account on this machine …");
     let local = Local::start(Plan::new(vec![Line::quick(PIPELINE, ROLE, HOST, 10)])).await?;
@@ -20,18 +20,16 @@ pub async fn run() -> Result<(), demo::Error> {
         std::fs::write(samples.join(format!("{name}.zip")), pack(name, variant)?)?;
     }
     print!("{}", text(&local, &samples).await);
-    tokio::signal::ctrl_c().await?;
-    println!("\nending every process …");
-    Ok(())
+    std::future::pending().await
 }
 
 async fn text(local: &Local, samples: &std::path::Path) -> String {
     let service = &local.account.services[ROLE];
     let mut listeners = String::new();
     if let Some(balancer) = &local.balancer {
-        for (name, arn) in [("http", &local.account.http_listener), ("https", &local.account.https_listener)] {
+        for (name, arn) in [("HTTP", &local.account.http_listener), ("HTTPS", &local.account.https_listener)] {
             let address = balancer.address(arn).await;
-            listeners.push_str(&format!("  {name:<6} curl -i -H 'Host: {HOST}' http://{address}/\n"));
+            listeners.push_str(&format!("  curl -i -H 'Host: {HOST}' http://{address}/   # the {name} listener\n"));
         }
     }
     let aws = crate::moto::python().map(|python| python.with_file_name("aws")).unwrap_or_default();
@@ -61,6 +59,7 @@ Watch it, approve it (or write status=Rejected), and find the token for that in 
   {aws} codepipeline put-approval-result --pipeline-name {PIPELINE} --stage-name Release --action-name FinalApproval \
       --result status=Approved,summary=ok --token TOKEN
   {aws} codepipeline start-pipeline-execution --name {PIPELINE}
+  {aws} codepipeline stop-pipeline-execution --pipeline-name {PIPELINE} --pipeline-execution-id EXECUTION --abandon
 
 Reach what serves, and the candidate by name:
 
@@ -70,8 +69,7 @@ Reach what serves, and the candidate by name:
 Look at the hold and the history, and do what ops do:
 
   {aws} s3 ls --recursive s3://{holds}
-  {aws} lambda invoke --function-name tagship-cleanup --cli-binary-format raw-in-base64-out \
-      --payload '{{\"tagship\": {{\"action\": \"sweep\"}}}}' /dev/stdout
+  {aws} lambda invoke --function-name tagship-cleanup --payload '{{\"tagship\": {{\"action\": \"sweep\"}}}}' /dev/stdout
 
 The functions' logs are in {logs}. Notifications go to {topic}.
 Ctrl-C ends all of it.
