@@ -22,4 +22,5 @@ pub mod processes;
 pub mod service;
 pub mod setup;
 pub mod state;
+pub mod tether;
 pub mod up;

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use std::io::{self, Write};
 use std::process::ExitCode;
-use tagship_local::{agent, demo, person};
+use tagship_local::{agent, demo, person, tether};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Parser)]
@@ -22,6 +22,9 @@ enum Command {
     /// Plays CodeDeploy's agent on one instance; started by the instances, not by people.
     #[command(hide = true)]
     Agent(agent::Args),
+    /// Becomes another program that is killed when this one's parent ends; the functions are started so.
+    #[command(hide = true)]
+    Tether(tether::Args),
 }
 
 fn main() -> ExitCode {
@@ -29,7 +32,7 @@ fn main() -> ExitCode {
     let command = Cli::parse().command;
     // A fleet has many agents: each is one thread.
     let mut builder = match &command {
-        Command::Agent(_) => tokio::runtime::Builder::new_current_thread(),
+        Command::Agent(_) | Command::Tether(_) => tokio::runtime::Builder::new_current_thread(),
         Command::Demo | Command::Up => tokio::runtime::Builder::new_multi_thread(),
     };
     let ended = builder.enable_all().build().map_err(Into::into).and_then(|runtime| runtime.block_on(run(command)));
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
     match command {
         Command::Agent(args) => Ok(agent::run(args).await?),
+        Command::Tether(args) => Err(tether::run(&args).into()),
         Command::Demo => tokio::select! {
             ended = demo::run() => Ok(ended?),
             asked = asked_to_end() => Err(format!("the demo was interrupted by {}", asked?).into()),

@@ -14,6 +14,7 @@ use crate::ops::{self, Ops};
 use crate::probe::{self, Probes};
 use crate::setup::{self, Account, REGION, ServicePlan};
 use crate::state::State;
+use crate::tether;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -326,8 +327,8 @@ fn functions(plan: &Plan, account: &Account) -> Result<Vec<Function>, Error> {
             }
             Ok(Function {
                 name: format!("tagship-{name}"),
-                program,
-                arguments: Vec::new(),
+                arguments: tether::arguments(&program),
+                program: binaries().join("tagship-local"),
                 caller: name.to_owned(),
                 environment,
                 timeout: plan.function_timeout,
