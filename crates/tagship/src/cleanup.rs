@@ -128,13 +128,19 @@ impl Stage for Discard {
         let hold = &held.hold;
         let world = now.world;
         let own: BTreeSet<&str> = world.fleet(&hold.release).map(|instance| instance.id.as_str()).collect();
-        let live = match hold.settings.target_group {
-            TargetGroup::Pair(_) => serving(world.routing.as_ref()).iter().any(|id| own.contains(id)),
-            TargetGroup::None => Traffic::of(now, hold).is_ok_and(|traffic| traffic.any_mine),
-        };
-        if live {
+        let weighted = Traffic::of(now, hold).is_ok_and(|traffic| traffic.any_mine);
+        let serving = serving(world.routing.as_ref());
+        let strays: Vec<&str> = own.intersection(&serving).copied().collect();
+        if weighted || !strays.is_empty() {
             memo.weightless = None;
-            return Decision::Wait("rollback to take the traffic away from this release".to_owned());
+            return Decision::Wait(if weighted {
+                "rollback to take the traffic away from this release".to_owned()
+            } else {
+                let strays = listed(strays);
+                format!(
+                    "a person to deregister {strays} of this release from the live group, where tagship put none of it"
+                )
+            });
         }
         let weightless = *memo.weightless.get_or_insert(world.now);
         let settled = settle(weightless, now, held);
@@ -490,6 +496,11 @@ mod tests {
         let discard = |change: fn(&mut Case), expected| check(Action::Discard, ending(change), expected);
         check(Action::Discard, |_| {}, "do: write the hold of r0000002: Ending");
         discard(|case| case.world.routing = world().routing.map(|routing| moved(routing, 1)), "wait: rollback to take");
+        // Somebody registered one of its instances beside its predecessor's.
+        discard(
+            |case| case.world.routing.as_mut().expect("routing").groups[0].targets.push(target(2, 1)),
+            "wait: a person to deregister i-21 of this release from the live group",
+        );
         discard(|case| case.memo.weightless = None, "wait: late calls and the balancer's nodes to settle, 16 s");
         discard(|_| {}, "do: deregister i-21, i-22 from arn:b");
         // Never shifted: it may go at once, but the last look is later.

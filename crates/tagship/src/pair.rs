@@ -98,11 +98,14 @@ impl<'a> Pair<'a> {
         if self.groups[0].arn == group.arn { self.groups[1] } else { self.groups[0] }
     }
 
-    /// The group that a fleet is registered in, draining targets aside.
+    /// The group that most of a fleet is registered in, draining targets aside; of two alike the one with less
+    /// weight, as somebody must have put a fleet that isn't live there.
     pub fn group_of(&self, fleet: &BTreeSet<&str>) -> Option<&'a Group> {
-        self.groups
-            .into_iter()
-            .find(|group| group.targets.iter().any(|target| target.counts() && fleet.contains(target.id.as_str())))
+        let targets = |group: &Group| {
+            group.targets.iter().filter(|target| target.counts() && fleet.contains(target.id.as_str())).count()
+        };
+        let registered = self.groups.into_iter().filter(|group| targets(group) > 0);
+        registered.max_by_key(|group| (targets(group), std::cmp::Reverse(self.weighted(group).count())))
     }
 
     /// The releases that a group's targets belong to, with each one's healthy targets.

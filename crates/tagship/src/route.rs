@@ -509,6 +509,23 @@ mod tests {
             },
             "do: set HTTPS:443 to arn:b=100, arn:a=0",
         );
+        // A late call registered it in its predecessor's group too: that group is home all the same.
+        rollback(
+            |case| {
+                let targets = &mut case.world.routing.as_mut().expect("routing").groups[0].targets;
+                targets.extend([target(2, 1), target(2, 2)]);
+            },
+            "do: set HTTP:80 to arn:a=100, arn:b=0",
+        );
+        // Somebody registered one of its instances in the live group: that moved no traffic.
+        rollback(
+            |case| {
+                case.hold().previous = None;
+                case.world.routing = world().routing;
+                case.world.routing.as_mut().expect("routing").groups[0].targets.push(target(2, 1));
+            },
+            "done: r0000002 of WEB_PRODUCT has moved no traffic",
+        );
         // Never shifted: nothing to give back.
         rollback(
             |case| {

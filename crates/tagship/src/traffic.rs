@@ -52,11 +52,13 @@ impl Traffic {
         let pair = Pair::judge(routing, &hold.settings.target_group)?;
         let fleet: BTreeSet<&str> = world.fleet(&hold.release).map(|instance| instance.id.as_str()).collect();
         let before = hold.previous.as_ref().and_then(|previous| previous.release.as_ref());
-        let mine = pair.group_of(&fleet).or_else(|| {
-            // None of its targets is left, but the weights may still be there: it's where its predecessor isn't.
-            let before: BTreeSet<&str> = world.fleet(before?).map(|instance| instance.id.as_str()).collect();
-            pair.group_of(&before).map(|group| pair.other(group))
+        // Once its predecessor is known, this release's group is the one where that isn't: strays of its own fleet
+        // in the other group, or no target left in its own, don't change that.
+        let home = before.and_then(|release| {
+            let before: BTreeSet<&str> = world.fleet(release).map(|instance| instance.id.as_str()).collect();
+            pair.group_of(&before)
         });
+        let mine = home.map(|group| pair.other(group)).or_else(|| pair.group_of(&fleet));
         let weights = pair.weights();
         let Some(mine) = mine else {
             let free = "no target of this release is registered in either group".to_owned();
