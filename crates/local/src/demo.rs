@@ -9,7 +9,6 @@ use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast::error::RecvError;
@@ -211,14 +210,8 @@ async fn asked(local: &Local, name: &str, execution: &str, action: &str) -> Resu
     if local.ops.await_approval(PIPELINE, execution, action).await? {
         return Ok(());
     }
-    let mut words = format!("{name} ended before {action} was asked for");
-    for action in ["Provision", "Deploy", "Route", "Cleanup"] {
-        let latest = local.ops.action(PIPELINE, action).await?["latestExecution"].clone();
-        if let Some(error) = latest["errorDetails"]["message"].as_str() {
-            let _ = write!(words, "; {action}: {error}");
-        }
-    }
-    Err(Error::Story(words))
+    let failures = local.ops.failures(PIPELINE).await?;
+    Err(Error::Story(format!("{name} ended before {action} was asked for{failures}")))
 }
 
 async fn approve(local: &Local, teller: &Teller, name: &str, execution: &str, action: &str) -> Result<(), Error> {

@@ -171,6 +171,13 @@ impl Lambda {
         Ok(())
     }
 
+    /// The ids of a function's processes that wait for work.
+    pub fn warm(&self, name: &str) -> Vec<u32> {
+        let Some(entry) = self.entry(name) else { return Vec::new() };
+        let state = entry.state();
+        state.idle.iter().map(|sandbox| sandbox.process()).collect()
+    }
+
     /// A function by its name or ARN.
     fn entry(&self, name: &str) -> Option<&Arc<Entry>> {
         self.entries.0.get(name.rsplit(':').next().unwrap_or(name))

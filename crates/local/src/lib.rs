@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod artifact;
 pub mod balancer;
+pub mod bench;
 pub mod caller;
 pub mod codedeploy;
 pub mod codepipeline;

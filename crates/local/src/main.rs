@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use std::io::{self, Write};
 use std::process::ExitCode;
-use tagship_local::{agent, demo, person, tether};
+use tagship_local::{agent, bench, demo, person, tether};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Parser)]
@@ -19,6 +19,8 @@ enum Command {
     Demo,
     /// Brings everything up for your own artifacts, and prints what to try.
     Up,
+    /// Measures the functions' release binaries and the calls that they make; fails if a limit is missed.
+    Bench(bench::Args),
     /// Plays CodeDeploy's agent on one instance; started by the instances, not by people.
     #[command(hide = true)]
     Agent(agent::Args),
@@ -33,7 +35,7 @@ fn main() -> ExitCode {
     // A fleet has many agents: each is one thread.
     let mut builder = match &command {
         Command::Agent(_) | Command::Tether(_) => tokio::runtime::Builder::new_current_thread(),
-        Command::Demo | Command::Up => tokio::runtime::Builder::new_multi_thread(),
+        Command::Demo | Command::Up | Command::Bench(_) => tokio::runtime::Builder::new_multi_thread(),
     };
     let ended = builder.enable_all().build().map_err(Into::into).and_then(|runtime| runtime.block_on(run(command)));
     match ended {
@@ -61,6 +63,10 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
                 let _ = writeln!(io::stdout(), "\n{}: ending every process …", asked?);
                 Ok(())
             }
+        },
+        Command::Bench(args) => tokio::select! {
+            ended = bench::run(args) => Ok(ended?),
+            asked = asked_to_end() => Err(format!("the bench was interrupted by {}", asked?).into()),
         },
     }
 }

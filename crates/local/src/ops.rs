@@ -3,6 +3,7 @@
 use crate::caller::{CallError, Caller};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use std::fmt::Write;
 use std::time::Duration;
 
 /// Why a call didn't do what was asked.
@@ -126,6 +127,18 @@ impl Ops {
         });
         let missing = Error::Shape { operation: "GetPipelineState".to_owned(), what: "the action" };
         found.into_iter().find(|state| state["actionName"] == action).ok_or(missing)
+    }
+
+    /// What the functions' actions failed with last, each after `; `; empty if none has failed.
+    pub async fn failures(&self, pipeline: &str) -> Result<String, Error> {
+        let mut words = String::new();
+        for action in ["Provision", "Deploy", "Route", "Cleanup"] {
+            let latest = self.action(pipeline, action).await?["latestExecution"].clone();
+            if let Some(error) = latest["errorDetails"]["message"].as_str() {
+                let _ = write!(words, "; {action}: {error}");
+            }
+        }
+        Ok(words)
     }
 
     /// Waits for an execution's approval to be asked for. False if the execution ends before it is.

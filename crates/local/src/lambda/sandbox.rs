@@ -108,6 +108,12 @@ impl Sandbox {
         Ok(())
     }
 
+    /// The process's id.
+    pub(super) fn process(&self) -> u32 {
+        // It leads its group, and an id is positive.
+        self.group.as_raw().unsigned_abs()
+    }
+
     /// Kills the process and all that it started.
     pub(super) fn kill(&self) {
         if !self.slot().exited {
