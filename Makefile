@@ -3,7 +3,7 @@
 VENV := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help venv binaries demo local test simulate
+.PHONY: help venv binaries demo local test simulate bench
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,5 +34,11 @@ test: venv binaries ## formatting, lints, documentation, and every test
 
 simulate: ## ten thousand virtual days that try to break every rule of safety
 	cargo run --release --package tagship-sim --
+
+# Takes over ten minutes to build: fat LTO over the SDKs.
+bench: venv ## start, memory, size and AWS calls of the functions' release binaries, each beside its limit
+	cargo build --locked --profile lambda $(FUNCTIONS:%=--package tagship-%)
+	cargo build --locked --workspace
+	target/debug/tagship-local bench
 
 include infra/infra.mk
