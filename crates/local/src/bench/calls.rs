@@ -76,9 +76,7 @@ pub(super) fn rounds(records: &[Record]) -> Rounds {
                 seen.clear();
                 continue;
             }
-            if !record.status.is_some_and(|status| status < 400) {
-                continue;
-            }
+            let Some(200..400) = record.status else { continue };
             all.rounds += usize::from(seen.is_empty());
             all.reads += 1;
             let kind = kind(record);
