@@ -1,7 +1,7 @@
 //! Cleanup's planners: retire, discard, park, and the sweep for holds that nobody ended.
 
 use crate::removal::{Removal, serving};
-use crate::settings::{Keep, TargetGroup};
+use crate::settings::Keep;
 use crate::traffic::{Traffic, running};
 use crate::{
     Action, Decision, Done, Ended, Error, Execution, ExecutionState, Held, HowEnded, Memo, Phase, Reads, ReleaseId,
