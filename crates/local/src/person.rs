@@ -32,8 +32,10 @@ async fn text(local: &Local, samples: &std::path::Path) -> String {
             listeners.push_str(&format!("  curl -i -H 'Host: {HOST}' http://{address}/   # the {name} listener\n"));
         }
     }
-    let aws = crate::moto::python().map(|python| python.with_file_name("aws")).unwrap_or_default();
-    let (aws, url, region) = (aws.display(), local.gateway.url(), &local.account.region);
+    let python = crate::moto::python().unwrap_or_default();
+    let bin = python.parent().and_then(|bin| bin.canonicalize().ok()).unwrap_or_default();
+    let bin = bin.display();
+    let (url, region) = (local.gateway.url(), &local.account.region);
     let (bucket, topic) = (&service.bucket, &local.account.topic);
     let (logs, samples) = (local.logs(), samples.display());
     let (dns, holds) = (local.dns.address().port(), &local.account.bucket);
@@ -42,24 +44,25 @@ async fn text(local: &Local, samples: &std::path::Path) -> String {
         "
 A pipeline `{PIPELINE}` for the service {ROLE}, two instances a release. In another terminal:
 
-  export AWS_ENDPOINT_URL={url} AWS_ACCESS_KEY_ID=ops AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION={region}
+  export PATH={bin}:$PATH AWS_ENDPOINT_URL={url} AWS_ACCESS_KEY_ID=ops AWS_SECRET_ACCESS_KEY=local \\
+      AWS_DEFAULT_REGION={region}
 
 Upload a release (your own zip with an appspec.yml; its application listens on $HOST:8080 and answers /health):
 
-  {aws} s3 cp {samples}/good.zip s3://{bucket}/release.zip
-  {aws} s3 cp {samples}/sick.zip s3://{bucket}/release.zip          # fails its health check
-  {aws} s3 cp {samples}/broken-hook.zip s3://{bucket}/release.zip   # fails in a hook
+  aws s3 cp {samples}/good.zip s3://{bucket}/release.zip
+  aws s3 cp {samples}/sick.zip s3://{bucket}/release.zip          # fails its health check
+  aws s3 cp {samples}/broken-hook.zip s3://{bucket}/release.zip   # fails in a hook
 
 Watch it, approve it (or write status=Rejected), and find the token for that in the first one's answer:
 
-  {aws} codepipeline get-pipeline-state --name {PIPELINE}
-  {aws} codepipeline list-pipeline-executions --pipeline-name {PIPELINE}
-  {aws} codepipeline put-approval-result --pipeline-name {PIPELINE} --stage-name Release --action-name QaApproval \
+  aws codepipeline get-pipeline-state --name {PIPELINE}
+  aws codepipeline list-pipeline-executions --pipeline-name {PIPELINE}
+  aws codepipeline put-approval-result --pipeline-name {PIPELINE} --stage-name Release --action-name QaApproval \\
       --result status=Approved,summary=ok --token TOKEN
-  {aws} codepipeline put-approval-result --pipeline-name {PIPELINE} --stage-name Release --action-name FinalApproval \
+  aws codepipeline put-approval-result --pipeline-name {PIPELINE} --stage-name Release --action-name FinalApproval \\
       --result status=Approved,summary=ok --token TOKEN
-  {aws} codepipeline start-pipeline-execution --name {PIPELINE}
-  {aws} codepipeline stop-pipeline-execution --pipeline-name {PIPELINE} --pipeline-execution-id EXECUTION --abandon
+  aws codepipeline start-pipeline-execution --name {PIPELINE}
+  aws codepipeline stop-pipeline-execution --pipeline-name {PIPELINE} --pipeline-execution-id EXECUTION --abandon
 
 Reach what serves, and the candidate by name:
 
@@ -68,8 +71,8 @@ Reach what serves, and the candidate by name:
 
 Look at the hold and the history, and do what ops do:
 
-  {aws} s3 ls --recursive s3://{holds}
-  {aws} lambda invoke --function-name tagship-cleanup --payload '{{\"tagship\": {{\"action\": \"sweep\"}}}}' /dev/stdout
+  aws s3 ls --recursive s3://{holds}
+  aws lambda invoke --function-name tagship-cleanup --payload '{{\"tagship\": {{\"action\": \"sweep\"}}}}' /dev/stdout
 
 The functions' logs are in {logs}. Notifications go to {topic}.
 Ctrl-C ends all of it.
