@@ -3,7 +3,7 @@
 use crate::traffic::Traffic;
 use crate::{
     Decision, Done, Ended, Ending, Error, Held, HowEnded, Memo, Phase, Previous, Reads, Report, Situation, Stage,
-    Verdict,
+    Verdict, bounded,
 };
 use jiff::SignedDuration;
 
@@ -20,6 +20,9 @@ const READS: Reads = Reads {
 
 /// Rounds in a row that an observation must repeat before it costs a release its traffic.
 const ROUNDS: u8 = 2;
+
+/// So much of why the watch failed is kept in the continuation token.
+const WATCHED: usize = 600;
 
 /// Moves the weights of every switch to the candidate, then watches.
 #[derive(Debug)]
@@ -40,7 +43,10 @@ impl Stage for Shift {
             (None, _) => forward(now, memo, held, traffic),
             (Some(_), None) if traffic.any_mine => watch(now, memo, held, traffic),
             // It was moved before, and isn't any more: by this planner after a bad watch, or by a person.
-            (Some(_), _) => back(held, traffic, "a switch has left this release after the shift"),
+            (Some(_), _) => {
+                let why = memo.watched.as_deref().unwrap_or("a switch has left this release after the shift");
+                back(held, traffic, why)
+            }
         }
     }
 }
@@ -95,7 +101,10 @@ fn watch(now: &Situation<'_>, memo: &mut Memo, held: &Held, traffic: Traffic) ->
     memo.dips = if traffic.mine_healthy < enough { memo.dips.saturating_add(1) } else { 0 };
     if traffic.mine_healthy == 0 || memo.dips >= ROUNDS {
         let why = traffic.ailing.clone().unwrap_or_else(|| format!("{} healthy targets", traffic.mine_healthy));
-        return back(held, traffic, &format!("the release failed while it was watched ({why})"));
+        let why = bounded(&format!("the release failed while it was watched ({why})"), WATCHED);
+        let decision = back(held, traffic, &why);
+        memo.watched = Some(why);
+        return decision;
     }
     if let Some(step) = traffic.names {
         return Decision::act(step, "the live names follow the weights");
@@ -435,6 +444,17 @@ mod tests {
                 case.world.names = named(names::Names::Live, 1);
             },
             "fail: a switch has left this release after the shift: the traffic is back with r0000001",
+        );
+        // Given back by this watch: the cause is told when the weights are where they were.
+        check(
+            Action::Shift,
+            |case| {
+                case.shifted();
+                case.world.routing = world().routing;
+                case.world.names = named(names::Names::Live, 1);
+                case.memo.watched = Some("i-21 has died".to_owned());
+            },
+            "fail: i-21 has died: the traffic is back with r0000001",
         );
         // A predecessor that was smaller asks for no more than it had.
         watch(

@@ -233,6 +233,9 @@ pub struct Memo {
     /// Rounds in a row with too few healthy targets, or another fleet than `COUNT`.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub dips: u8,
+    /// Why the watch gave the traffic back: once it has, the targets no longer tell.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub watched: Option<String>,
     /// Since when AWS has been unavailable or has refused for a conflict, without a break.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub unavailable: Option<Timestamp>,
@@ -258,6 +261,7 @@ impl Memo {
             since: None,
             weightless: None,
             dips: 0,
+            watched: None,
             unavailable: None,
             abandoned: None,
         }
