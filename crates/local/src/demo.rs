@@ -1,9 +1,9 @@
 //! The demo: a story of releases under constant load, told while it happens, judged at its end.
 
 use crate::artifact::{Variant, pack};
+use crate::leftovers::leftovers;
 use crate::load::{self, Load, Site, Tally};
 use crate::ops;
-use crate::state::{InstanceState, State};
 use crate::up::{self, Line, Local, Plan};
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -128,7 +128,8 @@ pub async fn run() -> Result<(), Error> {
         }
     };
     teller.bar.finish_and_clear();
-    let leftovers = leftovers(&local, &teller).await?;
+    let live = teller.chapters(|all| all.last_key_value().map(|(_, chapter)| chapter.execution.clone()));
+    let leftovers = leftovers(&local, ROLE, live.as_deref()).await?;
     println!("\n{}", releases_table(&teller));
     println!("\n{}", requests_table(&tally));
     for failure in tally.failures.iter().take(10) {
@@ -316,43 +317,6 @@ fn count(teller: &Teller, load: &Load) -> tokio::task::JoinHandle<()> {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     })
-}
-
-/// What is there at the end and shouldn't be.
-async fn leftovers(local: &Local, teller: &Teller) -> Result<Vec<String>, Error> {
-    let live =
-        teller.chapters(|all| all.last_key_value().map(|(_, chapter)| chapter.execution.clone()).unwrap_or_default());
-    let gone = |state: &State| {
-        state.instances.iter().all(|instance| {
-            instance.tags.get("tagship:release") == Some(&live) || matches!(instance.state, InstanceState::Terminated)
-        })
-    };
-    // What is on its way out may finish.
-    let _ = tokio::time::timeout(Duration::from_secs(15), local.until(gone)).await;
-    let state = local.states.borrow().clone();
-    let mut found = Vec::new();
-    let alive: Vec<_> =
-        state.instances.iter().filter(|instance| !matches!(instance.state, InstanceState::Terminated)).collect();
-    for instance in &alive {
-        if instance.tags.get("tagship:release") != Some(&live) {
-            found.push(format!("instance {} {:?}", instance.id, instance.state));
-        }
-    }
-    for group in &state.target_groups {
-        for target in group.targets.iter().filter(|target| !alive.iter().any(|instance| instance.id == target.id)) {
-            found.push(format!("target {} in {}", target.id, group.name));
-        }
-    }
-    for record in state.zones.iter().flat_map(|zone| &zone.records) {
-        let strange = record.values.iter().any(|ip| !alive.iter().any(|instance| instance.ip.to_string() == *ip));
-        if record.record_type == "A" && (strange || record.name.contains("candidate.")) {
-            found.push(format!("name {} {:?}", record.name, record.values));
-        }
-    }
-    if local.ops.object(&local.account.bucket, &format!("holds/{ROLE}.json")).await?.is_some() {
-        found.push(format!("the hold of {ROLE}"));
-    }
-    Ok(found)
 }
 
 fn releases_table(teller: &Teller) -> Table {

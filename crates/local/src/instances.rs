@@ -50,6 +50,11 @@ impl Instances {
         Self { mark, tasks }
     }
 
+    /// Kills all that an instance runs, agent included, as if its machine had lost its power.
+    pub fn unplug(&self, id: &str) {
+        processes::kill_all(&format!("{}{id}/", self.mark));
+    }
+
     /// The processes of all instances, agents included.
     pub fn processes(&self) -> usize {
         processes::marked(&self.mark).len()

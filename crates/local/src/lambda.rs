@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -99,6 +99,8 @@ struct State {
     function: Arc<Function>,
     generation: u64,
     idle: Vec<Arc<Sandbox>>,
+    /// Idle or at work.
+    all: Vec<Weak<Sandbox>>,
 }
 
 impl Lambda {
@@ -108,7 +110,7 @@ impl Lambda {
         let entry = |function: Function| {
             let Config { account, region, .. } = &config;
             let name = function.name.clone();
-            let state = State { function: Arc::new(function), generation: 0, idle: Vec::new() };
+            let state = State { function: Arc::new(function), generation: 0, idle: Vec::new(), all: Vec::new() };
             let entry = Entry {
                 arn: format!("arn:aws:lambda:{region}:{account}:function:{name}"),
                 log: config.log_dir.join(format!("{name}.log")),
@@ -178,6 +180,14 @@ impl Lambda {
         state.idle.iter().map(|sandbox| sandbox.process()).collect()
     }
 
+    /// Kills every process of a function, whatever it is doing: what a machine's failure does to it.
+    pub fn crash(&self, name: &str) {
+        let Some(entry) = self.entry(name) else { return };
+        for sandbox in std::mem::take(&mut entry.state().all).iter().filter_map(Weak::upgrade) {
+            sandbox.kill();
+        }
+    }
+
     /// A function by its name or ARN.
     fn entry(&self, name: &str) -> Option<&Arc<Entry>> {
         self.entries.0.get(name.rsplit(':').next().unwrap_or(name))
@@ -244,9 +254,15 @@ impl Entry {
             let was_warm = warm.is_some();
             let sandbox = match warm {
                 Some(sandbox) => sandbox,
-                None => Sandbox::start(self)
-                    .await
-                    .map_err(|error| failure("Runtime.InvalidEntrypoint", id, &error.to_string()))?,
+                None => {
+                    let started = Sandbox::start(self).await;
+                    let sandbox =
+                        started.map_err(|error| failure("Runtime.InvalidEntrypoint", id, &error.to_string()))?;
+                    let all = &mut self.state().all;
+                    all.retain(|sandbox| sandbox.strong_count() > 0);
+                    all.push(Arc::downgrade(&sandbox));
+                    sandbox
+                }
             };
             let (delivered, taken) = oneshot::channel();
             let (reply, answer) = oneshot::channel();

@@ -13,6 +13,7 @@ pub mod events;
 pub mod gateway;
 pub mod instances;
 pub mod lambda;
+pub mod leftovers;
 pub mod load;
 pub mod moto;
 pub mod network;

@@ -74,6 +74,15 @@ impl Ops {
         Ok(self.send(target, service, request).await?.json().await?)
     }
 
+    /// Calls an operation of EC2 or Elastic Load Balancing by its query parameters; answers the XML.
+    pub async fn query(&self, service: &str, action: &str, parameters: &[(&str, &str)]) -> Result<String, Error> {
+        let version = if service == "ec2" { "2016-11-15" } else { "2015-12-01" };
+        let form: Vec<_> =
+            [("Action", action), ("Version", version)].into_iter().chain(parameters.iter().copied()).collect();
+        let request = self.0.http.post(&self.0.endpoint_url).form(&form);
+        Ok(self.send(action, service, request).await?.text().await?)
+    }
+
     /// Invokes a function and waits for its answer; a function error is the error.
     pub async fn invoke(&self, function: &str, event: &Value) -> Result<Value, Error> {
         let url = format!("{}/2015-03-31/functions/{function}/invocations", self.0.endpoint_url);

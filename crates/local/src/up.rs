@@ -305,6 +305,13 @@ impl Local {
         self.instances.as_ref().map_or(0, Instances::processes)
     }
 
+    /// Takes the power from an instance that is played by processes.
+    pub fn unplug(&self, instance: &str) {
+        if let Some(instances) = &self.instances {
+            instances.unplug(instance);
+        }
+    }
+
     /// Waits until the emulator's state is as asked for.
     pub async fn until(&self, mut wanted: impl FnMut(&State) -> bool) {
         // The sender lives as long as the emulator does, which `self` owns.
