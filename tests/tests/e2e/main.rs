@@ -1,0 +1,7 @@
+//! Releases end to end: the real functions against a local cloud.
+
+mod artifacts;
+mod bad_input;
+mod deaths;
+mod events;
+mod side_by_side;
