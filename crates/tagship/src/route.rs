@@ -21,7 +21,7 @@ const READS: Reads = Reads {
 /// Rounds in a row that an observation must repeat before it costs a release its traffic.
 const ROUNDS: u8 = 2;
 
-/// So much of why the watch failed is kept in the continuation token.
+/// So much of why the traffic was given back is kept in the continuation token.
 const WATCHED: usize = 600;
 
 /// Moves the weights of every switch to the candidate, then watches.
@@ -67,8 +67,12 @@ fn forward(now: &Situation<'_>, memo: &mut Memo, held: &Held, traffic: Traffic) 
         if memo.dips < ROUNDS {
             return Decision::Wait(format!("a second look at the candidate: {why}"));
         }
-        if traffic.any_mine && traffic.forward.is_some() {
-            return back(held, traffic, "the candidate failed half-way");
+        if traffic.any_mine {
+            let why = format!("the candidate failed while the switches moved to it ({why})");
+            return give_back(held, memo, traffic, &why);
+        }
+        if let Some(why) = &memo.watched {
+            return back(held, traffic, why);
         }
         let fleet = "its fleet, which discard removes";
         let message = format!(
@@ -101,10 +105,7 @@ fn watch(now: &Situation<'_>, memo: &mut Memo, held: &Held, traffic: Traffic) ->
     memo.dips = if traffic.mine_healthy < enough { memo.dips.saturating_add(1) } else { 0 };
     if traffic.mine_healthy == 0 || memo.dips >= ROUNDS {
         let why = traffic.ailing.clone().unwrap_or_else(|| format!("{} healthy targets", traffic.mine_healthy));
-        let why = bounded(&format!("the release failed while it was watched ({why})"), WATCHED);
-        let decision = back(held, traffic, &why);
-        memo.watched = Some(why);
-        return decision;
+        return give_back(held, memo, traffic, &format!("the release failed while it was watched ({why})"));
     }
     if let Some(step) = traffic.names {
         return Decision::act(step, "the live names follow the weights");
@@ -130,6 +131,14 @@ fn watch(now: &Situation<'_>, memo: &mut Memo, held: &Held, traffic: Traffic) ->
         report: report(now, traffic),
         ..Done::default()
     })
+}
+
+/// Restores the predecessor, and keeps in mind why.
+fn give_back(held: &Held, memo: &mut Memo, traffic: Traffic, why: &str) -> Decision {
+    let why = bounded(why, WATCHED);
+    let decision = back(held, traffic, &why);
+    memo.watched = Some(why);
+    decision
 }
 
 /// Restores the predecessor, then fails.
@@ -385,6 +394,26 @@ mod tests {
             },
             "fail: release r0000002 of WEB_PRODUCT is no longer whole, so no traffic was moved to it: target group web-b \
              also has targets that aren't this release's: i-31",
+        );
+        // All switches have moved, which isn't written down yet: that too is given back, and then told.
+        fn dies(case: &mut Case) {
+            case.hold().previous = Some(Previous { release: Some(release(1)), healthy: 2 });
+            case.sick(1, 1);
+            case.memo.dips = 1;
+        }
+        shift(
+            |case| {
+                dies(case);
+                case.moved(2);
+            },
+            "do: set HTTP:80 to arn:a=100, arn:b=0",
+        );
+        shift(
+            |case| {
+                dies(case);
+                case.memo.watched = Some("i-21 has died".to_owned());
+            },
+            "fail: i-21 has died: the traffic is back with r0000001",
         );
         // The first release ever.
         shift(

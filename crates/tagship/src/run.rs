@@ -233,7 +233,7 @@ pub struct Memo {
     /// Rounds in a row with too few healthy targets, or another fleet than `COUNT`.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub dips: u8,
-    /// Why the watch gave the traffic back: once it has, the targets no longer tell.
+    /// Why shift gave the traffic back: once it has, the targets no longer tell.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub watched: Option<String>,
     /// Since when AWS has been unavailable or has refused for a conflict, without a break.
