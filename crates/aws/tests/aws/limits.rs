@@ -33,11 +33,10 @@ async fn a_fleet_of_a_thousand_is_registered_and_seen() {
 async fn instances_come_in_pages() {
     let account = Account::set_up().await;
     let release = account.release().await;
-    // The emulator counts reservations, so each is launched by itself.
-    for n in 0..1_001 {
-        release.apply(release.launch(&account.subnets[n % 2], 1, &format!("token-{n}"))).await.expect("launched");
+    for n in 0..11 {
+        release.apply(release.launch(&account.subnets[n % 2], 100, &format!("token-{n}"))).await.expect("launched");
     }
-    assert_eq!(release.observe().await.instances.len(), 1_001);
+    assert_eq!(release.observe().await.instances.len(), 1_100);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ import json
 import weakref
 from xml.sax.saxutils import escape
 
+from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError, InvalidInstanceIdError
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.amis import AmiBackend
@@ -30,6 +31,7 @@ _moto = {
     "stop": Instance.stop,
     "start": Instance.start,
     "run_instances": InstanceResponse.run_instances,
+    "describe_instances": InstanceResponse.describe_instances,
     "associate": ElasticIPAddresses.associate_address,
     "allocate": ElasticAddressBackend.allocate_address,
     "release": ElasticAddressBackend.release_address,
@@ -97,6 +99,23 @@ def _run_instances(self: InstanceResponse):
     if token:
         _launches[launch] = (asked, result)
     return result
+
+
+def _describe_instances(self: InstanceResponse) -> ActionResult:
+    """A page is so many instances; moto counts reservations, whole fleets."""
+    most = int(self._get_param("MaxResults") or 0)
+    if not most or self._get_param("InstanceIds", []):
+        return _moto["describe_instances"](self)
+    self.error_on_dryrun()
+    start = int(self._get_param("NextToken") or 0)
+    page, seen = [], 0
+    for reservation in self.ec2_backend.describe_instances(filters=self._filters_from_querystring()):
+        first, seen = seen, seen + len(reservation.instances)
+        part = copy.copy(reservation)
+        part.instances = reservation.instances[max(start - first, 0) : max(start + most - first, 0)]
+        if part.instances:
+            page.append(part)
+    return ActionResult({"Reservations": page, "NextToken": str(start + most) if seen > start + most else None})
 
 
 def _capacity(subnet: str | None, kind: str | None, least: int, most: int) -> tuple[dict | None, int]:
@@ -301,6 +320,7 @@ def install() -> None:
     """Puts this module's behaviour in place of moto's."""
     EC2BaseResponse.RESPONSE_KEY_PATH_TO_TRANSFORMER.pop("RunInstances.Reservation.Instances.Instance.State", None)
     InstanceResponse.run_instances = _run_instances
+    InstanceResponse.describe_instances = _describe_instances
     Instance.__init__ = _init
     Instance.terminate, Instance.stop, Instance.start = _terminate, _stop, _start
     for name in ("private_ip", "private_ip_address", "public_ip", "public_ip_address"):
