@@ -5,3 +5,4 @@ mod bad_input;
 mod deaths;
 mod events;
 mod side_by_side;
+mod throttling;
