@@ -15,7 +15,7 @@ use tagship::{
 };
 
 /// Instances a page. EC2 gives up to 1,000, but one takes some 20 KB while its page is read.
-const PAGE: i32 = 500;
+const PAGE: i32 = 250;
 
 fn of_service(role: &ServiceRole) -> Filter {
     Filter::builder().name(format!("tag:{TAG_SERVICE}")).values(role.as_str()).build()
