@@ -154,8 +154,9 @@ async fn borrowed_addresses_and_secrets(service: Service<'_>) {
     let held = service.held(&changed).await;
     assert_eq!(held["settings"]["USER_DATA_SHA256"].as_str().map(str::len), Some(64), "{held}");
     put(SECRET);
-    local.gateway.faults().remove(no_launch);
+    // Until then nothing can be launched, for anyone: the others try again.
     let message = service.fails(&changed, "Provision").await;
+    local.gateway.faults().remove(no_launch);
     assert!(message.contains("USER_DATA") && !message.contains("soon to be"), "{message}");
     service.marked(&changed, "discarded").await;
 

@@ -29,6 +29,8 @@ impl Drop for Up {
     fn drop(&mut self) {
         let _ = killpg(self.group(), Signal::SIGKILL);
         let _ = self.process.wait();
+        // It does so itself, unless it is killed.
+        let _ = fs::remove_dir_all(self.directory());
     }
 }
 
@@ -67,10 +69,14 @@ impl Up {
         rest.split_whitespace().next().unwrap_or_default()
     }
 
+    /// Where it keeps everything.
+    fn directory(&self) -> &str {
+        self.word_after("logs are in ").trim_end_matches("/logs.")
+    }
+
     /// Its own process and all that works for it: its descendants, and whoever knows its address or its directory.
     fn processes(&self) -> BTreeSet<Pid> {
-        let logs = self.text.split("logs are in ").nth(1).and_then(|rest| rest.split("/logs").next());
-        let marks = [self.word_after("AWS_ENDPOINT_URL="), logs.expect("the directory")];
+        let marks = [self.word_after("AWS_ENDPOINT_URL="), self.directory()];
         let all: Vec<Pid> = fs::read_dir("/proc")
             .expect("/proc")
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().map(Pid::from_raw))
