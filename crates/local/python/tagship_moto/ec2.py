@@ -36,6 +36,7 @@ _moto = {
     "allocate": ElasticAddressBackend.allocate_address,
     "release": ElasticAddressBackend.release_address,
     "describe_images": AmiBackend.describe_images,
+    "iter_tagged_resources": EC2Backend.iter_tagged_resources,
 }
 
 
@@ -316,6 +317,15 @@ def _release_address(self, address: str | None = None, allocation_id: str | None
     _moto["release"](self, address=address, allocation_id=allocation_id)
 
 
+def _iter_tagged_resources(self: EC2Backend):
+    """Reads take no lock, and a launch meanwhile ends moto's walk with an error: then it is walked again."""
+    while True:
+        try:
+            return iter(list(_moto["iter_tagged_resources"](self)))
+        except RuntimeError:  # changed during iteration
+            continue
+
+
 def install() -> None:
     """Puts this module's behaviour in place of moto's."""
     EC2BaseResponse.RESPONSE_KEY_PATH_TO_TRANSFORMER.pop("RunInstances.Reservation.Instances.Instance.State", None)
@@ -331,6 +341,7 @@ def install() -> None:
     for backend in (AmiBackend, EC2Backend):
         backend.describe_images = _describe_images
     TaggedEC2Resource.get_tags = _get_tags
+    EC2Backend.iter_tagged_resources = _iter_tagged_resources
     ElasticIPAddresses.associate_address = _associate_address
     ElasticAddressBackend.allocate_address = _allocate_address
     ElasticAddressBackend.release_address = _release_address
