@@ -190,7 +190,10 @@ impl Cloud {
     fn allocate(&mut self, tags: &[(String, String)]) -> Result<(), Error> {
         if self.addresses.values().filter(|address| address.face.now().is_some()).count() >= self.nature.addresses {
             let code = Some("AddressLimitExceeded".into());
-            return Err(Error { code, ..Error::new(Kind::Capacity, "the maximum number of addresses has been reached") });
+            return Err(Error {
+                code,
+                ..Error::new(Kind::Capacity, "the maximum number of addresses has been reached")
+            });
         }
         let tag = |key: &str| tags.iter().find(|(is, _)| is == key).map(|(_, value)| value.clone());
         let face = AddressFace {

@@ -62,7 +62,7 @@ async fn authentication_strangers_and_conditions_stay() {
     assert_eq!(kinds, [(Some(ActionTypeEnum::AuthenticateOidc), Some(1)), (Some(ActionTypeEnum::Forward), Some(2))]);
     assert_eq!(kept.conditions().len(), 1);
     let sent = account.gateway.recorder().records();
-    let sent = sent.iter().filter(|record| record.operation == "ModifyRule").last().expect("a ModifyRule");
+    let sent = sent.iter().rfind(|record| record.operation == "ModifyRule").expect("a ModifyRule");
     let body = format!("{:?}", sent.request);
     assert!(body.contains("UseExistingClientSecret") && !body.contains("ClientSecret=secret"), "{body}");
 }
