@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 /// What the engine wants done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Copy a source object; the answer is [`Engine::fetched`] or [`Engine::job_failed`].
+    /// Copy a source object; the answer is [`crate::engine::Engine::fetched`] or [`crate::engine::Engine::job_failed`].
     Fetch(Fetch),
-    /// Invoke a function, asynchronously; it answers with [`Engine::job_succeeded`] or
-    /// [`Engine::job_failed`].
+    /// Invoke a function, asynchronously; it answers with [`crate::engine::Engine::job_succeeded`] or
+    /// [`crate::engine::Engine::job_failed`].
     Invoke(Job),
-    /// Tell people of an approval; the answer is [`Engine::approve`].
+    /// Tell people of an approval; the answer is [`crate::engine::Engine::approve`].
     Ask(Approval),
     /// Tell EventBridge.
     Changed(Change),
