@@ -1,0 +1,279 @@
+//! Situations of retire, discard, park and sweep, and what is decided in each.
+
+use super::*;
+use crate::testing::*;
+use crate::{Address, Health, Hold, Holding, InstanceState, Previous, World, names};
+
+struct Case {
+    holding: Holding,
+    world: World,
+    memo: Memo,
+}
+
+impl Case {
+    fn hold(&mut self) -> &mut Hold {
+        &mut self.holding.held.as_mut().expect("a hold").hold
+    }
+
+    /// Every doomed target of a group is deregistered, and DRAIN seconds are over.
+    fn drained(&mut self, group: usize) {
+        let routing = self.world.routing.as_mut().expect("routing");
+        routing.groups[group].targets.iter_mut().for_each(|target| target.health = Health::Draining);
+        self.memo.since = Some(at(0));
+    }
+
+    fn state(&mut self, of: u8, state: InstanceState) {
+        let release = release(of);
+        let fleet = self.world.instances.iter_mut().filter(|i| i.release.as_ref() == Some(&release));
+        fleet.for_each(|instance| instance.state = state);
+    }
+}
+
+/// Release 2 was shifted at 50 s; it is 100 s now.
+fn check(action: Action, change: impl FnOnce(&mut Case), expected: &str) {
+    let mut case = Case { holding: held(hold(2)), world: world(), memo: Memo::new(at(0)) };
+    let hold = case.hold();
+    hold.previous = Some(Previous { release: Some(release(1)), healthy: 2 });
+    hold.moved_at = Some(at(50));
+    case.world.routing = case.world.routing.map(|routing| moved(routing, 2));
+    case.world.names.extend(named(names::Names::Live, 2));
+    change(&mut case);
+    let found = match action {
+        Action::Discard => ask::<Discard>(action, &case.holding, &case.world, &mut case.memo),
+        Action::Park => ask::<Park>(action, &case.holding, &case.world, &mut case.memo),
+        Action::Sweep => ask::<Sweep>(action, &case.holding, &case.world, &mut case.memo),
+        _ => ask::<Retire>(action, &case.holding, &case.world, &mut case.memo),
+    };
+    assert!(found.starts_with(expected), "expected {expected:?}…\n   found {found:?}");
+}
+
+fn approved(change: fn(&mut Case)) -> impl FnOnce(&mut Case) {
+    move |case| {
+        case.hold().phase = Phase::Approved;
+        change(case);
+    }
+}
+
+fn ending(change: fn(&mut Case)) -> impl FnOnce(&mut Case) {
+    move |case| {
+        case.hold().phase = Phase::Ending;
+        case.world.routing = world().routing;
+        case.world.names = world().names;
+        case.memo.weightless = Some(at(50));
+        change(case);
+    }
+}
+
+#[test]
+fn retire() {
+    let retire = |change: fn(&mut Case), expected| check(Action::Retire, approved(change), expected);
+    check(Action::Retire, |_| {}, "do: write the hold of r0000002: Approved");
+    check(
+        Action::Retire,
+        |case| case.world.routing = world().routing.map(|routing| moved(routing, 1)),
+        "fail: release r0000002 of WEB_PRODUCT can't be retired into: it is not live on every switch",
+    );
+    fn dead(case: &mut Case) {
+        case.state(2, InstanceState::Terminated);
+        case.world.routing.as_mut().expect("routing").groups[1].targets.clear();
+    }
+    check(
+        Action::Retire,
+        dead,
+        "fail: release r0000002 of WEB_PRODUCT can't be retired into: it has no healthy target",
+    );
+    retire(
+        |case| case.world.routing = world().routing,
+        "fail: release r0000002 of WEB_PRODUCT can't be retired into: it is not live on every switch",
+    );
+    // It died once approved: its predecessor goes all the same, or the hold would never be freed.
+    retire(
+        |case| {
+            dead(case);
+            case.drained(0);
+        },
+        "do: change",
+    );
+    retire(|case| case.hold().moved_at = Some(at(90)), "wait: late calls and the balancer's nodes to settle, 6 s");
+    retire(|_| {}, "do: deregister i-11, i-12 from arn:a");
+    retire(
+        |case| {
+            case.drained(0);
+            case.memo.since = None;
+        },
+        "wait: 2 targets to drain, 31 s more",
+    );
+    retire(|case| case.drained(0), "do: change");
+    fn bare(case: &mut Case) {
+        case.drained(0);
+        case.world.names = named(names::Names::Live, 2);
+    }
+    retire(bare, "do: terminate i-11, i-12");
+    retire(
+        |case| {
+            bare(case);
+            case.state(1, InstanceState::ShuttingDown);
+        },
+        "do: mark r0000002 as approved",
+    );
+    // An address goes before its instance, the one of a pool is only given back.
+    let address = |release, association: bool| Address {
+        id: "eipalloc-1".to_owned(),
+        public_ip: "1.2.3.4".to_owned(),
+        release,
+        association: association.then(|| "eipassoc-1".to_owned()),
+        instance: association.then(|| "i-11".to_owned()),
+    };
+    for (address, expected) in [
+        (address(Some(release(1)), true), "do: disassociate eipalloc-1"),
+        (address(Some(release(1)), false), "do: release eipalloc-1"),
+        (address(None, true), "do: disassociate eipalloc-1"),
+        (address(None, false), "do: terminate"),
+    ] {
+        check(
+            Action::Retire,
+            |case| {
+                case.hold().phase = Phase::Approved;
+                bare(case);
+                case.world.addresses.push(address);
+            },
+            expected,
+        );
+    }
+    // KEEP stop: tagged, stopped, and terminated by the next.
+    retire(
+        |case| {
+            bare(case);
+            case.hold().settings.keep = Keep::Stop;
+        },
+        "do: tag i-11, i-12 as retired by r0000002",
+    );
+    fn tagged(case: &mut Case) {
+        bare(case);
+        case.hold().settings.keep = Keep::Stop;
+        case.world.instances.iter_mut().take(2).for_each(|instance| instance.retired_by = Some(release(2)));
+    }
+    retire(tagged, "do: stop i-11, i-12");
+    retire(
+        |case| {
+            tagged(case);
+            case.state(1, InstanceState::Stopping);
+        },
+        "do: mark r0000002 as approved",
+    );
+    retire(
+        |case| {
+            tagged(case);
+            case.state(1, InstanceState::Stopped);
+            case.world.instances[0].retired_by = Some(release(9));
+        },
+        "do: terminate i-11",
+    );
+    // What lost its release tag is nobody's to remove.
+    retire(
+        |case| {
+            case.world.instances[0].release = None;
+            case.world.routing.as_mut().expect("routing").groups[0].targets.clear();
+            case.world.names = named(names::Names::Live, 2);
+        },
+        "do: terminate i-12",
+    );
+}
+
+#[test]
+fn discard() {
+    let discard = |change: fn(&mut Case), expected| check(Action::Discard, ending(change), expected);
+    check(Action::Discard, |_| {}, "do: write the hold of r0000002: Ending");
+    discard(|case| case.world.routing = world().routing.map(|routing| moved(routing, 1)), "wait: rollback to take");
+    // Somebody registered one of its instances beside its predecessor's.
+    discard(
+        |case| case.world.routing.as_mut().expect("routing").groups[0].targets.push(target(2, 1)),
+        "wait: a person to deregister i-21 of this release from the live group",
+    );
+    discard(|case| case.memo.weightless = None, "wait: late calls and the balancer's nodes to settle, 16 s");
+    discard(|_| {}, "do: deregister i-21, i-22 from arn:b");
+    // Never shifted: it may go at once, but the last look is later.
+    fn unshifted(case: &mut Case) {
+        case.hold().previous = None;
+        case.memo.weightless = None;
+    }
+    discard(unshifted, "do: deregister i-21, i-22 from arn:b");
+    // A deployment is stopped even if its instances are all gone: it would keep the next one waiting.
+    discard(
+        |case| {
+            case.state(2, InstanceState::Terminated);
+            case.world.install = Some(crate::Install {
+                filtered: true,
+                deployment: Some(crate::Deployment {
+                    id: "d-1".to_owned(),
+                    state: crate::DeploymentState::Running,
+                    created_at: at(0),
+                    error: None,
+                    targets: Vec::new(),
+                    overview: String::new(),
+                }),
+            });
+        },
+        "do: stop deployment d-1",
+    );
+    // Rollback died between the weights and the names.
+    discard(
+        |case| {
+            case.drained(1);
+            case.world.names = named(names::Names::Live, 2);
+        },
+        "do: change 3 names in cd.internal",
+    );
+    fn gone(case: &mut Case) {
+        case.drained(1);
+        case.state(2, InstanceState::Terminated);
+        case.world.names = named(names::Names::Live, 1);
+    }
+    discard(
+        |case| {
+            unshifted(case);
+            gone(case);
+        },
+        "wait: late calls",
+    );
+    discard(gone, "do: mark r0000002 as discarded");
+    check(Action::Discard, |case| case.holding = Holding::default(), "do: mark r0000002 as discarded, then done");
+    check(Action::Discard, approved(|_| {}), "do: deregister i-11, i-12 from arn:a");
+}
+
+#[test]
+fn park() {
+    let park = |change: fn(&mut Case), expected| check(Action::Park, ending(change), expected);
+    check(Action::Park, |_| {}, "do: write the hold of r0000002: Ending");
+    park(|_| {}, "do: deregister i-11, i-12 from arn:a");
+    park(
+        |case| {
+            case.drained(0);
+            case.drained(1);
+            case.world.names.clear();
+        },
+        "do: terminate i-11, i-12, i-21, i-22",
+    );
+}
+
+#[test]
+fn sweep() {
+    let sweep = |state, ended_at, phase, expected| {
+        check(
+            Action::Sweep,
+            |case| {
+                case.world.now = at(1_000);
+                case.hold().phase = phase;
+                case.world.holder = Some(Execution { state, updated_at: Some(at(ended_at)) });
+            },
+            expected,
+        );
+    };
+    use ExecutionState::*;
+    sweep(Running, 0, Phase::Open, "done: r0000002 of WEB_PRODUCT is still running");
+    sweep(Ended, 900, Phase::Open, "done: r0000002 of WEB_PRODUCT has just ended");
+    sweep(Ended, 0, Phase::Open, "do: tell that r0000002 was abandoned: discard");
+    sweep(NotFound, 0, Phase::Approved, "do: tell that r0000002 was abandoned: discard");
+    sweep(Succeeded, 0, Phase::Approved, "do: tell that r0000002 was abandoned: retire");
+    sweep(Succeeded, 0, Phase::Ending, "do: tell that r0000002 was abandoned: discard");
+}

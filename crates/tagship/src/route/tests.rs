@@ -1,0 +1,283 @@
+//! Situations of shift and rollback, and what is decided in each.
+
+use super::*;
+use crate::testing::*;
+use crate::{Action, Health, Hold, Holding, World, names};
+
+/// What a row changes of the usual middle of a release (1 live in a, 2 the candidate in b).
+struct Case {
+    holding: Holding,
+    world: World,
+    memo: Memo,
+}
+
+impl Case {
+    fn hold(&mut self) -> &mut Hold {
+        &mut self.holding.held.as_mut().expect("a hold").hold
+    }
+
+    fn shifted(&mut self) {
+        let hold = self.hold();
+        hold.previous = Some(Previous { release: Some(release(1)), healthy: 2 });
+        hold.moved_at = Some(at(90));
+        self.moved(2);
+        self.world.names = named(names::Names::Live, 2);
+    }
+
+    fn moved(&mut self, switches: usize) {
+        self.world.routing = self.world.routing.take().map(|routing| moved(routing, switches));
+    }
+
+    fn sick(&mut self, group: usize, targets: usize) {
+        let routing = self.world.routing.as_mut().expect("routing");
+        for target in routing.groups[group].targets.iter_mut().take(targets) {
+            target.health = Health::Unhealthy;
+            target.reason = Some("Target.Timeout".to_owned());
+        }
+    }
+}
+
+fn check(action: Action, change: impl FnOnce(&mut Case), expected: &str) {
+    let mut case = Case { holding: held(hold(2)), world: world(), memo: Memo::new(at(0)) };
+    change(&mut case);
+    let found = match action {
+        Action::Rollback => ask::<Rollback>(action, &case.holding, &case.world, &mut case.memo),
+        _ => ask::<Shift>(action, &case.holding, &case.world, &mut case.memo),
+    };
+    assert!(found.starts_with(expected), "expected {expected:?}…\n   found {found:?}");
+}
+
+#[test]
+fn shift() {
+    let shift = |change: fn(&mut Case), expected| check(Action::Shift, change, expected);
+    shift(|_| {}, "do: write the hold of r0000002: Open, previous r0000001 with 2 healthy");
+    let previous = Some(Previous { release: Some(release(1)), healthy: 2 });
+    check(Action::Shift, |case| case.hold().previous = previous.clone(), "do: set HTTP:80 to arn:b=100, arn:a=0");
+    // Moved by hand and dead: even so, discard must know that there was weight.
+    shift(
+        |case| {
+            case.moved(1);
+            case.sick(1, 2);
+            case.memo.dips = 1;
+        },
+        "do: write the hold of r0000002: Open, previous r0000001 with 2 healthy",
+    );
+    let half = |case: &mut Case| {
+        case.hold().previous = previous.clone();
+        case.moved(1);
+    };
+    check(Action::Shift, half, "do: set HTTPS:443 to arn:b=100, arn:a=0");
+    let all = |case: &mut Case| {
+        case.hold().previous = previous.clone();
+        case.moved(2);
+    };
+    check(Action::Shift, all, "do: write the hold of r0000002: Open, previous r0000001 with 2 healthy, moved at");
+    // A candidate that isn't whole, seen twice.
+    shift(|case| case.sick(1, 1), "wait: a second look");
+    let twice = |case: &mut Case| {
+        case.sick(1, 1);
+        case.memo.dips = 1;
+    };
+    check(
+        Action::Shift,
+        twice,
+        "fail: release r0000002 of WEB_PRODUCT is no longer whole, so no traffic was moved to it: 1 of 2 targets in \
+         web-b are healthy: i-21 unhealthy (Target.Timeout)",
+    );
+    shift(
+        |case| {
+            case.world.routing.as_mut().expect("routing").groups[1].targets.push(target(3, 1));
+            case.memo.dips = 1;
+        },
+        "fail: release r0000002 of WEB_PRODUCT is no longer whole, so no traffic was moved to it: target group web-b \
+         also has targets that aren't this release's: i-31",
+    );
+    // All switches have moved, which isn't written down yet: that too is given back, and then told.
+    fn dies(case: &mut Case) {
+        case.hold().previous = Some(Previous { release: Some(release(1)), healthy: 2 });
+        case.sick(1, 1);
+        case.memo.dips = 1;
+    }
+    shift(
+        |case| {
+            dies(case);
+            case.moved(2);
+        },
+        "do: set HTTP:80 to arn:a=100, arn:b=0",
+    );
+    shift(
+        |case| {
+            dies(case);
+            case.memo.watched = Some("i-21 has died".to_owned());
+        },
+        "fail: i-21 has died: the traffic is back with r0000001",
+    );
+    // The first release ever.
+    shift(
+        |case| {
+            case.world.instances.drain(..2);
+            case.world.routing.as_mut().expect("routing").groups[0].targets.clear();
+        },
+        "do: write the hold of r0000002: Open, previous none with 0 healthy",
+    );
+}
+
+#[test]
+fn the_watch() {
+    let watch = |change: fn(&mut Case), expected| {
+        check(
+            Action::Shift,
+            |case| {
+                case.shifted();
+                change(case);
+            },
+            expected,
+        );
+    };
+    watch(|_| {}, "wait: 21 s more of watching: 2 of 2 targets healthy");
+    watch(|case| case.world.now = at(120), "done: r0000002 of WEB_PRODUCT is live on every switch");
+    watch(|case| case.world.names = named(names::Names::Live, 1), "do: change");
+    watch(|case| case.sick(1, 1), "wait: 21 s more of watching: 1 of 2");
+    watch(
+        |case| {
+            case.sick(1, 1);
+            case.memo.dips = 1;
+        },
+        "do: set HTTP:80 to arn:a=100, arn:b=0",
+    );
+    watch(|case| case.sick(1, 2), "do: set HTTP:80 to arn:a=100, arn:b=0");
+    watch(
+        |case| {
+            case.sick(0, 2);
+            case.sick(1, 2);
+        },
+        "fail: the release failed while it was watched (0 of 2 targets in web-b are healthy",
+    );
+    // Half moved back by an invocation that died, or by a person.
+    check(
+        Action::Shift,
+        |case| {
+            case.shifted();
+            case.world.routing = world().routing.map(|routing| moved(routing, 1));
+        },
+        "do: set HTTP:80 to arn:a=100, arn:b=0",
+    );
+    check(
+        Action::Shift,
+        |case| {
+            case.shifted();
+            case.world.routing = world().routing;
+            case.world.names = named(names::Names::Live, 1);
+        },
+        "fail: a switch has left this release after the shift: the traffic is back with r0000001",
+    );
+    // Given back by this watch: the cause is told when the weights are where they were.
+    check(
+        Action::Shift,
+        |case| {
+            case.shifted();
+            case.world.routing = world().routing;
+            case.world.names = named(names::Names::Live, 1);
+            case.memo.watched = Some("i-21 has died".to_owned());
+        },
+        "fail: i-21 has died: the traffic is back with r0000001",
+    );
+    // A predecessor that was smaller asks for no more than it had.
+    watch(
+        |case| {
+            case.hold().previous = Some(Previous { release: Some(release(1)), healthy: 1 });
+            case.sick(1, 1);
+            case.memo.dips = 5;
+        },
+        "wait: 21 s more",
+    );
+}
+
+#[test]
+fn rollback() {
+    let rollback = |change: fn(&mut Case), expected| {
+        check(
+            Action::Rollback,
+            |case| {
+                case.shifted();
+                case.hold().phase = Phase::Ending;
+                change(case);
+            },
+            expected,
+        );
+    };
+    check(Action::Rollback, |_| {}, "do: write the hold of r0000002: Ending");
+    rollback(|_| {}, "do: set HTTP:80 to arn:a=100, arn:b=0");
+    rollback(
+        |case| {
+            case.world.routing = world().routing;
+            case.world.names = named(names::Names::Live, 2);
+        },
+        "do: change",
+    );
+    rollback(
+        |case| {
+            case.world.routing = world().routing;
+            case.world.names = named(names::Names::Live, 1);
+        },
+        "done: r0000002 of WEB_PRODUCT rolled back: r0000001 serves",
+    );
+    // Moved by hand before the shift: discard waits for SETTLE only if it knows that there was weight.
+    rollback(|case| case.hold().previous = None, "do: write the hold of r0000002: Ending, previous r0000001");
+    // One of two is fewer than it had, and fewer than the candidate has: not good enough …
+    rollback(|case| case.sick(0, 1), "wait: r0000001, which has 1 healthy targets and had 2");
+    // … but enough if the candidate has no more.
+    rollback(
+        |case| {
+            case.sick(0, 1);
+            case.sick(1, 1);
+        },
+        "do: set HTTP:80 to arn:a=100, arn:b=0",
+    );
+    let dead = |case: &mut Case| {
+        case.sick(0, 2);
+        case.memo.dips = 2;
+    };
+    rollback(
+        |case| {
+            case.sick(0, 2);
+            case.memo.dips = 2;
+        },
+        "do: mark r0000002 as kept",
+    );
+    check(
+        Action::Rollback,
+        |case| {
+            case.shifted();
+            case.hold().phase = Phase::Ending;
+            case.world.routing = world().routing.map(|routing| moved(routing, 1));
+            dead(case);
+        },
+        "do: set HTTPS:443 to arn:b=100, arn:a=0",
+    );
+    // A late call registered it in its predecessor's group too: that group is home all the same.
+    rollback(
+        |case| {
+            let targets = &mut case.world.routing.as_mut().expect("routing").groups[0].targets;
+            targets.extend([target(2, 1), target(2, 2)]);
+        },
+        "do: set HTTP:80 to arn:a=100, arn:b=0",
+    );
+    // Somebody registered one of its instances in the live group: that moved no traffic.
+    rollback(
+        |case| {
+            case.hold().previous = None;
+            case.world.routing = world().routing;
+            case.world.routing.as_mut().expect("routing").groups[0].targets.push(target(2, 1));
+        },
+        "done: r0000002 of WEB_PRODUCT has moved no traffic",
+    );
+    // Never shifted: nothing to give back.
+    rollback(
+        |case| {
+            case.hold().previous = None;
+            case.world.routing = world().routing;
+        },
+        "done: r0000002 of WEB_PRODUCT has moved no traffic",
+    );
+}
