@@ -30,6 +30,9 @@ pub mod pair;
 mod step;
 pub use step::*;
 
+mod stage;
+pub use stage::*;
+
 mod run;
 pub use run::*;
 
