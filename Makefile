@@ -35,9 +35,8 @@ test: venv binaries ## formatting, lints, documentation, and every test
 simulate: ## ten thousand virtual days that try to break every rule of safety
 	cargo run --release --package tagship-sim --
 
-# Takes over ten minutes to build: fat LTO over the SDKs. By package, so that the local cloud's features stay out of them.
-bench: venv binaries ## start, memory, size and AWS calls of the functions' release binaries, each beside its limit
-	cargo build --profile lambda $(FUNCTIONS:%=--package tagship-%)
+bench: venv binaries ## start, memory, size and AWS calls of the functions' archives for this machine, each beside its limit
+	$(MAKE) --no-print-directory build ARCHITECTURES=$(subst aarch64,arm64,$(shell uname -m))
 	cargo run --quiet --bin tagship-local -- bench
 
 include infra/infra.mk

@@ -3,6 +3,8 @@
 VALIDATE := .venv-validate
 BUILD := .venv-build
 FUNCTIONS := provision deploy route cleanup
+# What build builds for, where Rust's target is installed.
+ARCHITECTURES ?= arm64 x86_64
 # What deploy and deploy-service take, beside CODE_BUCKET, PIPELINE and PARAMETERS='Key=Value …' for the template.
 ARCHITECTURE ?= arm64
 STACK ?= tagship
@@ -21,15 +23,16 @@ $(VALIDATE)/installed $(BUILD)/installed:
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
-# Each takes over ten minutes: fat LTO over the SDKs.
+# Each architecture takes over ten minutes: fat LTO over the SDKs. By package, so that the local cloud's features stay
+# out of the archives.
 build: $(BUILD)/installed ## the functions' archives, target/lambda/ARCHITECTURE/FUNCTION/bootstrap.zip
-	@built=; for pair in arm64:aarch64 x86_64:x86_64; do \
-		target=$${pair#*:}-unknown-linux-gnu; architecture=$${pair%:*}; \
+	@built=; for architecture in $(ARCHITECTURES); do \
+		target=$$(echo $$architecture | sed s/arm64/aarch64/)-unknown-linux-gnu; \
 		if [ ! -d "$$(rustc --print target-libdir --target $$target)" ]; then \
 			echo "not built for $$architecture: Rust's target isn't installed; rustup target add $$target"; continue; \
 		fi; \
 		PATH="$(CURDIR)/$(BUILD)/bin:$$PATH" cargo lambda build --locked --profile lambda --target $$target \
-			--output-format zip --lambda-dir target/lambda/$$architecture $(FUNCTIONS:%=--bin %) || exit 1; \
+			--output-format zip --lambda-dir target/lambda/$$architecture $(FUNCTIONS:%=--package tagship-%) || exit 1; \
 		built="$$built $$architecture"; \
 	done; \
 	[ -n "$$built" ] || exit 1; ls -l $$(for each in $$built; do echo target/lambda/$$each/*/bootstrap.zip; done)

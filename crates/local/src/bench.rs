@@ -10,11 +10,13 @@ use comfy_table::{ContentArrangement, Table, presets};
 use release::Played;
 use start::Starts;
 use std::collections::BTreeMap;
-use std::io::{self, Cursor, Write};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipWriter};
+use zip::ZipArchive;
+use zip::result::ZipError;
 
 /// From a process's start to its first request for work.
 const START_MAX: Duration = Duration::from_millis(12);
@@ -32,9 +34,9 @@ const CHANGES_MAX: [(u32, usize); 3] = [(1, 45), (100, 50), (LARGE, 80)];
 /// What to measure.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where the functions' release binaries are.
-    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/lambda"))]
-    functions: PathBuf,
+    /// Where the functions' archives are, as `make build` leaves them: FUNCTION/bootstrap.zip.
+    #[arg(long, default_value_os_t = built())]
+    archives: PathBuf,
     /// Sizes of the fleets to release; fewer for a quick look.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 10, 100, LARGE])]
     fleets: Vec<u32>,
@@ -52,7 +54,10 @@ pub enum Error {
     /// A call failed.
     #[error(transparent)]
     Ops(#[from] ops::Error),
-    /// A file could not be read or packed.
+    /// An archive could not be read or unpacked.
+    #[error("{0}: {1} (`make build` makes it)")]
+    Archive(PathBuf, ZipError),
+    /// A file could not be read or written.
     #[error("{0}: {1}")]
     File(PathBuf, io::Error),
     /// A function didn't start as it should.
@@ -77,9 +82,14 @@ struct Row {
 
 /// Measures, prints, and fails if a limit is missed.
 pub async fn run(args: Args) -> Result<(), Error> {
-    let mut rows = starts(&args.functions).await?;
+    let functions = tempfile::tempdir().map_err(|error| Error::File(std::env::temp_dir(), error))?;
+    let functions = functions.path();
+    let mut sizes = Vec::new();
     for function in FUNCTIONS {
-        let size = archived(&args.functions.join(function))?;
+        sizes.push((function, unpack(&args.archives, function, functions)?));
+    }
+    let mut rows = starts(functions).await?;
+    for (function, size) in sizes {
         rows.push(Row {
             measure: format!("{function}: archive"),
             figure: megabytes(size),
@@ -91,7 +101,7 @@ pub async fn run(args: Args) -> Result<(), Error> {
     let mut all = Vec::new();
     for (n, fleet) in args.fleets.iter().enumerate() {
         // A rollback's calls don't depend on the fleet.
-        let played = release::play(&args.functions, *fleet, n == 0).await?;
+        let played = release::play(functions, *fleet, n == 0).await?;
         eprintln!("fleet of {fleet}: a first release, and one that replaces it, in {:.0?}", played.took);
         all.push(played);
     }
@@ -133,16 +143,24 @@ async fn starts(functions: &Path) -> Result<Vec<Row>, Error> {
     Ok(rows)
 }
 
-/// The size of a function's archive, made as cargo-lambda makes it: deflated, the program named `bootstrap`.
-fn archived(program: &Path) -> Result<u64, Error> {
-    let size = || -> io::Result<u64> {
-        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
-        zip.start_file("bootstrap", options.unix_permissions(0o755))?;
-        zip.write_all(&std::fs::read(program)?)?;
-        Ok(zip.finish()?.into_inner().len() as u64)
+/// The archives for this machine's own architecture.
+fn built() -> PathBuf {
+    let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/lambda").join(architecture)
+}
+
+/// Unpacks the program of a function's archive under the function's name; the archive's size in bytes.
+fn unpack(archives: &Path, function: &str, to: &Path) -> Result<u64, Error> {
+    let path = archives.join(function).join("bootstrap.zip");
+    let unpacked = || -> Result<u64, ZipError> {
+        let file = File::open(&path)?;
+        let size = file.metadata()?.len();
+        let mut archive = ZipArchive::new(file)?;
+        let mut program = OpenOptions::new().create_new(true).write(true).mode(0o755).open(to.join(function))?;
+        io::copy(&mut archive.by_name("bootstrap")?, &mut program)?;
+        Ok(size)
     };
-    size().map_err(|error| Error::File(program.to_owned(), error))
+    unpacked().map_err(|error| Error::Archive(path.clone(), error))
 }
 
 /// What one size of fleet says.

@@ -2,7 +2,7 @@
 
 use ruff_python_ast::token::TokenKind;
 use ruff_python_ast::{Expr, Number, UnaryOp};
-use ruff_python_parser::{Mode, lexer, parse_expression};
+use ruff_python_parser::{LexicalErrorType, Mode, ParseErrorType, lexer, parse_expression};
 use ruff_text_size::{Ranged, TextSize};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -51,7 +51,12 @@ impl Source {
 
     fn parse<T>(&self, read: impl Fn(&Self, &Expr) -> Result<T, String>) -> Result<T, String> {
         self.check_tokens()?;
-        let parsed = parse_expression(&self.0).map_err(|error| self.at(error.location.start(), &error.error))?;
+        let parsed = parse_expression(&self.0).map_err(|error| match &error.error {
+            // Names of characters aren't known: crates/unicode_names2 says why.
+            ParseErrorType::Lexical(LexicalErrorType::UnicodeError) => self
+                .at(error.location.start(), r"no character (or one by its name, \N{…}): write the character itself,"),
+            complaint => self.at(error.location.start(), complaint),
+        })?;
         read(self, parsed.expr())
     }
 
