@@ -1,5 +1,6 @@
 //! What lasts as long as the process: the environment as it was at start-up, and the SDK clients.
 
+use crate::metrics::Tally;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
 use aws_smithy_http_client::tls;
 use aws_smithy_types::retry::RetryConfig;
@@ -29,6 +30,8 @@ pub struct Cloud {
     reads: SdkConfig,
     changes: SdkConfig,
     bound: SdkConfig,
+    /// The calls of all clients.
+    pub(crate) tally: Tally,
     clients: Clients,
 }
 
@@ -66,6 +69,7 @@ impl Cloud {
             ),
             changes: manner(timeouts().operation_timeout(CHANGE).build(), RetryConfig::disabled()),
             bound: manner(timeouts().operation_timeout(BOUND).build(), RetryConfig::disabled()),
+            tally: Tally::default(),
             clients: Clients::default(),
         }
     }
@@ -97,7 +101,10 @@ macro_rules! clients {
     ($($name:ident: $sdk:ident from $manner:ident;)*) => {
         impl Cloud {
             $(pub(crate) fn $name(&self) -> &$sdk::Client {
-                self.clients.$name.get_or_init(|| $sdk::Client::new(&self.$manner))
+                self.clients.$name.get_or_init(|| {
+                    let config = $sdk::config::Builder::from(&self.$manner).interceptor(self.tally.clone());
+                    $sdk::Client::from_conf(config.build())
+                })
             })*
         }
     };

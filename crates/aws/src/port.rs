@@ -1,12 +1,13 @@
 //! [`Aws`], the port: which calls one observation and one step are.
 
-use crate::{Adapted, Cloud, artifact, codedeploy, codepipeline, ec2, elb, events, holds, offer, route53};
+use crate::{Adapted, Cloud, artifact, codedeploy, codepipeline, ec2, elb, events, holds, metrics, offer, route53};
 use jiff::Timestamp;
 use std::future::{Future, ready};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tagship::metrics::Line;
 use tagship::notify::Notice;
 use tagship::settings::{Eip, Settings, TargetGroup};
 use tagship::{
@@ -209,7 +210,11 @@ impl<'a, S: Adapted> Aws<'a, S> {
             }
             Step::Abandon { release, pipeline, action, reason } if const { S::CHANGES.abandon } => {
                 let notice = Notice::abandoned(role, release, pipeline, *action, reason);
-                Box::pin(async move { events::put(cloud, &notice).await })
+                Box::pin(async move {
+                    events::put(cloud, &notice).await?;
+                    metrics::write(&Line::ended(&notice));
+                    Ok(())
+                })
             }
             _ => Box::pin(ready(Err(unfit::<S>(step)))),
         }
