@@ -1,7 +1,8 @@
-//! What the end-to-end tests share: a person's tools, a service's releases, jobs without a pipeline, deaths and leaks.
+//! What the end-to-end tests share: a person's tools, a service's releases, jobs without a pipeline, deaths, leaks and metrics.
 
 pub mod death;
 pub mod desk;
 pub mod leak;
+pub mod metrics;
 pub mod person;
 pub mod releases;
