@@ -25,6 +25,8 @@ pub(crate) const BOUND: Duration = Duration::from_secs(4);
 pub struct Cloud {
     /// tagship's own bucket; empty if nobody said it, which an invocation then fails with.
     pub(crate) bucket: String,
+    /// The Region's name; empty if nobody said it.
+    pub(crate) region: String,
     /// The environment at start-up, without AWS's own variables: the settings among them. May hold secrets.
     pub(crate) variables: BTreeMap<String, String>,
     reads: SdkConfig,
@@ -60,6 +62,7 @@ impl Cloud {
         };
         Self {
             bucket,
+            region: base.region().map(ToString::to_string).unwrap_or_default(),
             variables,
             reads: manner(
                 timeouts().operation_timeout(READ).operation_attempt_timeout(ATTEMPT).build(),

@@ -38,7 +38,7 @@ pub struct Turn<'a> {
     until: Instant,
     hands_back: bool,
     /// The service's own topic, once its settings have been seen.
-    topic: Mutex<Option<String>>,
+    topic: Mutex<Option<events::Topic>>,
 }
 
 impl Turn<'_> {

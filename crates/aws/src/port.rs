@@ -39,7 +39,7 @@ pub struct Aws<'a, S> {
     zones: route53::Zones,
     /// The wait that was logged last: a wait of minutes is one line, not a hundred.
     waiting: Mutex<String>,
-    topic: Mutex<Option<String>>,
+    topic: Mutex<Option<events::Topic>>,
     stage: PhantomData<fn() -> S>,
 }
 
@@ -59,12 +59,13 @@ impl<'a, S: Adapted> Aws<'a, S> {
     }
 
     /// The service's own topic, if its settings name one and have been read.
-    pub(crate) fn topic(&self) -> Option<String> {
+    pub(crate) fn topic(&self) -> Option<events::Topic> {
         self.topic.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn remember_topic(&self, settings: &Settings) {
-        (*self.topic.lock().unwrap_or_else(PoisonError::into_inner)).clone_from(&settings.topic);
+        let topic = settings.topic.clone().map(|arn| (arn, settings.topic_format));
+        *self.topic.lock().unwrap_or_else(PoisonError::into_inner) = topic;
     }
 
     /// A read that ends in time for what follows it: a change, the notice, the report.
