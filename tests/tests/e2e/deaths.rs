@@ -122,7 +122,7 @@ async fn an_instance_that_dies_in_the_watch_sends_the_traffic_back() {
     web.assert_alone(&r1).await;
 
     // People are told, and what needs them stands out.
-    let events = ear.events().into_iter().filter(|event| event["source"] == "tagship");
+    let events = ear.events().iter().filter(|event| event["source"] == "tagship");
     let events: Vec<_> = events.collect();
     let kinds: BTreeSet<_> = events.iter().filter_map(|event| event["detail-type"].as_str()).collect();
     assert_eq!(kinds, BTreeSet::from(["Release Rolled Back", "Stage Failed", "Stage Succeeded"]));
