@@ -8,6 +8,7 @@ use tagship_local::setup::{REGION, ServicePlan};
 use tagship_local::up::{Line, Local};
 use tagship_tests::desk::{Desk, Verdict};
 use tagship_tests::leak::Ear;
+use tagship_tests::metrics;
 use tagship_tests::person::aws;
 use tagship_tests::releases::cloud;
 
@@ -76,6 +77,11 @@ async fn no_event_gives_its_secrets_away_in_any_function() {
     assert_eq!(ear.leaks(&local, &USER_DATA, Some("RunInstances")), Vec::<[String; 3]>::new());
     let sent = ear.leaks(&local, &USER_DATA[1..], None);
     assert!(!sent.is_empty(), "the user data would not have been seen where it has to be: in RunInstances");
+    // All that CloudWatch is to read of so many kinds of ends.
+    let measured = FUNCTIONS.map(|function| metrics::lines(&local, function));
+    for metric in ["StageSucceeded", "StageFailed", "OldestHold", "Calls"] {
+        assert!(measured.iter().flatten().any(|line| line[metric].is_u64()), "{metric} was never written");
+    }
     assert_eq!(plant(&local, &mut ear).await, PLACES, "a leak would not have been found there");
 }
 
