@@ -19,9 +19,9 @@ const CREDENTIALS: [&str; 3] = ["AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI", "AQoEXA
 /// A secret that ops gave, as they wrote it and as EC2 is sent it.
 const USER_DATA: [&str; 2] = ["password=of-the-database", "cGFzc3dvcmQ9b2YtdGhlLWRhdGFiYXNl"];
 
-/// The product's release from its first job to its end, and the pre-product's to its rejection: the samples that do
+/// The product's release from its first job to its end, and the pre-product's parked: the samples that do
 /// most, while there is most to do.
-const STORY: [&str; 11] = [
+const STORY: [&str; 10] = [
     "provision-job",
     "provision-continuation",
     "deploy-job",
@@ -31,8 +31,7 @@ const STORY: [&str; 11] = [
     "cleanup-retire",
     "cleanup-continuation",
     "provision-pre-product",
-    "route-pre-product-rejected",
-    "cleanup-pre-product-rejected",
+    "cleanup-pre-product-ended",
 ];
 
 /// The samples' names, the story's first.
