@@ -1,9 +1,11 @@
 //! Jobs without a pipeline: events as CodePipeline sends them, their reports read where it reads them.
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tagship_local::codepipeline::{ARTIFACT_SECRET, CodePipeline};
+use tagship_local::lambda::FunctionError;
 use tagship_local::service::{Answer, Service};
 use tagship_local::up::Local;
 use tokio::sync::mpsc;
@@ -68,6 +70,23 @@ impl Desk {
                 (None, None) => panic!("{function} reported {told:?}"),
             }
         }
+    }
+}
+
+impl Desk {
+    /// Invokes a function with an event as it is; answers what it said, and how it reported the event's job.
+    pub async fn deliver(
+        &self,
+        local: &Local,
+        function: &str,
+        event: &Value,
+    ) -> (Result<Bytes, FunctionError>, Option<Verdict>) {
+        let id = event["CodePipeline.job"]["id"].as_str().unwrap_or_default().to_owned();
+        let (sender, mut reports) = mpsc::unbounded_channel();
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sender);
+        let answer = local.lambda.invoke(&format!("tagship-{function}"), event.to_string().into()).await;
+        let report = reports.try_recv().ok();
+        (answer.expect("a function"), report.as_ref().and_then(verdict))
     }
 }
 

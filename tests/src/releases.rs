@@ -11,7 +11,7 @@ use tagship_local::state::{Action, Instance, Rule, State};
 use tagship_local::up::{Line, Local, Plan};
 
 /// How often a test looks.
-const LOOK: Duration = Duration::from_millis(100);
+pub(crate) const LOOK: Duration = Duration::from_millis(100);
 
 /// Brings up a cloud with these lines.
 pub async fn cloud(lines: Vec<Line>) -> Local {

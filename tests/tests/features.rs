@@ -15,6 +15,7 @@ use tagship_local::moto::{self, Behaviour, Capacity};
 use tagship_local::setup::ServicePlan;
 use tagship_local::state::{Instance, InstanceState};
 use tagship_local::up::{Line, Local, Plan};
+use tagship_tests::notices;
 use tagship_tests::person::{aws, aws_with, lookup, succeeded};
 
 const ZONE: &str = "cd.internal";
@@ -133,6 +134,7 @@ async fn borrowed_addresses_and_secrets(service: Service<'_>) {
     let put = |user_data: &str| {
         let settings = service.offered(json!({
             "AMI": "ssm:/tagship/ami", "EIP": "tag:pool=w*", "COUNT": 1, "USER_DATA": user_data, "TOPIC": topic,
+            "TOPIC_FORMAT": "amazon-q",
             "TAGS": {"Cost": "42"}, "VOLUME": {"SIZE": 9, "TYPE": "gp3"}, "KEY_NAME": local.account.key_name,
         }));
         let value = settings.to_string();
@@ -168,14 +170,12 @@ async fn borrowed_addresses_and_secrets(service: Service<'_>) {
     assert_eq!(instance.user_data.as_deref(), Some(SECRET));
     assert_eq!(instance.tags["Cost"], "42");
     assert_eq!(service.addressed(), service.ids(&first));
-    let told: BTreeSet<String> = local
-        .gateway
-        .recorder()
-        .records()
-        .into_iter()
-        .filter(|record| (record.service.as_str(), record.operation.as_str()) == ("sns", "Publish"))
-        .filter(|record| record.request.body.as_ref().is_some_and(|body| body.contains("pool-people")))
-        .map(|record| record.caller)
+    let told = notices::messages(local).into_iter().filter(|message| message.topic == "pool-people");
+    let told: BTreeSet<String> = told
+        .map(|message| {
+            notices::amazon_q(&message.text);
+            message.caller
+        })
         .collect();
     assert_eq!(told, ["cleanup", "deploy", "provision", "route"].map(str::to_owned).into(), "each stage told TOPIC");
 

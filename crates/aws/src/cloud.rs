@@ -1,5 +1,6 @@
 //! What lasts as long as the process: the environment as it was at start-up, and the SDK clients.
 
+use crate::metrics::Tally;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
 use aws_smithy_http_client::tls;
 use aws_smithy_types::retry::RetryConfig;
@@ -24,11 +25,15 @@ pub(crate) const BOUND: Duration = Duration::from_secs(4);
 pub struct Cloud {
     /// tagship's own bucket; empty if nobody said it, which an invocation then fails with.
     pub(crate) bucket: String,
+    /// The Region's name; empty if nobody said it.
+    pub(crate) region: String,
     /// The environment at start-up, without AWS's own variables: the settings among them. May hold secrets.
     pub(crate) variables: BTreeMap<String, String>,
     reads: SdkConfig,
     changes: SdkConfig,
     bound: SdkConfig,
+    /// The calls of all clients.
+    pub(crate) tally: Tally,
     clients: Clients,
 }
 
@@ -57,6 +62,7 @@ impl Cloud {
         };
         Self {
             bucket,
+            region: base.region().map(ToString::to_string).unwrap_or_default(),
             variables,
             reads: manner(
                 timeouts().operation_timeout(READ).operation_attempt_timeout(ATTEMPT).build(),
@@ -66,6 +72,7 @@ impl Cloud {
             ),
             changes: manner(timeouts().operation_timeout(CHANGE).build(), RetryConfig::disabled()),
             bound: manner(timeouts().operation_timeout(BOUND).build(), RetryConfig::disabled()),
+            tally: Tally::default(),
             clients: Clients::default(),
         }
     }
@@ -97,7 +104,10 @@ macro_rules! clients {
     ($($name:ident: $sdk:ident from $manner:ident;)*) => {
         impl Cloud {
             $(pub(crate) fn $name(&self) -> &$sdk::Client {
-                self.clients.$name.get_or_init(|| $sdk::Client::new(&self.$manner))
+                self.clients.$name.get_or_init(|| {
+                    let config = $sdk::config::Builder::from(&self.$manner).interceptor(self.tally.clone());
+                    $sdk::Client::from_conf(config.build())
+                })
             })*
         }
     };

@@ -4,6 +4,7 @@ use crate::Cloud;
 use crate::error::Called;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use tagship::notify::{Notice, SOURCE};
+use tagship::settings::TopicFormat;
 use tagship::{Error, Kind};
 
 /// PutEvents, of one event. EventBridge may refuse an entry of an accepted call.
@@ -22,9 +23,16 @@ pub(crate) async fn put(cloud: &Cloud, notice: &Notice) -> Result<(), Error> {
     Ok(())
 }
 
+/// A service's own topic, and how it is told.
+pub(crate) type Topic = (String, TopicFormat);
+
 /// Publish, to the service's own topic.
-pub(crate) async fn publish(cloud: &Cloud, topic: &str, notice: &Notice) -> Result<(), Error> {
-    let request = cloud.sns_changes().publish().topic_arn(topic).subject(notice.subject()).message(notice.body());
+pub(crate) async fn publish(cloud: &Cloud, (topic, format): &Topic, notice: &Notice) -> Result<(), Error> {
+    let message = match format {
+        TopicFormat::Text => notice.body(&cloud.region),
+        TopicFormat::AmazonQ => notice.amazon_q(&cloud.region),
+    };
+    let request = cloud.sns_changes().publish().topic_arn(topic).subject(notice.subject()).message(message);
     request.send().await.called("sns:Publish", topic)?;
     Ok(())
 }

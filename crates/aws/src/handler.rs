@@ -1,12 +1,13 @@
 //! One invocation: event → job → loop → notice → report.
 
-use crate::{Adapted, Aws, Cloud, codepipeline, events, holds};
+use crate::{Adapted, Aws, Cloud, codepipeline, events, holds, metrics};
 use jiff::Timestamp;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::{Value, json};
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
+use tagship::metrics::Line;
 use tagship::notify::{self, Notice};
 use tagship::{Action, Caller, Done, Error, Invocation, Job, Kind, Memo, Outcome, Request, StageName, cleanup};
 use tracing::{error, info, warn};
@@ -37,7 +38,7 @@ pub struct Turn<'a> {
     until: Instant,
     hands_back: bool,
     /// The service's own topic, once its settings have been seen.
-    topic: Mutex<Option<String>>,
+    topic: Mutex<Option<events::Topic>>,
 }
 
 impl Turn<'_> {
@@ -55,9 +56,10 @@ impl Turn<'_> {
             Ok(holds) => holds,
             Err(error) => return Outcome::Failed(error),
         };
+        metrics::write(&Line::oldest_hold(&holds, Timestamp::now()));
         let (mut done, mut failed) = (Vec::new(), Vec::new());
-        for (role, release, pipeline) in holds {
-            let job = Job { role, release, pipeline, action: Action::Sweep, input: None };
+        for (role, hold) in holds {
+            let job = Job { role, release: hold.release, pipeline: hold.pipeline, action: Action::Sweep, input: None };
             match self.run::<cleanup::Sweep>(&job, &mut Memo::new(Timestamp::now())).await {
                 Outcome::Done(Done { nothing: true, .. }) => {}
                 Outcome::Done(Done { message, .. }) => done.push(message),
@@ -158,10 +160,20 @@ async fn handle<F: Function>(cloud: &Cloud, until: Instant, event: Value) -> Res
         Outcome::Waiting(why) => info!(why, "ended: waiting"),
         Outcome::Failed(error) => error!(kind = ?error.kind, message = error.message, "ended: failed"),
     }
-    match &invocation.caller {
+    let answer = match &invocation.caller {
         Caller::Pipeline { job_id, .. } => report(cloud, job_id, &outcome, &memo).await,
         Caller::Direct => answer(&outcome),
-    }
+    };
+    let nothing = matches!(outcome, Outcome::Done(Done { nothing: true, .. }));
+    let line = match (&invocation.request, &notice) {
+        (Ok(request), None) => Line::unended(request, &outcome),
+        (Ok(request), Some(_)) if nothing => Line::unended(request, &outcome),
+        (_, Some(notice)) => Line::ended(notice),
+        (Err(refused), None) => Line::ended(&Notice::refused(F::STAGE, refused)),
+    };
+    // Last, so that all calls are in it, the report among them.
+    metrics::write(&line.with_calls(cloud.tally.take()));
+    answer
 }
 
 /// A job is always reported. Only if that fails it is Lambda's error too, so that Lambda repeats it.

@@ -99,8 +99,8 @@ pub(crate) async fn delete(cloud: &Cloud, role: &ServiceRole, etag: &str) -> Res
     Ok(())
 }
 
-/// The services that are held now.
-pub(crate) async fn list(cloud: &Cloud) -> Result<Vec<(ServiceRole, ReleaseId, String)>, Error> {
+/// The services that are held now, and their holds.
+pub(crate) async fn list(cloud: &Cloud) -> Result<Vec<(ServiceRole, Hold)>, Error> {
     const PREFIX: &str = "holds/";
     let mut roles = Vec::new();
     let mut pages = cloud.s3().list_objects_v2().bucket(&cloud.bucket).prefix(PREFIX).into_paginator().send();
@@ -114,7 +114,7 @@ pub(crate) async fn list(cloud: &Cloud) -> Result<Vec<(ServiceRole, ReleaseId, S
     for role in roles {
         // Freed meanwhile is fine.
         if let Some((hold, _)) = object::<Hold>(cloud.s3(), &cloud.bucket, &hold_key(&role)).await? {
-            holds.push((role, hold.release, hold.pipeline));
+            holds.push((role, hold));
         }
     }
     Ok(holds)

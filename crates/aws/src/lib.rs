@@ -33,5 +33,7 @@ mod offer;
 
 mod events;
 
+mod metrics;
+
 mod handler;
 pub use handler::{Function, Turn, serve};

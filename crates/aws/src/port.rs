@@ -1,12 +1,13 @@
 //! [`Aws`], the port: which calls one observation and one step are.
 
-use crate::{Adapted, Cloud, artifact, codedeploy, codepipeline, ec2, elb, events, holds, offer, route53};
+use crate::{Adapted, Cloud, artifact, codedeploy, codepipeline, ec2, elb, events, holds, metrics, offer, route53};
 use jiff::Timestamp;
 use std::future::{Future, ready};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tagship::metrics::Line;
 use tagship::notify::Notice;
 use tagship::settings::{Eip, Settings, TargetGroup};
 use tagship::{
@@ -38,7 +39,7 @@ pub struct Aws<'a, S> {
     zones: route53::Zones,
     /// The wait that was logged last: a wait of minutes is one line, not a hundred.
     waiting: Mutex<String>,
-    topic: Mutex<Option<String>>,
+    topic: Mutex<Option<events::Topic>>,
     stage: PhantomData<fn() -> S>,
 }
 
@@ -58,12 +59,13 @@ impl<'a, S: Adapted> Aws<'a, S> {
     }
 
     /// The service's own topic, if its settings name one and have been read.
-    pub(crate) fn topic(&self) -> Option<String> {
+    pub(crate) fn topic(&self) -> Option<events::Topic> {
         self.topic.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn remember_topic(&self, settings: &Settings) {
-        (*self.topic.lock().unwrap_or_else(PoisonError::into_inner)).clone_from(&settings.topic);
+        let topic = settings.topic.clone().map(|arn| (arn, settings.topic_format));
+        *self.topic.lock().unwrap_or_else(PoisonError::into_inner) = topic;
     }
 
     /// A read that ends in time for what follows it: a change, the notice, the report.
@@ -209,7 +211,11 @@ impl<'a, S: Adapted> Aws<'a, S> {
             }
             Step::Abandon { release, pipeline, action, reason } if const { S::CHANGES.abandon } => {
                 let notice = Notice::abandoned(role, release, pipeline, *action, reason);
-                Box::pin(async move { events::put(cloud, &notice).await })
+                Box::pin(async move {
+                    events::put(cloud, &notice).await?;
+                    metrics::write(&Line::ended(&notice));
+                    Ok(())
+                })
             }
             _ => Box::pin(ready(Err(unfit::<S>(step)))),
         }

@@ -71,6 +71,7 @@ def make_network(octet: int) -> dict:
         "https_listener": listeners[1],
         "bucket": f"tagship-{account}",
         "topic": boto3.client("sns").create_topic(Name="tagship")["TopicArn"],
+        "chat_topic": boto3.client("sns").create_topic(Name="tagship-chat")["TopicArn"],
     }
 
 

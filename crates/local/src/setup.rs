@@ -101,6 +101,8 @@ pub struct Account {
     pub bucket: String,
     /// The SNS topic's ARN.
     pub topic: String,
+    /// The ARN of the one that a chat reads.
+    pub chat_topic: String,
     /// The services by service role.
     pub services: BTreeMap<String, ServiceStack>,
 }

@@ -387,7 +387,11 @@ fn account_rules(account: &Account) -> Result<Vec<Rule>, Error> {
         name: "tagship".to_owned(),
         account: account.account.clone(),
         region: REGION.to_owned(),
-        known: BTreeMap::from([("Topic".to_owned(), account.topic.clone())]),
+        parameters: BTreeMap::from([("Chat".to_owned(), "amazon-q".to_owned())]),
+        known: BTreeMap::from([
+            ("Topic".to_owned(), account.topic.clone()),
+            ("ChatTopic".to_owned(), account.chat_topic.clone()),
+        ]),
         ..Stack::default()
     };
     let file = "tagship.yaml";

@@ -14,8 +14,8 @@ fn template(parameters: &[(&str, &str)]) -> Template {
 }
 
 /// What an account has once.
-fn account() -> Template {
-    read(include_str!("../../../infra/tagship.yaml"), "tagship", &[])
+fn account(parameters: &[(&str, &str)]) -> Template {
+    read(include_str!("../../../infra/tagship.yaml"), "tagship", parameters)
 }
 
 fn read(text: &str, name: &str, parameters: &[(&str, &str)]) -> Template {
@@ -156,18 +156,41 @@ fn an_abandoned_release_is_ended() {
 
 #[test]
 fn people_are_told() {
-    let mut event = abandoned("MZUM_WEB_PRODUCT", "none");
-    event["detail-type"] = "Stage Succeeded".into();
+    const LINK: &str =
+        "https://eu-west-1.console.aws.amazon.com/codesuite/codepipeline/pipelines/mzum-web/executions/e-1";
+    let mut event = abandoned("MZUM_WEB_PRODUCT", "shift");
     event["region"] = "eu-west-1".into();
-    let said = "\"Stage Succeeded: MZUM_WEB_PRODUCT, none (provision) of release e-1, after 3 s\"\n\
-        \"its execution failed\"\n\
-        \"https://eu-west-1.console.aws.amazon.com/codesuite/codepipeline/pipelines/mzum-web/executions/e-1\"";
-    check(&account(), event, &[("tagship-Topic", Value::String(said.into()))]);
+    event["detail"]["subject"] = "mzum-web-product shift of e-1".into();
+    event["detail"]["next"] = "Watch it.".into();
+    let said = format!(
+        "\"mzum-web-product shift of e-1\"\n\"its execution failed\"\n\"What to do next: Watch it.\"\n\
+         \"Where to look: {LINK}\"\n\"MZUM_WEB_PRODUCT, release e-1: shift (provision), after 3 s\""
+    );
+    let mail = ("tagship-Topic", Value::String(said));
+    for (what, icon) in [
+        ("Stage Succeeded", ":white_check_mark:"),
+        ("Stage Failed", ":rotating_light:"),
+        ("Release Rolled Back", ":rotating_light:"),
+        ("Release Kept", ":rotating_light:"),
+        ("Release Abandoned", ":rotating_light:"),
+    ] {
+        event["detail-type"] = what.into();
+        check(&account(&[]), event.clone(), std::slice::from_ref(&mail));
+        let content = json!({
+            "textType": "client-markdown",
+            "title": format!("{icon} mzum-web-product shift of e-1"),
+            "description": "its execution failed\n\n*Service:* MZUM_WEB_PRODUCT\n*Release:* e-1\n*Pipeline:* mzum-web\n\
+                *Stage:* provision\n*Action:* shift\n*Took:* 3 s",
+            "nextSteps": ["Watch it.", format!("Look at {LINK}")],
+        });
+        let chat = ("tagship-ChatTopic", json!({"version": "1.0", "source": "custom", "content": content}));
+        check(&account(&[("Chat", "amazon-q")]), event.clone(), &[chat, mail.clone()]);
+    }
 }
 
 #[test]
 fn sweep_runs_every_five_minutes() {
-    let rules = account().rules().expect("rules");
+    let rules = account(&[]).rules().expect("rules");
     let timed: Vec<_> = rules.iter().filter(|rule| rule.on == On::Every(Duration::from_secs(300))).collect();
     let [rule] = timed[..] else { panic!("one rule: {timed:?}") };
     let targets: Vec<_> =
@@ -198,8 +221,8 @@ fn an_upload_starts_the_pipeline_with_its_version() {
 /// So that what the functions really call can be held against them.
 #[test]
 fn the_roles_of_the_functions_can_be_read() {
-    let roles = account().resources("AWS::IAM::Role").expect("roles");
-    let shared = account().resources("AWS::IAM::ManagedPolicy").expect("a policy");
+    let roles = account(&[]).resources("AWS::IAM::Role").expect("roles");
+    let shared = account(&[]).resources("AWS::IAM::ManagedPolicy").expect("a policy");
     let documents = roles.iter().map(|(_, role)| &role["Policies"][0]["PolicyDocument"]);
     let documents: Vec<_> = documents.chain(shared.iter().map(|(_, policy)| &policy["PolicyDocument"])).collect();
     assert_eq!(documents.len(), 5, "a role each, and what each may do");

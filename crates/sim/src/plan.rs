@@ -237,6 +237,7 @@ pub fn settings(role: &ServiceRole, count: u32) -> Settings {
         drain_secs: 30,
         timeouts: Timeouts { boot_secs: 600, install_secs: 1_200, healthy_secs: 300, watch_secs: 30, settle_secs: 15 },
         topic: None,
+        topic_format: Default::default(),
     }
 }
 

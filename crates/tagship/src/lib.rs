@@ -41,6 +41,8 @@ pub use job::*;
 
 pub mod notify;
 
+pub mod metrics;
+
 pub mod provision;
 
 pub mod deploy;

@@ -1,11 +1,14 @@
 //! What is said of a stage's end: to CodePipeline, to EventBridge, to the people on call.
 
-use crate::{Action, Done, Ending, Error, Job, Kind, Outcome, Refused, ReleaseId, Report, ServiceRole, StageName};
-use crate::{bounded, listed};
-use jiff::{SignedDuration, Timestamp};
+mod next;
+mod people;
+
+use crate::bounded;
+use crate::{Action, Done, Ending, Error, Job, Outcome, Refused, ReleaseId, Report, ServiceRole, StageName};
+use jiff::Timestamp;
+use next::{after_failure, after_success};
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::fmt::Write;
 
 /// The source of tagship's events.
 pub const SOURCE: &str = "tagship";
@@ -18,8 +21,6 @@ const MAX_MESSAGE: usize = 5_000;
 const MAX_SUMMARY: usize = 2_048;
 /// DESIGN's limit of an output variable, in characters.
 const MAX_VARIABLE: usize = 200;
-/// SNS asks for fewer than 100 characters.
-const MAX_SUBJECT: usize = 99;
 
 /// A failure's message as CodePipeline takes it.
 pub fn failure_message(error: &Error) -> String {
@@ -73,20 +74,9 @@ impl Headline {
             Headline::Abandoned => "Release Abandoned",
         }
     }
-
-    /// For a subject; what needs attention stands out.
-    fn word(self) -> &'static str {
-        match self {
-            Headline::Succeeded => "ok",
-            Headline::Failed => "FAILED",
-            Headline::RolledBack => "ROLLED BACK",
-            Headline::Kept => "KEPT",
-            Headline::Abandoned => "ABANDONED",
-        }
-    }
 }
 
-/// One event: serialised, it is the event's detail.
+/// One event: serialised, with its subject, it is the event's detail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Notice {
@@ -113,8 +103,7 @@ pub struct Notice {
     /// Why, in a word or two, where it didn't just succeed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// For people.
-    #[serde(skip)]
+    /// What to do next.
     next: String,
 }
 
@@ -188,8 +177,8 @@ impl Notice {
         }
     }
 
-    /// The event's detail, JSON: lists that would make it too long for EventBridge end in `+995`, and the message
-    /// has nothing that a rule's template couldn't quote.
+    /// The event's detail, JSON: lists that would make it too long for EventBridge end in `+995`, and no text has
+    /// anything that a rule's template couldn't quote.
     pub fn detail(&self) -> String {
         let mut shown = [&self.report.instances, &self.report.names, &self.report.left_behind]
             .map(Vec::len)
@@ -199,74 +188,23 @@ impl Notice {
             .unwrap_or_default();
         loop {
             let mut notice = self.clone();
-            notice.message = quotable(&notice.message);
+            for text in
+                [&mut notice.pipeline, &mut notice.message, &mut notice.next].into_iter().chain(&mut notice.reason)
+            {
+                *text = quotable(text);
+            }
             for list in [&mut notice.report.instances, &mut notice.report.names, &mut notice.report.left_behind] {
                 cut(list, shown);
             }
             notice.report.weights = notice.report.weights.into_iter().take(shown).collect();
-            let detail = json!(notice).to_string();
+            let mut detail = json!(notice);
+            detail["subject"] = quotable(&self.subject()).into();
+            let detail = detail.to_string();
             if detail.len() <= MAX_DETAIL_BYTES || shown == 0 {
                 return detail;
             }
             shown /= 2;
         }
-    }
-
-    /// One line of ASCII, as SNS wants it.
-    pub fn subject(&self) -> String {
-        let service = never_empty(&self.service, "unknown service").to_ascii_lowercase().replace('_', "-");
-        let action = never_empty(self.action, self.stage);
-        let release = match self.release.get(..8).unwrap_or(&self.release) {
-            "" => String::new(),
-            short => format!(" of {short}"),
-        };
-        let line = format!("{}: {service} {action}{release}", self.headline.word());
-        line.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(MAX_SUBJECT).collect()
-    }
-
-    /// Text for a person: what, where, how long, what to do next.
-    pub fn body(&self) -> String {
-        let mut body = format!("{}\n\n{}\n\nWhat to do next: {}\n\n", self.subject(), self.message, self.next);
-        let took = match self.elapsed_seconds {
-            0 => String::new(),
-            secs => format!("{:#}", SignedDuration::from_secs(secs)),
-        };
-        let list = |items: &[String]| match items {
-            [] => String::new(),
-            items => listed(items.iter().map(String::as_str)),
-        };
-        for (name, value) in [
-            ("Service", self.service.as_str()),
-            ("Release", &self.release),
-            ("Pipeline", &self.pipeline),
-            ("Stage", self.stage),
-            ("Action", self.action),
-            ("Took", &took),
-            ("Reason", self.reason.as_deref().unwrap_or_default()),
-            ("Instances", &list(&self.report.instances)),
-            ("Names", &list(&self.report.names)),
-        ] {
-            if !value.is_empty() {
-                let _ = writeln!(body, "{:<11}{value}", format!("{name}:"));
-            }
-        }
-        /// A person reads no more; the event has them all.
-        const LINES: usize = 20;
-        let weights = self.report.weights.iter().map(|(switch, weights)| format!("{switch}: {weights}"));
-        let left = self.report.left_behind.iter().cloned();
-        for (name, lines) in [("Weights", weights.collect::<Vec<_>>()), ("Left behind", left.collect())] {
-            if !lines.is_empty() {
-                let more = lines.len().saturating_sub(LINES);
-                let _ = writeln!(body, "{name}:");
-                for line in lines.iter().take(LINES) {
-                    let _ = writeln!(body, "- {}", bounded(line, MAX_MESSAGE));
-                }
-                if more > 0 {
-                    let _ = writeln!(body, "- +{more}");
-                }
-            }
-        }
-        body
     }
 }
 
@@ -296,53 +234,6 @@ fn cut(list: &mut Vec<String>, shown: usize) {
         list.truncate(shown);
         list.push(format!("+{more}"));
     }
-}
-
-fn after_success(headline: Headline, action: Action, pipeline: &str) -> String {
-    let pipeline = never_empty(pipeline, "the service's");
-    match (headline, action) {
-        (Headline::Kept, _) => {
-            "This release still serves, though it was rejected: nothing could be restored. Release a build that works."
-                .to_owned()
-        }
-        (Headline::RolledBack, _) => {
-            "Nothing at once: the previous release serves. Find out what was wrong.".to_owned()
-        }
-        (_, Action::Deploy) => {
-            format!("Look at the candidate. If pipeline {pipeline} asks for it, approve or reject there.")
-        }
-        (_, Action::Shift) => format!(
-            "Watch it. Approving in pipeline {pipeline} removes the previous release, rejecting has it serve again."
-        ),
-        (_, Action::Provision) => "Nothing: deploy follows.".to_owned(),
-        _ => "Nothing.".to_owned(),
-    }
-}
-
-/// The cause's remedy, then what to look after meanwhile.
-fn after_failure(kind: Kind, stage: StageName, action: Option<Action>) -> String {
-    let remedy = match kind {
-        Kind::Configuration => "Correct what is listed above and start a new execution (Release change).".to_owned(),
-        Kind::Denied => format!("Give the role of the {stage} function this permission (infra/tagship.yaml)."),
-        Kind::Unavailable => "Look at AWS's health dashboard; repeat once AWS answers again.".to_owned(),
-        Kind::Bug => "Report this with the function's log: it is a mistake in tagship.".to_owned(),
-        Kind::Conflict | Kind::Capacity | Kind::Release => "Correct what the message names.".to_owned(),
-    };
-    let meanwhile = match action {
-        Some(Action::Provision | Action::Deploy) => {
-            "No traffic has moved. What was made for this release is removed once its execution has failed."
-        }
-        Some(Action::Shift) => "A rollback follows once the execution has failed: see that it is told as done.",
-        Some(Action::Rollback) => {
-            "Look at the switches' weights now: traffic may not be back. Then repeat the rollback."
-        }
-        Some(Action::Retire) => "The release serves. Retry the action: what it replaced still costs money.",
-        Some(Action::Discard | Action::Park) => {
-            "Repeat the action: what is left still costs money. The sweep does, too."
-        }
-        Some(Action::Sweep) | None => "Nothing was changed.",
-    };
-    format!("{remedy} {meanwhile}")
 }
 
 #[cfg(test)]

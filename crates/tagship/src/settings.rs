@@ -67,6 +67,9 @@ pub struct Settings {
     /// An SNS topic told of this service's stages.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub topic: Option<String>,
+    /// How it is told.
+    #[serde(skip_serializing_if = "TopicFormat::is_text", default)]
+    pub topic_format: TopicFormat,
 }
 
 /// Ids, or the tags that find them.
@@ -154,6 +157,24 @@ pub enum Keep {
     Terminate,
     /// They are kept stopped until the next release's retire.
     Stop,
+}
+
+/// How a topic is told: for people's mail, or for a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TopicFormat {
+    /// Subject and text.
+    #[default]
+    Text,
+    /// Amazon Q Developer's custom notification, for Slack or Teams; it drops any other text unseen.
+    AmazonQ,
+}
+
+impl TopicFormat {
+    /// The default, which a hold doesn't say.
+    fn is_text(&self) -> bool {
+        *self == Self::Text
+    }
 }
 
 /// How long things may take, in seconds.

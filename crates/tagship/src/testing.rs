@@ -45,6 +45,7 @@ pub(crate) fn settings() -> Settings {
         drain_secs: 30,
         timeouts: Timeouts { boot_secs: 600, install_secs: 1200, healthy_secs: 300, watch_secs: 30, settle_secs: 15 },
         topic: None,
+        topic_format: Default::default(),
     }
 }
 

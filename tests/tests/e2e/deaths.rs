@@ -1,11 +1,14 @@
 //! Processes that die: functions in the middle of a change, instances in the middle of the watch.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tagship_local::artifact::Variant;
 use tagship_local::codepipeline::ARTIFACT_SECRET;
+use tagship_local::setup::REGION;
 use tagship_local::up::{Line, Local, Plan};
 use tagship_tests::death::{Death, Sentence};
 use tagship_tests::leak::Ear;
+use tagship_tests::notices;
 use tagship_tests::releases::{Releases, cloud, start};
 
 const fn after(function: &'static str, service: &'static str, operation: &'static str, nth: u64) -> Death {
@@ -102,8 +105,9 @@ async fn an_instance_that_dies_in_the_watch_sends_the_traffic_back() {
     // Long enough for the health check to see it; a release that lives ends it sooner than a person would.
     let mut line = line();
     line.settings["TIMEOUTS"]["WATCH"] = 15.into();
+    line.settings["TOPIC"] = format!("arn:aws:sns:{REGION}:123456789012:tagship").into();
     let local = cloud(vec![line.clone()]).await;
-    let web = Releases::of(&local, &line);
+    let (web, mut ear) = (Releases::of(&local, &line), Ear::open(&local));
     let r1 = web.succeed("r1").await;
     let r2 = web.upload("r2", Variant::Healthy).await;
     web.approve(&r2, "QaApproval").await;
@@ -116,4 +120,29 @@ async fn an_instance_that_dies_in_the_watch_sends_the_traffic_back() {
     assert_eq!(kind, "JobFailed");
     assert!(message.contains(&victim) && message.contains("back"), "{message}");
     web.assert_alone(&r1).await;
+
+    // People are told, and what needs them stands out.
+    let events = ear.events().iter().filter(|event| event["source"] == "tagship");
+    let events: Vec<_> = events.collect();
+    let kinds: BTreeSet<_> = events.iter().filter_map(|event| event["detail-type"].as_str()).collect();
+    assert_eq!(kinds, BTreeSet::from(["Release Rolled Back", "Stage Failed", "Stage Succeeded"]));
+    for event in &events {
+        notices::told(&local, event).await;
+    }
+    let own = notices::messages(&local).into_iter().filter(|message| message.caller == "route");
+    let own: Vec<_> = own.map(|message| (message.subject.unwrap_or_default(), message.text)).collect();
+    for (subject, release, words) in [
+        ("ok: web-product shift of", &r1, "What to do next: Watch it."),
+        ("FAILED: web-product shift of", &r2, "What to do next: Correct what the message names."),
+        ("ROLLED BACK: web-product rollback of", &r2, "What to do next: Nothing at once: the previous release serves."),
+    ] {
+        let subject = format!("{subject} {}", &release[..8]);
+        let (_, text) = own.iter().find(|(found, _)| *found == subject).unwrap_or_else(|| panic!("{subject}: {own:?}"));
+        let link = format!(
+            "https://{REGION}.console.aws.amazon.com/codesuite/codepipeline/pipelines/web/executions/{release}"
+        );
+        for wanted in [&subject, words, &link, "Took:"] {
+            assert!(text.contains(wanted), "no {wanted:?} in {text}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use tagship_local::artifact::{Variant, pack};
 use tagship_local::up::Line;
 use tagship_tests::desk::{Desk, Verdict, artifact};
 use tagship_tests::leak::Ear;
+use tagship_tests::metrics;
 use tagship_tests::releases::{Releases, cloud};
 
 fn line() -> Line {
@@ -27,6 +28,8 @@ async fn a_holder_whose_end_got_lost_is_discarded_for_the_next_release() {
     let events = ear.events();
     let abandoned = events.iter().find(|event| event["detail-type"] == "Release Abandoned").expect("an event");
     assert_eq!((&abandoned["detail"]["release"], &abandoned["detail"]["action"]), (&json!(r1), &json!("discard")));
+    let counted = metrics::lines(&local, "provision");
+    assert!(counted.iter().any(|line| line["ReleaseAbandoned"] == 1 && line["release"] == r1), "{counted:?}");
     web.succeeds(&r2).await;
     web.assert_alone(&r2).await;
 }

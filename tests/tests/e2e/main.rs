@@ -4,5 +4,6 @@ mod artifacts;
 mod bad_input;
 mod deaths;
 mod events;
+mod secrets;
 mod side_by_side;
 mod throttling;

@@ -1,7 +1,8 @@
-//! AWS that throttles and fails for a while: nobody sees it.
+//! AWS that throttles and fails for a while: nobody sees it but the metrics.
 
 use tagship_local::gateway::{Effect, Fault, When};
-use tagship_local::up::Line;
+use tagship_local::up::{Line, Local};
+use tagship_tests::metrics;
 use tagship_tests::releases::{Releases, cloud};
 
 /// So many calls in a row of each function to each service are refused: the back-off between them is the
@@ -52,4 +53,22 @@ async fn throttling_of_every_service_is_not_seen() {
             assert!(calls > REFUSED, "{caller} called {service} {calls} times: the fault was not outlasted");
         }
     }
+    for (function, action) in
+        [("provision", "provision"), ("deploy", "deploy"), ("route", "shift"), ("cleanup", "retire")]
+    {
+        calls_are_counted(&local, function, action).await;
+    }
+}
+
+/// The metrics have the calls that came in, and those of them that were throttled.
+async fn calls_are_counted(local: &Local, function: &str, action: &str) {
+    metrics::ended(local, function, action).await;
+    let lines = metrics::lines(local, function);
+    let sum = |name: &str| lines.iter().filter_map(|line| line[name].as_u64()).sum::<u64>();
+    let records = local.gateway.recorder().records();
+    let records: Vec<_> = records.iter().filter(|record| record.caller == function).collect();
+    let throttled = |service: &str| !["events", "codepipeline"].contains(&service);
+    let refused = records.iter().filter(|record| record.injected && throttled(&record.service));
+    assert_eq!((sum("Calls"), sum("Throttles")), (records.len() as u64, refused.count() as u64), "{function}");
+    assert_eq!((sum("StageSucceeded"), sum("StageFailed")), (1, 0), "{function}: {lines:?}");
 }

@@ -23,7 +23,7 @@ const fn kind(name: &'static str, property: &'static str, arn: &'static str) -> 
     Kind { name, property, arn, reference_is_arn: false }
 }
 
-pub(super) const KINDS: [Kind; 11] = [
+pub(super) const KINDS: [Kind; 13] = [
     kind("AWS::CodePipeline::Pipeline", "Name", "arn:aws:codepipeline:{R}:{A}:{N}"),
     kind("AWS::Lambda::Function", "FunctionName", "arn:aws:lambda:{R}:{A}:function:{N}"),
     kind("AWS::Serverless::Function", "FunctionName", "arn:aws:lambda:{R}:{A}:function:{N}"),
@@ -31,6 +31,8 @@ pub(super) const KINDS: [Kind; 11] = [
     kind("AWS::S3::Bucket", "BucketName", "arn:aws:s3:::{N}"),
     kind("AWS::Events::Rule", "Name", "arn:aws:events:{R}:{A}:rule/{N}"),
     kind("AWS::SQS::Queue", "QueueName", "arn:aws:sqs:{R}:{A}:{N}"),
+    kind("AWS::CloudWatch::Alarm", "AlarmName", "arn:aws:cloudwatch:{R}:{A}:alarm:{N}"),
+    kind("AWS::Logs::LogGroup", "LogGroupName", "arn:aws:logs:{R}:{A}:log-group:{N}:*"),
     kind("AWS::KMS::Key", "", "arn:aws:kms:{R}:{A}:key/{N}"),
     kind("AWS::CodeDeploy::Application", "ApplicationName", "arn:aws:codedeploy:{R}:{A}:application:{N}"),
     kind("AWS::CodeDeploy::DeploymentGroup", "DeploymentGroupName", "arn:aws:codedeploy:{R}:{A}:deploymentgroup:{N}"),

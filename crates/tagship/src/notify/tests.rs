@@ -1,7 +1,11 @@
 //! What a stage's end says, and that AWS's limits are kept.
 
 use super::*;
+use crate::Kind;
+use jiff::SignedDuration;
 use std::collections::BTreeMap;
+
+const REGION: &str = "eu-west-1";
 
 fn job(action: Action) -> Job {
     Job {
@@ -47,6 +51,8 @@ fn a_success_is_an_event_and_a_text() {
         "stage": "route", "action": "shift", "message": "moved 2 switches", "elapsedSeconds": 252,
         "instances": ["i-1", "i-2"], "names": ["live.mzum-web-product.cd.internal"],
         "weights": {"HTTP:80 rule 1": "blue=0, green=100"}, "leftBehind": ["i-0 is still there"],
+        "subject": "ok: mzum-web-product shift of 1a2b3c4d",
+        "next": "Watch it. Approving in pipeline mzum-web removes the previous release, rejecting has it serve again.",
     });
     assert_eq!(detail, expected);
     assert_eq!(notice.subject(), "ok: mzum-web-product shift of 1a2b3c4d");
@@ -56,6 +62,7 @@ ok: mzum-web-product shift of 1a2b3c4d
 moved 2 switches
 
 What to do next: Watch it. Approving in pipeline mzum-web removes the previous release, rejecting has it serve again.
+Where to look: https://eu-west-1.console.aws.amazon.com/codesuite/codepipeline/pipelines/mzum-web/executions/1a2b3c4d-0000-4000-8000-000000000000
 
 Service:   MZUM_WEB_PRODUCT
 Release:   1a2b3c4d-0000-4000-8000-000000000000
@@ -70,7 +77,33 @@ Weights:
 Left behind:
 - i-0 is still there
 ";
-    assert_eq!(notice.body(), body);
+    assert_eq!(notice.body(REGION), body);
+}
+
+#[test]
+fn a_chat_is_told_the_same() {
+    let message = "i-1 is <unhealthy> & gone";
+    let notice = notice(Action::Shift, Outcome::Failed(Error::release(message)));
+    let told: Value = serde_json::from_str(&notice.amazon_q(REGION)).expect("JSON");
+    let link = "https://eu-west-1.console.aws.amazon.com/codesuite/codepipeline/pipelines/mzum-web/executions/\
+        1a2b3c4d-0000-4000-8000-000000000000";
+    let expected = json!({
+        "version": "1.0",
+        "source": "custom",
+        "content": {
+            "textType": "client-markdown",
+            "title": ":rotating_light: FAILED: mzum-web-product shift of 1a2b3c4d",
+            "description": "i-1 is &lt;unhealthy&gt; &amp; gone\n\n\
+                *Service:* MZUM_WEB_PRODUCT\n*Release:* 1a2b3c4d-0000-4000-8000-000000000000\n*Pipeline:* mzum-web\n\
+                *Stage:* route\n*Action:* shift\n*Took:* 4m 12s\n*Reason:* JobFailed",
+            "nextSteps": [
+                "Correct what the message names. A rollback follows once the execution has failed: see that it is told \
+                    as done.",
+                format!("Look at {link}"),
+            ],
+        },
+    });
+    assert_eq!(told, expected);
 }
 
 #[test]
@@ -87,7 +120,9 @@ fn every_end_has_its_headline() {
         let notice = notice(action, outcome);
         assert_eq!(notice.headline.detail_type(), detail_type);
         assert!(notice.subject().starts_with(subject), "{}", notice.subject());
-        assert!(notice.body().contains(next), "{next} is not in: {}", notice.body());
+        assert!(notice.body(REGION).contains(next), "{next} is not in: {}", notice.body(REGION));
+        let stands_out = notice.amazon_q(REGION).contains(":rotating_light:");
+        assert_eq!(stands_out, notice.headline != Headline::Succeeded, "{subject}");
     }
     let reason = notice(Action::Shift, failed(Kind::Denied)).reason;
     assert_eq!(reason.as_deref(), Some("PermissionError (AccessDenied)"));
@@ -117,7 +152,7 @@ fn refused_parameters_are_told_as_far_as_they_were_read() {
     let notice = Notice::refused(StageName::Cleanup, &refused);
     assert_eq!(notice.subject(), "FAILED: unknown service cleanup");
     assert_eq!(notice.headline.detail_type(), "Stage Failed");
-    assert!(!notice.body().contains("Release:"), "{}", notice.body());
+    assert!(!notice.body(REGION).contains("Release:"), "{}", notice.body(REGION));
     assert!(notice.detail().contains("\"stage\":\"cleanup\""));
 }
 
@@ -134,6 +169,10 @@ fn limits_are_kept() {
     let names = detail["names"].as_array().expect("names");
     assert_eq!(names.last(), Some(&json!(format!("+{}", 1_000 - (names.len() - 1)))));
     assert!(names.len() > 100, "{} names", names.len());
+
+    let told: Value = serde_json::from_str(&notice.amazon_q(REGION)).expect("JSON");
+    let description = told["content"]["description"].as_str().expect("a description").encode_utf16().count();
+    assert!((2_900..=3_000).contains(&description), "{description}");
 
     notice.service = format!("R{}", "_X".repeat(31));
     for headline in [Headline::RolledBack, Headline::Abandoned] {
@@ -174,8 +213,10 @@ fn text_is_cut_only_where_it_must_be() {
 #[test]
 fn a_rules_template_can_quote_the_message() {
     let message = "action: \"shfit\" is none\n- C:\\app\ttail".to_owned();
-    let notice = notice(Action::Shift, Outcome::Failed(Error::release(message.clone())));
+    let mut notice = notice(Action::Shift, Outcome::Failed(Error::release(message.clone())));
+    notice.pipeline = "my \"own\"\n".to_owned();
     let detail: Value = serde_json::from_str(&notice.detail()).expect("JSON");
     assert_eq!(detail["message"], "action: 'shfit' is none - C:/app tail");
-    assert!(notice.body().contains(&message), "people's text stays as it is");
+    assert_eq!(detail["pipeline"], "my 'own' ");
+    assert!(notice.body(REGION).contains(&message), "people's text stays as it is");
 }

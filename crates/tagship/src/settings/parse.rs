@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use std::ops::RangeInclusive;
 
 /// The keys of DESIGN's table.
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "SUBNET",
     "AMI",
     "INSTANCE_TYPE",
@@ -29,6 +29,7 @@ const KEYS: [&str; 20] = [
     "DRAIN",
     "TIMEOUTS",
     "TOPIC",
+    "TOPIC_FORMAT",
 ];
 
 /// Reading the hold (4 s) and a changing call (10 s) must be over before SETTLE is (DESIGN, rule 3).
@@ -108,6 +109,11 @@ fn offer(role: &ServiceRole, fields: &mut Fields) -> Option<Offer> {
     let section = fields.optional("TIMEOUTS", "a dictionary of seconds", dictionary);
     let timeouts = fields.section("TIMEOUTS", &["BOOT", "INSTALL", "HEALTHY", "WATCH", "SETTLE"], section, timeouts);
     let topic = fields.optional("TOPIC", "the ARN of an SNS topic that isn't FIFO (arn:aws:sns:…)", topic);
+    let topic_format = fields.optional("TOPIC_FORMAT", "\"text\" or \"amazon-q\"", |value| match value.as_str()? {
+        "text" => Some(TopicFormat::Text),
+        "amazon-q" => Some(TopicFormat::AmazonQ),
+        _ => None,
+    });
     if target_group == Some(TargetGroup::None) && zone.is_none() {
         fields.problem("ZONE", "required where TARGET_GROUP is \"none\": there, names are the only way in");
     }
@@ -133,6 +139,7 @@ fn offer(role: &ServiceRole, fields: &mut Fields) -> Option<Offer> {
             drain_secs: drain.unwrap_or(30),
             timeouts: timeouts.unwrap_or(Timeouts::DEFAULT),
             topic,
+            topic_format: topic_format.unwrap_or_default(),
         },
         user_data,
     })

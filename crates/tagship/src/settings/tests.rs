@@ -97,7 +97,9 @@ fn every_key_is_read() {
         json!({"TIMEOUTS": {"BOOT": 60, "INSTALL": 1200, "HEALTHY": 300, "WATCH": 30, "SETTLE": 20}}),
     );
     let topic = "arn:aws:sns:ap-northeast-2:123456789012:releases";
-    check_read(json!({"TOPIC": topic}), json!({"TOPIC": topic}));
+    check_read(json!({"TOPIC": topic, "TOPIC_FORMAT": "text"}), json!({"TOPIC": topic}));
+    let chat = json!({"TOPIC": topic, "TOPIC_FORMAT": "amazon-q"});
+    check_read(chat.clone(), chat);
     check_read(json!({"COUNT": null, "KEY_NAME": null}), json!({"COUNT": 1, "KEY_NAME": null}));
 }
 
@@ -243,11 +245,16 @@ fn every_problem_is_told_with_its_key_and_its_remedy() {
         let remedy = "write the ARN of an SNS topic that isn't FIFO (arn:aws:sns:…)";
         check(json!({"TOPIC": wrong}), &[&format!("TOPIC: \"{wrong}\" isn't accepted: {remedy}")]);
     }
+    check(
+        json!({"TOPIC_FORMAT": "slack"}),
+        &["TOPIC_FORMAT: \"slack\" isn't accepted: write \"text\" or \"amazon-q\""],
+    );
     check(json!({"INSTANCETYPE": "t3.small"}), &["INSTANCETYPE: no such key: write INSTANCE_TYPE"]);
     check(
         json!({"X": "s3cr3t"}),
         &["X: no such key: the keys are SUBNET, AMI, INSTANCE_TYPE, SG, INSTANCE_PROFILE, DEPLOY, EIP, COUNT, PORT, \
-           TARGET_GROUP, ZONE, ARTIFACT, KEY_NAME, USER_DATA, VOLUME, TAGS, KEEP, DRAIN, TIMEOUTS, TOPIC"],
+           TARGET_GROUP, ZONE, ARTIFACT, KEY_NAME, USER_DATA, VOLUME, TAGS, KEEP, DRAIN, TIMEOUTS, TOPIC, \
+           TOPIC_FORMAT"],
     );
     let secret = "USER_DATA: what is there isn't accepted: write text of at most 16384 bytes";
     for wrong in [json!(["s3cr3t"]), json!(" "), json!("x".repeat(16_385))] {
@@ -415,7 +422,7 @@ fn any_written() -> impl Strategy<Value = Value> {
                 "TARGET_GROUP": if zone.is_some() { Some("none") } else { None },
                 "ARTIFACT": artifact.map(|(bucket, prefix, tag)| json!({"BUCKET": bucket, "PREFIX": prefix, "TAG": tag})),
                 "VOLUME": volume.map(|(size, kind)| json!({"SIZE": size, "TYPE": kind})),
-                "TAGS": tags, "TOPIC": topic,
+                "TAGS": tags, "TOPIC": topic, "TOPIC_FORMAT": if stop { "amazon-q" } else { "text" },
                 "TIMEOUTS": {"BOOT": boot, "INSTALL": install, "HEALTHY": healthy, "WATCH": watch, "SETTLE": settle},
             })
         },

@@ -1,0 +1,51 @@
+//! What to do next, for the person who is told.
+
+use super::{Headline, never_empty};
+use crate::{Action, Kind, StageName};
+
+pub(super) fn after_success(headline: Headline, action: Action, pipeline: &str) -> String {
+    let pipeline = never_empty(pipeline, "the service's");
+    match (headline, action) {
+        (Headline::Kept, _) => {
+            "This release still serves, though it was rejected: nothing could be restored. Release a build that works."
+                .to_owned()
+        }
+        (Headline::RolledBack, _) => {
+            "Nothing at once: the previous release serves. Find out what was wrong.".to_owned()
+        }
+        (_, Action::Deploy) => {
+            format!("Look at the candidate. If pipeline {pipeline} asks for it, approve or reject there.")
+        }
+        (_, Action::Shift) => format!(
+            "Watch it. Approving in pipeline {pipeline} removes the previous release, rejecting has it serve again."
+        ),
+        (_, Action::Provision) => "Nothing: deploy follows.".to_owned(),
+        _ => "Nothing.".to_owned(),
+    }
+}
+
+/// The cause's remedy, then what to look after meanwhile.
+pub(super) fn after_failure(kind: Kind, stage: StageName, action: Option<Action>) -> String {
+    let remedy = match kind {
+        Kind::Configuration => "Correct what is listed above and start a new execution (Release change).".to_owned(),
+        Kind::Denied => format!("Give the role of the {stage} function this permission (infra/tagship.yaml)."),
+        Kind::Unavailable => "Look at AWS's health dashboard; repeat once AWS answers again.".to_owned(),
+        Kind::Bug => "Report this with the function's log: it is a mistake in tagship.".to_owned(),
+        Kind::Conflict | Kind::Capacity | Kind::Release => "Correct what the message names.".to_owned(),
+    };
+    let meanwhile = match action {
+        Some(Action::Provision | Action::Deploy) => {
+            "No traffic has moved. What was made for this release is removed once its execution has failed."
+        }
+        Some(Action::Shift) => "A rollback follows once the execution has failed: see that it is told as done.",
+        Some(Action::Rollback) => {
+            "Look at the switches' weights now: traffic may not be back. Then repeat the rollback."
+        }
+        Some(Action::Retire) => "The release serves. Retry the action: what it replaced still costs money.",
+        Some(Action::Discard | Action::Park) => {
+            "Repeat the action: what is left still costs money. The sweep does, too."
+        }
+        Some(Action::Sweep) | None => "Nothing was changed.",
+    };
+    format!("{remedy} {meanwhile}")
+}
