@@ -194,9 +194,9 @@ mod tests {
     #[track_caller]
     fn check(rest: &str, resource: &str, context: &[(&str, &[&str])], expected: bool) {
         let policies = policies(&format!("{{Effect: Allow, Action: ec2:StopInstances, {rest}}}")).expect("policies");
-        let context = context.iter().map(|(key, values)| {
-            ((*key).to_owned(), values.iter().map(|value| (*value).to_owned()).collect())
-        });
+        let context = context
+            .iter()
+            .map(|(key, values)| ((*key).to_owned(), values.iter().map(|value| (*value).to_owned()).collect()));
         let request = |action: &str, resource: &str, context: BTreeMap<_, _>| Request {
             action: action.to_owned(),
             resource: resource.to_owned(),
