@@ -76,8 +76,7 @@ async fn every_setting_does_what_it_says() {
 }
 
 /// Settings as the first generation wrote them, everything found by tags; addresses of the release's own; retired
-/// instances kept stopped; a type that one subnet is out of. People's hands in between; a release that is stopped while
-/// it is installed.
+/// instances kept stopped; a type that one subnet is out of. And people's hands in between.
 async fn own_addresses_and_kept_instances(service: Service<'_>) {
     let local = &service.stage.local;
     for (subnet, name) in local.account.subnets.iter().zip(["app-a", "app-b"]) {
@@ -147,20 +146,8 @@ async fn own_addresses_and_kept_instances(service: Service<'_>) {
     let swept = local.ops.invoke("tagship-cleanup", &json!({"tagship": {"action": "sweep"}})).await.expect("an answer");
     assert!(swept["outcome"].is_string(), "{swept}");
     service.rejects(&rejected, "QaApproval").await;
-
-    // Waits until the rejected one is gone, and is stopped itself when it is being installed.
-    let stopped = service.uploads("o5", Variant::SlowStart(600)).await;
     service.marked(&rejected, "discarded").await;
-    let installing = "deploy list-deployments --application-name own --deployment-group-name OWN_PRODUCT \
-                      --include-only-statuses InProgress";
-    while service.aws(installing)["deployments"].as_array().is_none_or(Vec::is_empty) {
-        tokio::time::sleep(LOOK).await;
-    }
-    let stop = json!({"pipelineName": service.pipeline, "pipelineExecutionId": stopped, "abandon": true});
-    local.ops.pipeline("StopPipelineExecution", stop).await.expect("stopped");
-    service.marked(&stopped, "discarded").await;
-    assert!(service.aws(installing)["deployments"].as_array().is_none_or(Vec::is_empty), "its deployment is stopped");
-    assert_eq!(service.addressed(), fleet, "released with the fleets that were not to be");
+    assert_eq!(service.addressed(), fleet, "released with the rejected fleet");
 }
 
 /// Settings in a parameter, the image in another; addresses of a pool; user data that is a secret; a topic of its own; a
@@ -319,7 +306,8 @@ async fn pre_product(product: Service<'_>, pre: Service<'_>) {
     assert_eq!(product.named("live"), product.ips(&release));
 }
 
-/// Each function's own way to say that a job failed; an artifact that isn't there.
+/// Each function's own way to say that a job failed, an artifact that isn't there, and a release that waits for one that
+/// nobody ends and is then stopped while it is being installed.
 async fn jobs_that_fail(service: Service<'_>) {
     let local = &service.stage.local;
     service.settings(&service.offered(json!({"COUNT": 1})).to_string());
@@ -328,15 +316,25 @@ async fn jobs_that_fail(service: Service<'_>) {
         let verdict = desk.job(local, stage, Some("{}"), json!([]), 1).await;
         assert!(matches!(&verdict, Verdict::Failed(kind, _) if kind == "ConfigurationError"), "{stage}: {verdict:?}");
     }
-    let mut job = json!({"serviceRole": service.role, "release": "j1", "pipeline": service.pipeline});
-    let parameters = job.to_string();
+    // A release that no pipeline knows of.
+    let parameters = json!({"serviceRole": service.role, "release": "j1", "pipeline": service.pipeline}).to_string();
     let provisioned = desk.job(local, "provision", Some(&parameters), json!([]), 1).await;
     assert!(matches!(provisioned, Verdict::Succeeded(_)), "{provisioned:?}");
     let nothing = artifact(&local.account.services[service.role].bucket, "nothing.zip");
     let deployed = desk.job(local, "deploy", Some(&parameters), nothing, 1).await;
     assert!(matches!(&deployed, Verdict::Failed(_, message) if message.contains("doesn't exist")), "{deployed:?}");
-    job["action"] = "discard".into();
-    local.ops.invoke("tagship-cleanup", &json!({"tagship": job})).await.expect("discarded");
+
+    let stopped = service.uploads("j2", Variant::SlowStart(600)).await;
+    service.marked("j1", "discarded").await;
+    let installing = "deploy list-deployments --application-name jobs --deployment-group-name JOBS \
+                      --include-only-statuses InProgress";
+    while service.aws(installing)["deployments"].as_array().is_none_or(Vec::is_empty) {
+        tokio::time::sleep(LOOK).await;
+    }
+    let stop = json!({"pipelineName": service.pipeline, "pipelineExecutionId": stopped, "abandon": true});
+    local.ops.pipeline("StopPipelineExecution", stop).await.expect("stopped");
+    service.marked(&stopped, "discarded").await;
+    assert_eq!(service.aws(installing)["deployments"], json!([]), "its deployment is stopped");
     assert_eq!(leftovers(local, service.role, None).await.expect("an answer"), Vec::<String>::new());
 }
 
