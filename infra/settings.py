@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 LIMIT = 4096  # bytes of all variables together, Lambda's own
+OWN = "TAGSHIP_"  # what the names of the stack's own variables begin with, which are no services
 
 
 def aws(*arguments):
@@ -27,6 +28,10 @@ def read(function):
     """The function's variables, and the revision that has them."""
     now = aws("get-function-configuration", "--function-name", function)
     return now.get("Environment", {}).get("Variables", {}), now["RevisionId"]
+
+
+def services(variables):
+    return {role: value for role, value in sorted(variables.items()) if not role.startswith(OWN)}
 
 
 def write(function, variables, revision):
@@ -68,15 +73,17 @@ def main():
     given = parser.parse_args()
     if given.command == "carry":
         return carry(given.function, given.template)
+    if getattr(given, "role", "").startswith(OWN):
+        sys.exit(f"{given.role} is no service: infra/tagship.yaml says what it is")
     variables, revision = read(given.function)
     before = dict(variables)
     if given.command == "set":
         variables[given.role] = given.file.read().strip()
     elif given.command == "remove" and variables.pop(given.role, None) is None:
-        sys.exit(f"{given.role} has no settings; there are {', '.join(variables)}")
+        sys.exit(f"{given.role} has no settings; there are {', '.join(services(variables)) or 'none at all'}")
     if variables != before:
         write(given.function, variables, revision)
-    for role, value in sorted(variables.items()):
+    for role, value in services(variables).items():
         print(f"{role}={value}")
 
 

@@ -1,10 +1,10 @@
 """Holds infra/*.yaml against CloudFormation (cfn-lint), SAM, AWS's own word on IAM actions, and a policy scanner.
 
-With `--roles` it also tells what each role may do, and what binds it.
+With `--roles` it also tells what each role may do, and what binds it. That the functions' roles grant what is needed and
+nothing else, tests show by the calls that are made (tests/src/privileges.rs).
 """
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,22 +26,6 @@ UNBOUND = {
     "codepipeline:PutJobFailureResult": "knows no resource; a job's id is known to the function that it invoked",
     "codepipeline:PutJobSuccessResult": "knows no resource; a job's id is known to the function that it invoked",
 }
-
-# Granted without a call of that name in crates/aws: whose doing each is.
-IMPLIED = {
-    "codedeploy:GetApplicationRevision": "CreateDeployment",
-    "codedeploy:GetDeploymentConfig": "CreateDeployment",
-    "codedeploy:RegisterApplicationRevision": "CreateDeployment",
-    "iam:PassRole": "RunInstances",
-    "kms:Decrypt": "Lambda, handing an event over to the queue",
-    "kms:GenerateDataKey": "Lambda, handing an event over to the queue",
-    "logs:CreateLogStream": "Lambda, logging",
-    "logs:PutLogEvents": "Lambda, logging",
-    "s3:GetObjectVersion": "HeadObject of a version",
-    "sqs:SendMessage": "Lambda, handing an event over to the queue",
-}
-# Calls whose action is called otherwise.
-ACTIONS = {"s3:ListObjectsV2": "s3:ListBucket"}
 
 
 def expand(architecture):
@@ -124,16 +108,6 @@ def role_problems(template):
                 print(f"{role:14} {action:42} {UNBOUND.get(action, bound)}")
 
 
-def call_problems(template):
-    """What crates/aws calls and no role grants, and the other way round."""
-    sources = (HERE.parent / "crates/aws/src").glob("**/*.rs")
-    named = {call for each in sources for call in re.findall(r'"([a-z0-9]+:[A-Z]\w+)"', each.read_text())}
-    called = {ACTIONS.get(call, call) for call in named}
-    granted = {action for _, actions, _ in statements(template) for action in actions}
-    yield from (f"{call}: crates/aws calls it, no role grants it" for call in sorted(called - granted))
-    yield from (f"{action}: granted, but nothing calls it" for action in sorted(granted - called - IMPLIED.keys()))
-
-
 def tool(name, *arguments):
     """Runs what is installed beside this Python."""
     command = [Path(sys.executable).parent / name, *arguments]
@@ -168,7 +142,7 @@ def main():
         template = expand(architecture)
         files.append(EXPANDED / f"tagship-{architecture}.json")
         files[-1].write_text(json.dumps(template, indent=1))
-    problems = [*role_problems(template), *call_problems(template), *lint_problems(files), *scan_problems(files)]
+    problems = [*role_problems(template), *lint_problems(files), *scan_problems(files)]
     print("\n".join(problems) or "infra: no findings")
     return 1 if problems else 0
 

@@ -1,5 +1,5 @@
-//! What the end-to-end tests share: a person's tools, a service's releases, jobs without a pipeline, deaths, leaks, metrics
-//! and notices.
+//! What the end-to-end tests share: a person's tools, a service's releases, jobs without a pipeline, deaths, leaks,
+//! privileges, metrics and notices.
 
 pub mod death;
 pub mod desk;
@@ -7,4 +7,5 @@ pub mod leak;
 pub mod metrics;
 pub mod notices;
 pub mod person;
+pub mod privileges;
 pub mod releases;

@@ -1,6 +1,7 @@
 //! What the settings can ask for, each in a story of its own, several services side by side in one cloud.
 //!
-//! At the end every request that was made is held against AWS's own models.
+//! At the end every request that was made is held against AWS's own models, and every permission of the functions'
+//! roles against the requests.
 
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,13 +11,16 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
 use tagship_local::artifact::{Variant, pack};
-use tagship_local::gateway::{Effect, Fault, When};
+use tagship_local::gateway::{Effect, Fault, FaultId, Record, When};
+use tagship_local::leftovers::leftovers;
 use tagship_local::moto::{self, Behaviour, Capacity};
 use tagship_local::setup::ServicePlan;
-use tagship_local::state::{Instance, InstanceState};
+use tagship_local::state::{Action, Instance, InstanceState, TargetState};
 use tagship_local::up::{Line, Local, Plan};
+use tagship_tests::desk::{Desk, Verdict, artifact};
 use tagship_tests::notices;
 use tagship_tests::person::{aws, aws_with, lookup, succeeded};
+use tagship_tests::privileges::excess;
 
 const ZONE: &str = "cd.internal";
 const LOOK: Duration = Duration::from_millis(100);
@@ -44,8 +48,10 @@ async fn every_setting_does_what_it_says() {
         Line::quick("pool", "POOL_PRODUCT", "pool.example.com", 20),
         Line::quick("worker", "WORKER", "worker.example.com", 30),
         shop,
+        Line::quick("jobs", "JOBS", "jobs.example.com", 60),
     ];
-    let local = Local::start(Plan::new(lines)).await.unwrap_or_else(|error| panic!("{error}"));
+    let plan = Plan { sweep: Some(Duration::from_secs(20)), ..Plan::new(lines) };
+    let local = Local::start(plan).await.unwrap_or_else(|error| panic!("{error}"));
     let variables = Mutex::new(BTreeMap::from([("TAGSHIP_BUCKET".to_owned(), local.account.bucket.clone())]));
     let stage = Stage { local, variables };
     let first = stage.local.account.subnets[0].clone();
@@ -65,12 +71,14 @@ async fn every_setting_does_what_it_says() {
         borrowed_addresses_and_secrets(service("pool", "POOL_PRODUCT")),
         reached_by_name(service("worker", "WORKER")),
         pre_product(service("shop", "SHOP_PRODUCT"), service("shop", "SHOP_QA")),
+        jobs_that_fail(service("jobs", "JOBS")),
     );
     requests_are_what_aws_takes(&stage.local);
+    assert_eq!(excess(&stage.local), Vec::<String>::new());
 }
 
 /// Settings as the first generation wrote them, everything found by tags; addresses of the release's own; retired
-/// instances kept stopped; a type that one subnet is out of.
+/// instances kept stopped; a type that one subnet is out of. And people's hands in between.
 async fn own_addresses_and_kept_instances(service: Service<'_>) {
     let local = &service.stage.local;
     for (subnet, name) in local.account.subnets.iter().zip(["app-a", "app-b"]) {
@@ -95,7 +103,18 @@ async fn own_addresses_and_kept_instances(service: Service<'_>) {
     assert_eq!(places, BTreeSet::from(spread), "one in each subnet, of the first type that it has room for");
     assert_eq!(service.addressed(), service.ids(&first), "an address for each");
 
+    // Somebody's instance in the free group.
+    let stranger = service.launches(a, &[]).await;
+    let free = service.free_group(&first);
+    service.aws(&format!("elbv2 register-targets --target-group-arn {free} --targets Id={stranger}"));
     let second = service.succeeds("o2").await;
+    let targets: BTreeSet<String> = {
+        let state = local.states.borrow();
+        let group = state.target_groups.iter().find(|group| group.arn == free).expect("the group");
+        let counted = group.targets.iter().filter(|target| target.state != TargetState::Draining);
+        counted.map(|target| target.id.clone()).collect()
+    };
+    assert_eq!(targets, service.ids(&second), "two releases never share a group");
     service.reaches(&first, InstanceState::Stopped).await;
     for instance in service.fleet(&first) {
         assert_eq!(instance.tags["tagship:retired-by"], second, "{}", instance.id);
@@ -103,34 +122,56 @@ async fn own_addresses_and_kept_instances(service: Service<'_>) {
     assert_eq!(service.addressed(), service.ids(&second), "a stopped instance has no address");
     assert_eq!(service.named("live"), service.ips(&second));
 
-    let third = service.succeeds("o3").await;
+    // One instance and one address too many, as a lost reply leaves them.
+    let unnamed = service.refuses("provision", "route53", "ChangeResourceRecordSets");
+    let third = service.releases("o3").await;
+    local.until(|state| state.instances.iter().filter(|instance| service.is_of(&third, instance)).count() == 2).await;
+    let fleet = service.ids(&third);
+    let tags = ["tagship:service", service.role, "tagship:release", &third];
+    let surplus = service.launches(a, &tags).await;
+    let gone = |instance: &Instance| instance.id == surplus && instance.state == InstanceState::Terminated;
+    local.until(|state| state.instances.iter().any(gone)).await;
+    let address = service.allocates(&tags);
+    while service.addresses().contains_key(&address) {
+        tokio::time::sleep(LOOK).await;
+    }
+    local.gateway.faults().remove(unnamed);
+    service.approves(&third).await;
+    service.marked(&third, "approved").await;
     service.reaches(&first, InstanceState::Terminated).await;
     service.reaches(&second, InstanceState::Stopped).await;
-    assert_eq!(service.addressed(), service.ids(&third));
+    assert_eq!(service.addressed(), fleet);
 
     let rejected = service.releases("o4").await;
     service.asked(&rejected, "QaApproval").await;
     assert_eq!(service.addresses().len(), 4, "two fleets' worth");
+    // By the rules of infra/tagship.yaml: sweep asks about whoever holds a service, and people are told of each stage.
+    let records = |caller: &str, operation: &str| -> Vec<Record> {
+        let records = local.gateway.recorder().records().into_iter();
+        records.filter(|record| record.caller == caller && record.operation == operation).collect()
+    };
+    while records("cleanup", "ListPipelineExecutions").is_empty() {
+        tokio::time::sleep(LOOK).await;
+    }
+    let told = records("events", "Publish").into_iter().filter_map(|record| record.request.body);
+    let told: Vec<String> = told.filter(|body| body.contains("OWN_PRODUCT%2C+retire+%28cleanup%29")).collect();
+    assert_eq!(told.len(), 3, "o1, o2 and o3: {told:?}");
     service.rejects(&rejected, "QaApproval").await;
     service.marked(&rejected, "discarded").await;
-    assert_eq!(service.addressed(), service.ids(&third), "released with the rejected fleet");
+    assert_eq!(service.addressed(), fleet, "released with the rejected fleet");
 }
 
-/// Settings in a parameter, the image in another; addresses of a pool; user data that is a secret; a topic of its own.
+/// Settings in a parameter, the image in another; addresses of a pool; user data that is a secret; a topic of its own; a
+/// listener's default action as a switch.
 async fn borrowed_addresses_and_secrets(service: Service<'_>) {
     const PARAMETER: &str = "/tagship/settings/pool";
     const SECRET: &str = "#!/bin/sh\nexport LICENCE=d41d8cd98f00";
     let local = &service.stage.local;
     let topic = service.aws("sns create-topic --name pool-people")["TopicArn"].as_str().expect("an ARN").to_owned();
-    let pool: BTreeSet<String> = (0..2)
-        .map(|_| {
-            let id =
-                service.aws("ec2 allocate-address --domain vpc")["AllocationId"].as_str().expect("an id").to_owned();
-            let tags = "Key=pool,Value=web Key=tagship:service,Value=POOL_PRODUCT";
-            service.aws(&format!("ec2 create-tags --resources {id} --tags {tags}"));
-            id
-        })
-        .collect();
+    service.aws(&format!("sns tag-resource --resource-arn {topic} --tags Key=tagship:service,Value={}", service.role));
+    let tags = ["pool", "web", "tagship:service", service.role];
+    let pool: BTreeSet<String> = (0..2).map(|_| service.allocates(&tags)).collect();
+    let catch_all = service.default_switch();
     let put = |user_data: &str| {
         let settings = service.offered(json!({
             "AMI": "ssm:/tagship/ami", "EIP": "tag:pool=w*", "COUNT": 1, "USER_DATA": user_data, "TOPIC": topic,
@@ -145,13 +186,7 @@ async fn borrowed_addresses_and_secrets(service: Service<'_>) {
 
     // Changed between the hold and the launch: what the hold promises can't be launched any more.
     put("#!/bin/sh\n: soon to be changed");
-    let no_launch = local.gateway.faults().add(Fault {
-        caller: Some("provision".to_owned()),
-        service: "ec2".to_owned(),
-        operation: Some("RunInstances".to_owned()),
-        when: When::Always,
-        effect: Effect::error("RequestLimitExceeded", "Request limit exceeded."),
-    });
+    let no_launch = service.refuses("provision", "ec2", "RunInstances");
     let changed = service.releases("p0").await;
     let held = service.held(&changed).await;
     assert_eq!(held["settings"]["USER_DATA_SHA256"].as_str().map(str::len), Some(64), "{held}");
@@ -181,6 +216,11 @@ async fn borrowed_addresses_and_secrets(service: Service<'_>) {
 
     let second = service.succeeds("p2").await;
     assert_eq!(service.addressed(), service.ids(&second), "the first's was given back");
+    let state = local.states.borrow().clone();
+    let listener = state.listeners.iter().find(|listener| listener.arn == catch_all).expect("the listener");
+    let [Action::Forward { groups, .. }] = &listener.default[..] else { panic!("{listener:?}") };
+    let weighted = groups.iter().find(|group| group.weight > 0).expect("a weight");
+    assert_ne!(weighted.arn, service.free_group(&second), "the default action has moved with the rules");
     let left: BTreeSet<String> = service.addresses().into_keys().collect();
     assert_eq!(left, pool, "a pool's address is never released");
     let logs = ["provision", "deploy", "route", "cleanup"].map(|name| local.logs().join(format!("tagship-{name}.log")));
@@ -190,10 +230,12 @@ async fn borrowed_addresses_and_secrets(service: Service<'_>) {
     }
 }
 
-/// No load balancer: live is whom the name says. The artifact is found by its tag.
+/// No load balancer: live is whom the name says. The artifact is found by its tag, in a bucket of the company's that
+/// becomes versioned only later.
 async fn reached_by_name(service: Service<'_>) {
     let local = &service.stage.local;
-    let bucket = &local.account.services[service.role].bucket;
+    let bucket = "artifacts-of-the-company";
+    service.aws(&format!("s3api create-bucket --bucket {bucket}"));
     let settings = |kinds: Value| {
         let artifact = json!({"BUCKET": bucket, "PREFIX": "built/", "TAG": "release=candidate"});
         let changes = json!({"TARGET_GROUP": "none", "COUNT": 1, "INSTANCE_TYPE": kinds, "ARTIFACT": artifact});
@@ -233,6 +275,8 @@ async fn reached_by_name(service: Service<'_>) {
     service.marked(&first, "kept").await;
     assert_eq!(service.named("live"), service.ips(&first), "kept");
 
+    let versioned = "--versioning-configuration Status=Enabled";
+    service.aws(&format!("s3api put-bucket-versioning --bucket {bucket} {versioned}"));
     build("w3", "candidate");
     let second = service.releases("unused").await;
     service.approve(&second, "QaApproval").await;
@@ -246,10 +290,12 @@ async fn reached_by_name(service: Service<'_>) {
     service.reaches(&second, InstanceState::Terminated).await;
 }
 
-/// A pre-product, reached by name, before the product; emptied when the product's release is done.
+/// A pre-product, reached by name, before the product; emptied when the product's release is done. Of Amazon's own
+/// newest image.
 async fn pre_product(product: Service<'_>, pre: Service<'_>) {
-    product.settings(&product.offered(json!({"COUNT": 1})).to_string());
-    pre.settings(&pre.offered(json!({"COUNT": 1, "TARGET_GROUP": "none"})).to_string());
+    let image = "ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64";
+    product.settings(&product.offered(json!({"COUNT": 1, "AMI": image})).to_string());
+    pre.settings(&pre.offered(json!({"COUNT": 1, "AMI": image, "TARGET_GROUP": "none"})).to_string());
     let rejected = product.releases("s1").await;
     product.asked(&rejected, "PreApproval").await;
     assert_eq!(pre.named("live"), pre.ips(&rejected));
@@ -270,6 +316,38 @@ async fn pre_product(product: Service<'_>, pre: Service<'_>) {
     assert_eq!(product.named("live"), product.ips(&release));
 }
 
+/// Each function's own way to say that a job failed, an artifact that isn't there, and a release that waits for one that
+/// nobody ends and is then stopped while it is being installed.
+async fn jobs_that_fail(service: Service<'_>) {
+    let local = &service.stage.local;
+    service.settings(&service.offered(json!({"COUNT": 1})).to_string());
+    let desk = Desk::open(local);
+    for stage in ["provision", "deploy", "route", "cleanup"] {
+        let verdict = desk.job(local, stage, Some("{}"), json!([]), 1).await;
+        assert!(matches!(&verdict, Verdict::Failed(kind, _) if kind == "ConfigurationError"), "{stage}: {verdict:?}");
+    }
+    // A release that no pipeline knows of.
+    let parameters = json!({"serviceRole": service.role, "release": "j1", "pipeline": service.pipeline}).to_string();
+    let provisioned = desk.job(local, "provision", Some(&parameters), json!([]), 1).await;
+    assert!(matches!(provisioned, Verdict::Succeeded(_)), "{provisioned:?}");
+    let nothing = artifact(&local.account.services[service.role].bucket, "nothing.zip");
+    let deployed = desk.job(local, "deploy", Some(&parameters), nothing, 1).await;
+    assert!(matches!(&deployed, Verdict::Failed(_, message) if message.contains("doesn't exist")), "{deployed:?}");
+
+    let stopped = service.uploads("j2", Variant::SlowStart(600)).await;
+    service.marked("j1", "discarded").await;
+    let installing = "deploy list-deployments --application-name jobs --deployment-group-name JOBS \
+                      --include-only-statuses InProgress";
+    while service.aws(installing)["deployments"].as_array().is_none_or(Vec::is_empty) {
+        tokio::time::sleep(LOOK).await;
+    }
+    let stop = json!({"pipelineName": service.pipeline, "pipelineExecutionId": stopped, "abandon": true});
+    local.ops.pipeline("StopPipelineExecution", stop).await.expect("stopped");
+    service.marked(&stopped, "discarded").await;
+    assert_eq!(service.aws(installing)["deployments"], json!([]), "its deployment is stopped");
+    assert_eq!(leftovers(local, service.role, None).await.expect("an answer"), Vec::<String>::new());
+}
+
 /// Every request of the story, held against botocore's models.
 fn requests_are_what_aws_takes(local: &Local) {
     let recording = local.dir.path().join("requests.jsonl");
@@ -283,6 +361,12 @@ fn requests_are_what_aws_takes(local: &Local) {
     let said = succeeded("validate_requests", &output);
     let recorded = local.gateway.recorder().counts().values().sum::<u64>();
     assert!(recorded > 1_000 && said.contains(" 0 problems"), "{recorded} were recorded; {said}");
+}
+
+/// The AWS CLI's `--tag-specifications` of these tags (key, value, …); empty of none.
+fn specified(kind: &str, tags: &[&str]) -> String {
+    let tags: Vec<String> = tags.chunks(2).map(|tag| format!("{{Key={},Value={}}}", tag[0], tag[1])).collect();
+    if tags.is_empty() { String::new() } else { format!("ResourceType={kind},Tags=[{}]", tags.join(",")) }
 }
 
 impl Service<'_> {
@@ -308,11 +392,75 @@ impl Service<'_> {
         set.unwrap_or_else(|error| panic!("{error:?}"));
     }
 
+    /// Has a function's calls of an operation refused, everybody's, until the fault is removed: they are tried again.
+    fn refuses(&self, caller: &str, service: &str, operation: &str) -> FaultId {
+        self.stage.local.gateway.faults().add(Fault {
+            caller: Some(caller.to_owned()),
+            service: service.to_owned(),
+            operation: Some(operation.to_owned()),
+            when: When::Always,
+            effect: Effect::error("RequestLimitExceeded", "Request limit exceeded."),
+        })
+    }
+
+    /// Has ops launch an instance with these tags (key, value, …), and waits until it runs.
+    async fn launches(&self, subnet: &str, tags: &[&str]) -> String {
+        let local = &self.stage.local;
+        let specification = match specified("instance", tags) {
+            tags if tags.is_empty() => String::new(),
+            tags => format!("--tag-specifications {tags}"),
+        };
+        let launched = self.aws(&format!(
+            "ec2 run-instances --image-id {} --instance-type t3.micro --subnet-id {subnet} {specification}",
+            local.account.image
+        ));
+        let id = launched["Instances"][0]["InstanceId"].as_str().expect("an id").to_owned();
+        // One with a release's tags may be gone before it runs.
+        let is = |instance: &Instance| instance.id == id && instance.state != InstanceState::Pending;
+        local.until(|state| state.instances.iter().any(is)).await;
+        id
+    }
+
+    /// Has ops allocate an address with these tags (key, value, …).
+    fn allocates(&self, tags: &[&str]) -> String {
+        let specification = specified("elastic-ip", tags);
+        let allocated = self.aws(&format!("ec2 allocate-address --domain vpc --tag-specifications {specification}"));
+        allocated["AllocationId"].as_str().expect("an id").to_owned()
+    }
+
+    /// Has ops make a listener whose default action is a switch of this service; answers its ARN.
+    fn default_switch(&self) -> String {
+        let account = &self.stage.local.account;
+        let [a, b] = &account.services[self.role].target_groups[..] else { panic!("a pair") };
+        let groups = json!([{"TargetGroupArn": a, "Weight": 100}, {"TargetGroupArn": b, "Weight": 0}]);
+        let action =
+            json!([{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]).to_string().replace(' ', "");
+        let made = self.aws(&format!(
+            "elbv2 create-listener --load-balancer-arn {} --protocol HTTP --port 8081 --default-actions {action} \
+             --tags Key=tagship:service,Value={}",
+            account.load_balancer, self.role
+        ));
+        made["Listeners"][0]["ListenerArn"].as_str().expect("an ARN").to_owned()
+    }
+
+    /// The group of the pair that the live release isn't in.
+    fn free_group(&self, live: &str) -> String {
+        let (state, fleet) = (self.stage.local.states.borrow().clone(), self.ids(live));
+        let pair = &self.stage.local.account.services[self.role].target_groups;
+        let groups = state.target_groups.iter().filter(|group| pair.contains(&group.arn));
+        let free = groups.filter(|group| !group.targets.iter().any(|target| fleet.contains(&target.id)));
+        free.map(|group| group.arn.clone()).next().expect("a free group")
+    }
+
     /// Uploads a version; answers the release.
     async fn releases(&self, version: &str) -> String {
+        self.uploads(version, Variant::Healthy).await
+    }
+
+    async fn uploads(&self, version: &str, variant: Variant) -> String {
         let local = &self.stage.local;
         let bucket = &local.account.services[self.role].bucket;
-        let artifact = pack(version, Variant::Healthy).expect("packed");
+        let artifact = pack(version, variant).expect("packed");
         local.ops.release(self.pipeline, bucket, artifact).await.unwrap_or_else(|error| panic!("{error}"))
     }
 

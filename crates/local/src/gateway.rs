@@ -1,5 +1,6 @@
 //! The one address of all AWS services: knows who calls what, records and counts it, injects faults,
-//! answers for the services registered here, and passes everything else on to the emulator.
+//! refuses what the caller's role doesn't allow, answers for the services registered here, and passes everything else
+//! on to the emulator.
 
 mod call;
 mod fault;
@@ -24,9 +25,11 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use jiff::Timestamp;
+use tagship_pipeline::policy;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::iam::{Denied, Iam};
 use crate::service::{Service, ServiceError};
 
 /// Headers between two hops only; they are made anew for the next one.
@@ -47,6 +50,7 @@ struct Shared {
     http: Client<HttpConnector, Full<Bytes>>,
     services: RwLock<HashMap<String, Arc<dyn Service>>>,
     hooks: RwLock<Vec<(String, String, Hook)>>,
+    iam: RwLock<Option<Arc<Iam>>>,
     recorder: Recorder,
     faults: Faults,
 }
@@ -67,6 +71,7 @@ impl Gateway {
             http: Client::builder(TokioExecutor::new()).build_http(),
             services: RwLock::default(),
             hooks: RwLock::default(),
+            iam: RwLock::default(),
             recorder: Recorder::default(),
             faults: Faults::default(),
         });
@@ -100,6 +105,11 @@ impl Gateway {
     pub fn on_success(&self, service: &str, operation: &str, hook: impl Fn(&Call, &Reply) + Send + Sync + 'static) {
         let mut hooks = self.shared.hooks.write().unwrap_or_else(PoisonError::into_inner);
         hooks.push((service.to_owned(), operation.to_owned(), Arc::new(hook)));
+    }
+
+    /// Has every call of a caller with a role held against it from now on.
+    pub fn guard(&self, iam: Iam) {
+        *self.shared.iam.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(iam));
     }
 
     /// What was called.
@@ -186,9 +196,9 @@ impl Shared {
             }
         }
         let injected = refused.is_some();
-        let reply = match refused {
-            Some(reply) => reply,
-            None => self.pass(&call).await,
+        let (reply, requests) = match refused {
+            Some(reply) => (reply, Vec::new()),
+            None => self.authorise(&call).await,
         };
         if reply.status.is_success() && !injected {
             let hooks: Vec<Hook> = {
@@ -207,6 +217,7 @@ impl Shared {
             status: (!lost).then(|| reply.status.as_u16()),
             changing: call.changes(),
             injected,
+            requests,
             request: RawRequest::of(&call),
             caller: call.caller,
             service: call.service,
@@ -215,12 +226,30 @@ impl Shared {
         (!lost).then_some(reply)
     }
 
-    async fn pass(&self, call: &Call) -> Reply {
-        let service = {
-            let services = self.services.read().unwrap_or_else(PoisonError::into_inner);
-            services.get(&call.service).map(Arc::clone)
+    /// The reply, and what IAM was asked before it.
+    async fn authorise(&self, call: &Call) -> (Reply, Vec<policy::Request>) {
+        let iam = self.iam.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(iam) = iam.filter(|iam| iam.guards(&call.caller)) else {
+            return (self.pass(call).await, Vec::new());
         };
-        match service {
+        let refusal = |Denied { status, code, message }| fault::refusal(call, status, code, &message);
+        let codedeploy = self.service("codedeploy");
+        let mut requests = iam.requests(call, codedeploy.as_deref()).await;
+        if let Some(denied) = iam.denied(call, &requests) {
+            return (refusal(denied), requests);
+        }
+        let reply = self.pass(call).await;
+        requests.extend(iam.miss(call, reply.status));
+        let reply = iam.denied(call, &requests).map(refusal).unwrap_or(reply);
+        (reply, requests)
+    }
+
+    fn service(&self, name: &str) -> Option<Arc<dyn Service>> {
+        self.services.read().unwrap_or_else(PoisonError::into_inner).get(name).map(Arc::clone)
+    }
+
+    async fn pass(&self, call: &Call) -> Reply {
+        match self.service(&call.service) {
             Some(service) => serve(&*service, call).await,
             None => self.forward(call).await.unwrap_or_else(|error| {
                 fault::refusal(call, 503, "ServiceUnavailable", &format!("the emulator: {error}"))

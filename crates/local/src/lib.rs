@@ -11,6 +11,7 @@ pub mod demo;
 pub mod dns;
 pub mod events;
 pub mod gateway;
+pub mod iam;
 pub mod instances;
 pub mod lambda;
 pub mod leftovers;

@@ -1,5 +1,6 @@
 //! The emulator: moto with our plug-in (`python/tagship_moto`) as a process of ours, and a client for the plug-in's routes.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -176,6 +177,14 @@ impl Client {
     /// The snapshot as it is now.
     pub async fn state(&self) -> Result<State, Error> {
         let response = self.http.get(format!("{}/state", self.base)).send().await?;
+        Ok(response.error_for_status()?.json().await?)
+    }
+
+    /// The tags of each of these that exists, by id or ARN: instances and their network interfaces, addresses (or what
+    /// an association is of), and whatever load balancing and SNS have.
+    pub async fn tags(&self, ids: &[String]) -> Result<BTreeMap<String, BTreeMap<String, String>>, Error> {
+        let of: Vec<_> = ids.iter().map(|id| ("of", id)).collect();
+        let response = self.http.get(format!("{}/tags", self.base)).query(&of).send().await?;
         Ok(response.error_for_status()?.json().await?)
     }
 

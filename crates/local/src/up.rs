@@ -6,6 +6,7 @@ use crate::codepipeline::{self, CodePipeline};
 use crate::dns::Dns;
 use crate::events::{self, Events};
 use crate::gateway::Gateway;
+use crate::iam::Iam;
 use crate::instances::{self, Instances};
 use crate::lambda::{self, Function, Lambda};
 use crate::moto::{self, Behaviour, InstancesBy, Moto, TargetsBy};
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tagship_pipeline::engine::Timings;
-use tagship_pipeline::rule::Rule;
+use tagship_pipeline::policy::Policy;
 use tagship_pipeline::template::{Stack, Template, TemplateError};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -161,6 +162,9 @@ pub struct Local {
     pub states: watch::Receiver<Arc<State>>,
     /// The emulator's plug-in.
     pub moto: moto::Client,
+    /// What each function may do, by its access key's name: its role in infra/tagship.yaml, which the gateway holds each
+    /// of its calls against.
+    pub policies: BTreeMap<String, Policy>,
     /// The functions' logs and the instances' disks.
     pub dir: tempfile::TempDir,
     instances: Option<Instances>,
@@ -170,6 +174,9 @@ pub struct Local {
     // Last: given back when nothing runs in it any more.
     _network: Network,
 }
+
+/// The buckets beyond the pipelines' own that the setting `ARTIFACT` may name here.
+pub const ARTIFACT_BUCKETS: &str = "artifacts-*";
 
 /// How often the emulator's state is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -203,7 +210,17 @@ impl Local {
         gateway.serve("lambda", Arc::new(lambda.clone()));
 
         let mut pipelines = Vec::new();
-        let mut rules = account_rules(&account)?;
+        let template = account_template(&account)?;
+        let wrong = |source| Error::Template { file: "tagship.yaml", source };
+        let mut rules = template.rules().map_err(wrong)?;
+        let policies = function_policies(&template).map_err(wrong)?;
+        gateway.guard(Iam {
+            policies: policies.clone(),
+            account: account.account.clone(),
+            region: REGION.to_owned(),
+            instance_roles: instance_roles(&account),
+            emulator: moto.clone(),
+        });
         for line in &plan.lines {
             let template = pipeline_template(line, &account)?;
             let wrong = |source| Error::Template { file: "pipeline.yaml", source };
@@ -286,6 +303,7 @@ impl Local {
             dns,
             states,
             moto,
+            policies,
             dir,
             instances,
             _probes: probes,
@@ -381,23 +399,44 @@ fn pipeline_template(line: &Line, account: &Account) -> Result<Template, Error> 
     Template::read(&text, stack).map_err(|source| Error::Template { file, source })
 }
 
-/// The rules that an account has once: the sweep, and what tells people.
-fn account_rules(account: &Account) -> Result<Vec<Rule>, Error> {
+/// What an account has once: the sweep, what tells people, and the functions' roles.
+fn account_template(account: &Account) -> Result<Template, Error> {
+    let bucket = &account.bucket;
+    let known = [
+        ("Topic", account.topic.clone()),
+        ("ChatTopic", account.chat_topic.clone()),
+        ("Bucket", bucket.clone()),
+        ("Bucket.Arn", format!("arn:aws:s3:::{bucket}")),
+    ];
     let stack = Stack {
         name: "tagship".to_owned(),
         account: account.account.clone(),
         region: REGION.to_owned(),
-        parameters: BTreeMap::from([("Chat".to_owned(), "amazon-q".to_owned())]),
-        known: BTreeMap::from([
-            ("Topic".to_owned(), account.topic.clone()),
-            ("ChatTopic".to_owned(), account.chat_topic.clone()),
+        parameters: BTreeMap::from([
+            ("Chat".to_owned(), "amazon-q".to_owned()),
+            ("ArtifactBuckets".to_owned(), ARTIFACT_BUCKETS.to_owned()),
         ]),
+        known: known.map(|(name, value)| (name.to_owned(), value)).into(),
         ..Stack::default()
     };
     let file = "tagship.yaml";
     let text = std::fs::read_to_string(setup::infra(file))?;
-    let rules = Template::read(&text, stack).and_then(|template| template.rules());
-    rules.map_err(|source| Error::Template { file, source })
+    Template::read(&text, stack).map_err(|source| Error::Template { file, source })
+}
+
+/// What each function may do, by the access key that it calls with.
+fn function_policies(template: &Template) -> Result<BTreeMap<String, Policy>, TemplateError> {
+    let mut policies = template.policies()?;
+    let roles =
+        [("provision", "ProvisionRole"), ("deploy", "DeployRole"), ("route", "RouteRole"), ("cleanup", "CleanupRole")];
+    let role = |(name, role): (&str, &str)| (name.to_owned(), policies.remove(role).unwrap_or_default());
+    Ok(roles.map(role).into())
+}
+
+/// The role in each instance profile.
+fn instance_roles(account: &Account) -> BTreeMap<String, String> {
+    let services = account.services.values();
+    services.map(|service| (service.instance_profile.clone(), service.instance_role.clone())).collect()
 }
 
 /// CodeDeploy's application and groups, as infra/pipeline.yaml has them.

@@ -1,4 +1,4 @@
-//! CodePipeline as a pure state machine, EventBridge patterns, and the reading of infra/*.yaml.
+//! CodePipeline as a pure state machine, EventBridge patterns, IAM policies, and the reading of infra/*.yaml.
 
 pub mod template;
 
@@ -17,3 +17,5 @@ pub mod report;
 
 pub mod pattern;
 pub mod rule;
+
+pub mod policy;

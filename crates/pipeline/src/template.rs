@@ -132,6 +132,11 @@ impl Template {
         Ok(outputs)
     }
 
+    /// A value with its intrinsics replaced.
+    pub(crate) fn value(&self, value: &Value) -> Result<Value, TemplateError> {
+        Ok(self.evaluate(value, &At::root("value"))?.unwrap_or_default())
+    }
+
     fn section(&self, name: &str) -> impl Iterator<Item = (&String, &Value)> {
         self.body[name].as_object().into_iter().flatten()
     }

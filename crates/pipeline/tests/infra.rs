@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tagship_pipeline::pipeline::Kind;
+use tagship_pipeline::policy::Request;
 use tagship_pipeline::rule::On;
 use tagship_pipeline::template::{Stack, Template};
 
@@ -218,17 +219,98 @@ fn an_upload_starts_the_pipeline_with_its_version() {
     check_rules(&[], event("mzum-web/App/x"), &[]);
 }
 
-/// So that what the functions really call can be held against them.
+/// Whether who has the policy (its logical id) may do this.
+#[track_caller]
+fn check_may(template: &Template, policy: &str, action: &str, resource: &str, expected: bool) {
+    let policies = template.policies().expect("policies");
+    let request = Request { action: action.into(), resource: resource.into(), context: BTreeMap::new() };
+    assert_eq!(policies[policy].allows(&request), expected, "{policy}: {action} on {resource}");
+}
+
+const RELEASES: &str = "arn:aws:s3:::mzum-web-releases-123456789012-eu-west-1";
+
 #[test]
-fn the_roles_of_the_functions_can_be_read() {
-    let roles = account(&[]).resources("AWS::IAM::Role").expect("roles");
-    let shared = account(&[]).resources("AWS::IAM::ManagedPolicy").expect("a policy");
-    let documents = roles.iter().map(|(_, role)| &role["Policies"][0]["PolicyDocument"]);
-    let documents: Vec<_> = documents.chain(shared.iter().map(|(_, policy)| &policy["PolicyDocument"])).collect();
-    assert_eq!(documents.len(), 5, "a role each, and what each may do");
-    for statement in documents.iter().flat_map(|document| document["Statement"].as_array().expect("statements")) {
-        assert_eq!(statement["Effect"], "Allow", "{statement}");
-        assert!(statement["Sid"].is_string() && statement.get("Action").is_some(), "{statement}");
-        assert!(statement["Resource"].is_string() || statement["Resource"].is_array(), "{statement}");
+fn a_build_server_may_put_a_release_and_nothing_else() {
+    let template = template(&[]);
+    let release = format!("{RELEASES}/release.zip");
+    check_may(&template, "UploadPolicy", "s3:PutObject", &release, true);
+    check_may(&template, "UploadPolicy", "s3:AbortMultipartUpload", &release, true);
+    for action in ["s3:GetObject", "s3:GetObjectVersion", "s3:DeleteObject", "s3:PutObjectTagging", "s3:PutObjectAcl"] {
+        check_may(&template, "UploadPolicy", action, &release, false);
     }
+    for other in ["release.zip.bak", "mzum-web/App/x", ""] {
+        check_may(&template, "UploadPolicy", "s3:PutObject", &format!("{RELEASES}/{other}"), false);
+    }
+    check_may(&template, "UploadPolicy", "s3:ListBucket", RELEASES, false);
+    check_may(
+        &template,
+        "UploadPolicy",
+        "s3:PutObject",
+        "arn:aws:s3:::shop-releases-123456789012-eu-west-1/release.zip",
+        false,
+    );
+    check_may(
+        &template,
+        "UploadPolicy",
+        "codepipeline:StartPipelineExecution",
+        "arn:aws:codepipeline:eu-west-1:123456789012:mzum-web",
+        false,
+    );
+}
+
+#[test]
+fn a_pipeline_may_use_its_own_bucket_the_four_functions_and_its_topic() {
+    let (quiet, told) = (template(&[]), template(&[TOPIC]));
+    let function = |name: &str| format!("arn:aws:lambda:eu-west-1:123456789012:function:{name}");
+    for name in ["provision", "deploy", "route", "cleanup"] {
+        check_may(&quiet, "PipelineRole", "lambda:InvokeFunction", &function(&format!("tagship-{name}")), true);
+    }
+    check_may(&quiet, "PipelineRole", "lambda:InvokeFunction", &function("payroll"), false);
+    check_may(&quiet, "PipelineRole", "lambda:UpdateFunctionCode", &function("tagship-route"), false);
+    for (action, key) in
+        [("s3:GetObjectVersion", "release.zip"), ("s3:GetObject", "x"), ("s3:PutObject", "mzum-web/App/x")]
+    {
+        check_may(&quiet, "PipelineRole", action, &format!("{RELEASES}/{key}"), true);
+        check_may(&quiet, "PipelineRole", action, &format!("arn:aws:s3:::tagship-123456789012/{key}"), false);
+    }
+    check_may(&quiet, "PipelineRole", "s3:GetBucketVersioning", RELEASES, true);
+    check_may(&quiet, "PipelineRole", "s3:DeleteObject", &format!("{RELEASES}/release.zip"), false);
+    check_may(&told, "PipelineRole", "sns:Publish", TOPIC.1, true);
+    check_may(&told, "PipelineRole", "sns:Publish", "arn:aws:sns:eu-west-1:123456789012:payroll", false);
+    check_may(&quiet, "PipelineRole", "sns:Publish", TOPIC.1, false);
+}
+
+#[test]
+fn an_upload_may_start_this_pipeline_alone() {
+    let template = template(&[]);
+    let pipeline = |name: &str| format!("arn:aws:codepipeline:eu-west-1:123456789012:{name}");
+    check_may(&template, "EventsRole", "codepipeline:StartPipelineExecution", &pipeline("mzum-web"), true);
+    check_may(&template, "EventsRole", "codepipeline:StartPipelineExecution", &pipeline("shop"), false);
+    check_may(&template, "EventsRole", "codepipeline:StopPipelineExecution", &pipeline("mzum-web"), false);
+}
+
+#[test]
+fn an_instance_may_read_its_releases_alone() {
+    let given = [
+        ("ServiceRole", "MZUM_WEB_PRODUCT"),
+        ("HostNames", "web.example.com"),
+        ("RulePriority", "10"),
+        ("Vpc", "vpc-1"),
+        ("Subnets", "subnet-1"),
+        ("HttpListener", "arn:listener"),
+        ("LoadBalancerSecurityGroup", "sg-1"),
+        ("PipelineName", "mzum-web"),
+    ];
+    let service =
+        |more: &[(&str, &str)]| read(include_str!("../../../infra/service.yaml"), "web", &[&given[..], more].concat());
+    let (plain, tagged) = (service(&[]), service(&[("ArtifactBucket", "company-artifacts")]));
+    for action in ["s3:GetObject", "s3:GetObjectVersion"] {
+        check_may(&plain, "InstanceRole", action, &format!("{RELEASES}/mzum-web/App/x"), true);
+        for other in ["tagship-123456789012", "shop-releases-123456789012-eu-west-1", "company-artifacts"] {
+            check_may(&plain, "InstanceRole", action, &format!("arn:aws:s3:::{other}/x"), false);
+        }
+        check_may(&tagged, "InstanceRole", action, "arn:aws:s3:::company-artifacts/built/x.zip", true);
+    }
+    check_may(&plain, "InstanceRole", "s3:PutObject", &format!("{RELEASES}/release.zip"), false);
+    check_may(&plain, "InstanceRole", "s3:GetObject", "arn:aws:s3:::aws-codedeploy-eu-west-1/latest/install", true);
 }

@@ -94,6 +94,8 @@ def own_route(request: Request) -> Response:
             if request.headers.get("If-None-Match") == version:
                 return Response(status=304, headers={"ETag": version})
             return reply(state.snapshot(), headers={"ETag": version})
+        case "GET", "/tagship/tags":
+            return reply(state.tags(request.args.getlist("of")))
         case "POST", "/tagship/health":
             elbv2.report(request.get_json(force=True))
             return reply({})

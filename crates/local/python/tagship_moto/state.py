@@ -1,10 +1,14 @@
-"""The snapshot that the balancer, the name server and the instance manager work from: GET /tagship/state."""
+"""The snapshot that the balancer, the name server and the instance manager work from: GET /tagship/state.
+
+And the tags that a role's conditions are held against: GET /tagship/tags.
+"""
 
 import base64
 
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 from moto.route53.models import route53_backends
+from moto.sns.models import sns_backends
 
 from . import ec2, elbv2
 
@@ -22,6 +26,41 @@ def snapshot() -> dict:
         "target_groups": [group for b in _all(elbv2_backends) for group in _target_groups(b)],
         "zones": [_zone(zone) for b in _all(route53_backends) for zone in list(b.zones.values())],
     }
+
+
+def tags(ids: list[str]) -> dict[str, dict[str, str]]:
+    """The tags of each of these, of an instance's interfaces, and of the address and interface of an association."""
+    found: dict[str, dict[str, str]] = {}
+    for id in ids:
+        service = id.split(":")[2] if id.startswith("arn:") else "ec2"
+        match service:
+            case "ec2":
+                resources = [resource for b in _all(ec2_backends) for resource in _attached(b, id)]
+                found |= {resource.id: {tag["key"]: tag["value"] for tag in resource.get_tags()} for resource in resources}
+            case "elasticloadbalancing":
+                for backend in _all(elbv2_backends):
+                    if backend.tagging_service.has_tags(id) or id in _arns(backend):
+                        found[id] = backend.tagging_service.get_tag_dict_for_resource(id)
+            case "sns":
+                topics = [b.topics[id] for b in _all(sns_backends) if id in b.topics]
+                found |= {id: dict(topic._tags) for topic in topics}
+    return found
+
+
+def _attached(backend, id: str) -> list:
+    """What of EC2 has this id, and what hangs on it."""
+    if id.startswith("eip"):
+        addresses = [a for a in list(backend.addresses) if id in (a.allocation_id, a.association_id)]
+        nics = [a.eni for a in addresses if id == a.association_id and a.eni]
+        return addresses + nics
+    return [each for i in backend.all_instances() if i.id == id for each in (i, *i.nics.values())]
+
+
+def _arns(backend) -> list[str]:
+    """Everything of load balancing that can carry tags."""
+    listeners = [x for balancer in list(backend.load_balancers.values()) for x in list(balancer.listeners.values())]
+    rules = [rule for listener in listeners for rule in list(listener.rules.values())]
+    return [resource.arn for resource in (*backend.target_groups.values(), *listeners, *rules)]
 
 
 def _all(backends) -> list:

@@ -170,6 +170,7 @@ mod tests {
                 status: Some(200),
                 changing: !operation.starts_with("Get") && !operation.starts_with("Describe"),
                 injected: false,
+                requests: Vec::new(),
                 request: RawRequest {
                     method: "POST".to_owned(),
                     path: path.to_owned(),

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use serde::Serialize;
+use tagship_pipeline::policy;
 
 use super::Call;
 
@@ -33,6 +34,8 @@ pub struct Record {
     pub changing: bool,
     /// A fault answered: the call did not reach its service.
     pub injected: bool,
+    /// What IAM was asked, if the caller has a role.
+    pub requests: Vec<policy::Request>,
     /// The request as it came.
     pub request: RawRequest,
 }
