@@ -1,0 +1,79 @@
+//! What infra/'s templates, the files that go to AWS, say of a line: its pipeline, rules and deployment groups.
+
+use super::{Error, Line};
+use crate::ops::Ops;
+use crate::setup::{self, Account, REGION};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use tagship_pipeline::rule::Rule;
+use tagship_pipeline::template::{Stack, Template};
+
+pub(super) fn pipeline_template(line: &Line, account: &Account) -> Result<Template, Error> {
+    let mut parameters = line.parameters.clone();
+    parameters.insert("PipelineName".to_owned(), line.pipeline.clone());
+    parameters.insert("ServiceRole".to_owned(), line.product.service_role.clone());
+    parameters.insert("TopicArn".to_owned(), account.topic.clone());
+    if let Some(service) = &line.pre_product {
+        parameters.insert("PreProductServiceRole".to_owned(), service.service_role.clone());
+    }
+    let stack = Stack {
+        name: line.pipeline.clone(),
+        account: account.account.clone(),
+        region: REGION.to_owned(),
+        parameters,
+        ..Stack::default()
+    };
+    let file = "pipeline.yaml";
+    let text = std::fs::read_to_string(setup::infra(file))?;
+    Template::read(&text, stack).map_err(|source| Error::Template { file, source })
+}
+
+/// The rules that an account has once: the sweep, and what tells people.
+pub(super) fn account_rules(account: &Account) -> Result<Vec<Rule>, Error> {
+    let stack = Stack {
+        name: "tagship".to_owned(),
+        account: account.account.clone(),
+        region: REGION.to_owned(),
+        known: BTreeMap::from([("Topic".to_owned(), account.topic.clone())]),
+        ..Stack::default()
+    };
+    let file = "tagship.yaml";
+    let text = std::fs::read_to_string(setup::infra(file))?;
+    let rules = Template::read(&text, stack).and_then(|template| template.rules());
+    rules.map_err(|source| Error::Template { file, source })
+}
+
+/// CodeDeploy's application and groups, as infra/pipeline.yaml has them.
+pub(super) async fn make_deployment_groups(ops: &Ops, line: &Line, account: &Account) -> Result<(), Error> {
+    let file = "pipeline.yaml";
+    let template = pipeline_template(line, account)?;
+    let of = |kind: &str| template.resources(kind).map_err(|source| Error::Template { file, source });
+    let call = async |operation: &str, body: Value| {
+        ops.json("codedeploy", &format!("CodeDeploy_20141006.{operation}"), body).await
+    };
+    for (_, resource) in of("AWS::CodeDeploy::Application")? {
+        call("CreateApplication", camel(&resource)).await?;
+    }
+    for (_, resource) in of("AWS::CodeDeploy::DeploymentGroup")? {
+        call("CreateDeploymentGroup", camel(&resource)).await?;
+    }
+    Ok(())
+}
+
+/// CloudFormation's keys (`Ec2TagSet`) as the API has them (`ec2TagSet`); those of a tag filter stay as they are.
+fn camel(properties: &Value) -> Value {
+    match properties {
+        Value::Object(fields) if fields.contains_key("Key") => properties.clone(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(key, value)| {
+                let mut letters = key.chars();
+                let first = letters.next().map(|letter| letter.to_ascii_lowercase());
+                (first.into_iter().chain(letters).collect::<String>(), camel(value))
+            })
+            .collect(),
+        // A group of filters is a list by itself there.
+        Value::Array(items) => items.iter().map(|item| camel(item.get("Ec2TagGroup").unwrap_or(item))).collect(),
+        other => other.clone(),
+    }
+}
