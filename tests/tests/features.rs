@@ -255,9 +255,10 @@ async fn pre_product(product: Service<'_>, pre: Service<'_>) {
     assert_eq!(pre.named("live"), pre.ips(&rejected));
     assert_eq!(product.fleet(&rejected).len(), 0, "the product comes later");
     product.rejects(&rejected, "PreApproval").await;
-    // Nothing was there before: it stays to be looked at, until the next one is parked.
-    pre.marked(&rejected, "kept").await;
+    pre.marked(&rejected, "parked").await;
     product.marked(&rejected, "discarded").await;
+    pre.reaches(&rejected, InstanceState::Terminated).await;
+    assert_eq!(pre.named("live"), Vec::<Ipv4Addr>::new(), "nobody uses it any more");
 
     let release = product.releases("s2").await;
     product.approve(&release, "PreApproval").await;
@@ -265,7 +266,6 @@ async fn pre_product(product: Service<'_>, pre: Service<'_>) {
     product.marked(&release, "approved").await;
     pre.marked(&release, "parked").await;
     pre.reaches(&release, InstanceState::Terminated).await;
-    pre.reaches(&rejected, InstanceState::Terminated).await;
     assert_eq!((pre.named("live"), pre.named("candidate")), (vec![], vec![]), "parked");
     assert_eq!(product.named("live"), product.ips(&release));
 }

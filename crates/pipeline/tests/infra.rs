@@ -116,7 +116,7 @@ fn an_execution_that_ends_early_is_rolled_back_and_discarded() {
         ("tagship-route", call("MZUM_WEB_PRODUCT", "rollback")),
         ("tagship-cleanup", call("MZUM_WEB_PRODUCT", "discard")),
     ];
-    let qa = [("tagship-route", call("MZUM_WEB_QA", "rollback")), ("tagship-cleanup", call("MZUM_WEB_QA", "discard"))];
+    let qa = [("tagship-cleanup", call("MZUM_WEB_QA", "park"))];
     for state in ["FAILED", "STOPPED", "SUPERSEDED", "CANCELED"] {
         check_rules(&[], ended("mzum-web", state), &product);
         check_rules(&[PRE], ended("mzum-web", state), &[&product[..], &qa].concat());
@@ -143,13 +143,13 @@ fn abandoned(service: &str, action: &str) -> Value {
 
 #[test]
 fn an_abandoned_release_is_ended() {
-    for role in ["MZUM_WEB_PRODUCT", "MZUM_WEB_QA"] {
-        check_rules(
-            &[PRE],
-            abandoned(role, "discard"),
-            &[("tagship-route", call(role, "rollback")), ("tagship-cleanup", call(role, "discard"))],
-        );
-        check_rules(&[PRE], abandoned(role, "retire"), &[("tagship-cleanup", call(role, "retire"))]);
+    let role = "MZUM_WEB_PRODUCT";
+    let undone = [("tagship-route", call(role, "rollback")), ("tagship-cleanup", call(role, "discard"))];
+    check_rules(&[PRE], abandoned(role, "discard"), &undone);
+    check_rules(&[PRE], abandoned(role, "retire"), &[("tagship-cleanup", call(role, "retire"))]);
+    for action in ["discard", "retire"] {
+        let parked = [("tagship-cleanup", call("MZUM_WEB_QA", "park"))];
+        check_rules(&[PRE], abandoned("MZUM_WEB_QA", action), &parked);
     }
     check_rules(&[], abandoned("MZUM_WEB_QA", "discard"), &[]);
 }

@@ -29,7 +29,8 @@ pub fn stories() -> Vec<Story> {
         story("rejection", quiet().releases([first(), second().vote("FinalApproval", reject)])),
         story("first release rejected", quiet().releases([first().vote("FinalApproval", reject)])),
         story("discard", quiet().releases([first(), second().vote("QaApproval", reject)])),
-        story("park", park()),
+        story("park", park(Vote::Grant(MINUTE))),
+        story("pre-product rejected", park(reject)),
         story(
             "two at once",
             quiet().releases([
@@ -59,9 +60,9 @@ fn with(mut plan: Plan, change: impl FnOnce(&mut ServicePlan)) -> Plan {
     plan
 }
 
-/// A product with a pre-product, which is parked at the end.
-fn park() -> Plan {
-    let mut plan = Plan::quiet(1).releases([ReleasePlan::at(SECOND)]);
+/// A product with a pre-product, which is parked whatever becomes of its release.
+fn park(vote: Vote) -> Plan {
+    let mut plan = Plan::quiet(1).releases([ReleasePlan::at(SECOND).vote("PreApproval", vote)]);
     let qa = role("WEB_QA");
     plan.services[0].pre = Some((qa.clone(), settings(&qa, 1)));
     plan

@@ -49,6 +49,7 @@ fn what_fails_leaves_its_predecessor() {
 #[test]
 fn park() {
     check("park", &["web-product r1: Succeeded, WEB_PRODUCT approved, WEB_QA parked", LIVE]);
+    check("pre-product rejected", &["web-product r1: Failed, WEB_PRODUCT discarded, WEB_QA parked"]);
 }
 
 #[test]

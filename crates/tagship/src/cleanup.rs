@@ -172,7 +172,7 @@ fn never_held(now: &Situation<'_>) -> Decision {
     }
 }
 
-/// Empties a pre-product environment.
+/// Empties a pre-product environment: whether its release was good or not, nobody uses it any more.
 #[derive(Debug)]
 pub struct Park;
 
@@ -180,6 +180,9 @@ impl Stage for Park {
     const READS: Reads = READS;
 
     fn decide(now: &Situation<'_>, memo: &mut Memo) -> Decision {
+        if now.verdict == Verdict::MarkDiscarded {
+            return never_held(now);
+        }
         let Some(held) = now.held() else { return lost() };
         match now.verdict {
             Verdict::FreeHold => return ended(now, held),

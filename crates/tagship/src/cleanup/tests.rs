@@ -254,6 +254,8 @@ fn park() {
         },
         "do: terminate i-11, i-12, i-21, i-22",
     );
+    // Its execution ended before it held the pre-product.
+    check(Action::Park, |case| case.holding = Holding::default(), "do: mark r0000002 as discarded, then done");
 }
 
 #[test]
