@@ -306,7 +306,7 @@ fn ended(now: &Situation<'_>, held: &Held) -> Decision {
     let done = Done {
         message: format!("{} of {} is {how}; removed: {terminated}", held.hold.release, now.job.role),
         outputs: vec![("Terminated", terminated)],
-        report: Report { instances: removed, left_behind, ..Report::default() },
+        report: Report { instances: removed, left_behind, ..now.report() },
         ..Done::default()
     };
     Decision::last(held, done)

@@ -207,7 +207,7 @@ fn done(now: &Situation<'_>, held: &Held, fleet: &[&Instance], already: bool) ->
         report: Report {
             instances: ids().map(str::to_owned).collect(),
             names: name.into_iter().collect(),
-            ..Report::default()
+            ..now.report()
         },
         ..Done::default()
     }
