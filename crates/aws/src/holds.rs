@@ -105,7 +105,7 @@ pub(crate) async fn list(cloud: &Cloud) -> Result<Vec<(ServiceRole, ReleaseId, S
     let mut roles = Vec::new();
     let mut pages = cloud.s3().list_objects_v2().bucket(&cloud.bucket).prefix(PREFIX).into_paginator().send();
     while let Some(page) = pages.next().await {
-        let page = page.called("s3:ListObjectsV2", format!("s3://{}/{PREFIX}", cloud.bucket))?;
+        let page = page.called("s3:ListBucket", format!("s3://{}/{PREFIX}", cloud.bucket))?;
         let keys = page.contents().iter().filter_map(|object| object.key());
         let names = keys.filter_map(|key| key.strip_prefix(PREFIX)?.strip_suffix(".json"));
         roles.extend(names.filter_map(|name| ServiceRole::try_from(name.to_owned()).ok()));
