@@ -8,6 +8,7 @@ use crate::leftovers::leftovers;
 use crate::load::{self, Load, Site, Tally};
 use crate::ops;
 use crate::up::{self, Line, Local, Plan};
+use crate::validate;
 use std::sync::Arc;
 use std::time::Duration;
 use teller::{Chapter, Teller};
@@ -26,9 +27,9 @@ pub enum Error {
     /// A call failed.
     #[error(transparent)]
     Ops(#[from] ops::Error),
-    /// An artifact could not be packed.
-    #[error("packing an artifact: {0}")]
-    Pack(#[from] std::io::Error),
+    /// An artifact could not be packed, or the recording not be written.
+    #[error("files of the demo: {0}")]
+    Files(#[from] std::io::Error),
     /// The story went otherwise than it should.
     #[error("{0}")]
     Story(String),
@@ -69,7 +70,10 @@ pub async fn run() -> Result<(), Error> {
         }
     };
     let live = teller.chapters(|all| all.last_key_value().map(|(_, chapter)| chapter.execution.clone()));
-    let leftovers = leftovers(&local, ROLE, live.as_deref()).await?;
+    let file = local.dir.path().join("requests.jsonl");
+    let (leftovers, requests) =
+        tokio::join!(leftovers(&local, ROLE, live.as_deref()), validate::recorded(local.gateway.recorder(), &file),);
+    let (leftovers, requests) = (leftovers?, requests?);
     println!("\n{}\n\n{}", tables::releases(&teller), tables::requests(&teller, &tally));
     for failure in tally.failures.iter().take(10) {
         println!("lost: {} {} {}", failure.at, failure.host, failure.cause);
@@ -77,13 +81,14 @@ pub async fn run() -> Result<(), Error> {
     for leftover in &leftovers {
         println!("left behind: {leftover}");
     }
+    println!("calls of AWS, held against its service models: {}", requests.said);
     let releases = teller.chapters(|all| all.len());
-    let verdict = if tally.failures.is_empty() && leftovers.is_empty() { "ok" } else { "FAILED" };
+    let verdict = if tally.failures.is_empty() && leftovers.is_empty() && requests.passed { "ok" } else { "FAILED" };
     println!("\ndemo: {verdict}, {releases} releases, {} requests, {} failed", tally.requests, tally.failures.len());
     if verdict == "ok" {
         Ok(())
     } else {
-        Err(Error::Story("a request was lost, or something was left behind".to_owned()))
+        Err(Error::Story("a request was lost, something was left behind, or AWS would refuse a call".to_owned()))
     }
 }
 
