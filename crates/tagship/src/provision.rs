@@ -34,8 +34,7 @@ impl Stage for Provision {
         routing: true,
         addresses: true,
         names: true,
-        install: false,
-        artifact: false,
+        ..Reads::NOTHING
     };
 
     fn decide(now: &Situation<'_>, memo: &mut Memo) -> Decision {

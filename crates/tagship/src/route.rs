@@ -7,16 +7,7 @@ use crate::{
 };
 use jiff::SignedDuration;
 
-const READS: Reads = Reads {
-    settings: false,
-    holder: false,
-    instances: true,
-    routing: true,
-    addresses: false,
-    names: true,
-    install: false,
-    artifact: false,
-};
+const READS: Reads = Reads { instances: true, routing: true, names: true, ..Reads::NOTHING };
 
 /// Rounds in a row that an observation must repeat before it costs a release its traffic.
 const ROUNDS: u8 = 2;
