@@ -141,10 +141,7 @@ impl<'a> Releases<'a> {
         let rules = state.listeners.iter().flat_map(|listener| &listener.rules);
         let rules: Vec<_> = rules.filter(|rule| service.rules.contains(&rule.arn)).collect();
         let serves = |rule: &&Rule| {
-            let groups = rule.actions.iter().flat_map(|action| match action {
-                Action::Forward { groups, .. } => groups.as_slice(),
-                _ => &[],
-            });
+            let groups = rule.actions.iter().flat_map(Action::groups);
             let weighted: Vec<_> = groups.filter(|group| group.weight > 0).map(|group| &group.arn).collect();
             let groups = state.target_groups.iter().filter(|group| weighted.contains(&&group.arn));
             let targets: Vec<_> = groups.flat_map(|group| &group.targets).collect();

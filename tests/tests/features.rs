@@ -6,20 +6,19 @@
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::path::Path;
-use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
 use tagship_local::artifact::{Variant, pack};
 use tagship_local::gateway::{Effect, Fault, FaultId, Record, When};
 use tagship_local::leftovers::leftovers;
-use tagship_local::moto::{self, Behaviour, Capacity};
+use tagship_local::moto::{Behaviour, Capacity};
 use tagship_local::setup::ServicePlan;
 use tagship_local::state::{Action, Instance, InstanceState, TargetState};
 use tagship_local::up::{Line, Local, Plan};
+use tagship_local::validate;
 use tagship_tests::desk::{Desk, Verdict, artifact};
 use tagship_tests::notices;
-use tagship_tests::person::{aws, aws_with, lookup, succeeded};
+use tagship_tests::person::{aws, aws_with, lookup};
 use tagship_tests::privileges::excess;
 
 const ZONE: &str = "cd.internal";
@@ -73,7 +72,7 @@ async fn every_setting_does_what_it_says() {
         pre_product(service("shop", "SHOP_PRODUCT"), service("shop", "SHOP_QA")),
         jobs_that_fail(service("jobs", "JOBS")),
     );
-    requests_are_what_aws_takes(&stage.local);
+    requests_are_what_aws_takes(&stage.local).await;
     assert_eq!(excess(&stage.local), Vec::<String>::new());
 }
 
@@ -349,18 +348,12 @@ async fn jobs_that_fail(service: Service<'_>) {
 }
 
 /// Every request of the story, held against botocore's models.
-fn requests_are_what_aws_takes(local: &Local) {
+async fn requests_are_what_aws_takes(local: &Local) {
     let recording = local.dir.path().join("requests.jsonl");
-    local.gateway.recorder().write(&recording).expect("written");
-    let output = Command::new(moto::python().unwrap_or_else(|error| panic!("{error}")))
-        .args(["-m", "validate_requests"])
-        .arg(&recording)
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/local/python"))
-        .output()
-        .expect("the validator runs");
-    let said = succeeded("validate_requests", &output);
+    let validate::Verdict { passed, said } =
+        validate::recorded(local.gateway.recorder(), &recording).await.expect("a verdict");
     let recorded = local.gateway.recorder().counts().values().sum::<u64>();
-    assert!(recorded > 1_000 && said.contains(" 0 problems"), "{recorded} were recorded; {said}");
+    assert!(passed && recorded > 1_000, "{recorded} were recorded; {said}");
 }
 
 /// The AWS CLI's `--tag-specifications` of these tags (key, value, …); empty of none.

@@ -30,7 +30,9 @@ async fn pinned(cloud: &Cloud, wanted: &Artifact) -> Result<Found<Artifact>, Err
     let head = match request.set_version_id(wanted.version.clone()).send().await {
         // HeadObject's errors have no body, so no code of their own; 405 is a version that is a delete marker.
         Err(error) if matches!(error.raw_response().map(|raw| raw.status().as_u16()), Some(404 | 405)) => {
-            return Ok(Err(format!("the artifact {wanted} doesn't exist (any more)")));
+            let header = |name| error.raw_response().and_then(|raw| raw.headers().get(name));
+            let marker = header("x-amz-delete-marker").map(|_| header("x-amz-version-id").unwrap_or("it"));
+            return Ok(Err(missing(wanted, marker)));
         }
         head => head.called("s3:GetObject", wanted)?,
     };
@@ -39,6 +41,21 @@ async fn pinned(cloud: &Cloud, wanted: &Artifact) -> Result<Found<Artifact>, Err
         etag: head.e_tag.map(|etag| etag.trim_matches('"').to_owned()),
         ..wanted.clone()
     }))
+}
+
+/// Why there is none; `marker` is the version that is a delete marker.
+fn missing(wanted: &Artifact, marker: Option<&str>) -> String {
+    match (&wanted.version, marker) {
+        (Some(_), _) => format!("the artifact {wanted} doesn't exist (any more)"),
+        (None, Some(marker)) => format!(
+            "the artifact {wanted} doesn't exist any more: of its versions the newest was looked for, and {marker} is a \
+             delete marker"
+        ),
+        (None, None) => format!(
+            "the artifact {wanted} doesn't exist: its newest version was looked for, and there is none, nor a delete \
+             marker"
+        ),
+    }
 }
 
 async fn newest(cloud: &Cloud, wanted: &ArtifactTag) -> Result<Found<Artifact>, Error> {

@@ -1,16 +1,17 @@
 //! The demo: a story of releases under constant load, told while it happens, judged at its end.
 
+mod tables;
+mod teller;
+
 use crate::artifact::{Variant, pack};
 use crate::leftovers::leftovers;
 use crate::load::{self, Load, Site, Tally};
 use crate::ops;
 use crate::up::{self, Line, Local, Plan};
-use comfy_table::{ContentArrangement, Table, presets};
-use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::Value;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use crate::validate;
+use std::sync::Arc;
+use std::time::Duration;
+use teller::{Chapter, Teller};
 use tokio::sync::broadcast::error::RecvError;
 
 const PIPELINE: &str = "web";
@@ -26,125 +27,68 @@ pub enum Error {
     /// A call failed.
     #[error(transparent)]
     Ops(#[from] ops::Error),
-    /// An artifact could not be packed.
-    #[error("packing an artifact: {0}")]
-    Pack(#[from] std::io::Error),
+    /// An artifact could not be packed, or the recording not be written.
+    #[error("files of the demo: {0}")]
+    Files(#[from] std::io::Error),
     /// The story went otherwise than it should.
     #[error("{0}")]
     Story(String),
 }
 
-/// What is known of a release.
-#[derive(Debug, Default)]
-struct Chapter {
-    execution: String,
-    /// Stage or action → seconds.
-    took: BTreeMap<String, i64>,
-    instances: Vec<String>,
-    weights: Vec<String>,
-    ended: String,
-}
-
-/// The telling: what has happened, with the time since the beginning.
-#[derive(Clone)]
-struct Teller {
-    since: Instant,
-    bar: ProgressBar,
-    chapters: Arc<Mutex<BTreeMap<String, Chapter>>>,
-}
-
-impl Teller {
-    fn new() -> Self {
-        let bar = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_millis(120));
-        Self { since: Instant::now(), bar, chapters: Arc::default() }
-    }
-
-    fn say(&self, who: &str, what: &str) {
-        let line = format!("{:>6.1} s  {who:<4} {what}", self.since.elapsed().as_secs_f64());
-        if self.bar.is_hidden() { println!("{line}") } else { self.bar.println(line) }
-    }
-
-    fn chapters<T>(&self, change: impl FnOnce(&mut BTreeMap<String, Chapter>) -> T) -> T {
-        change(&mut self.chapters.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The release's name in the story, by its execution.
-    fn name(&self, execution: &str) -> Option<String> {
-        self.chapters(|all| {
-            all.iter().find(|(_, chapter)| chapter.execution == execution).map(|(name, _)| name.clone())
-        })
-    }
-
-    /// Tells of one event of tagship's.
-    fn hear(&self, event: &Value) {
-        let detail = &event["detail"];
-        let text = |key: &str| detail[key].as_str().unwrap_or_default();
-        let Some(name) = self.name(text("release")) else { return };
-        let secs = detail["elapsedSeconds"].as_i64().unwrap_or_default();
-        let action = text("action");
-        self.chapters(|all| {
-            let Some(chapter) = all.get_mut(&name) else { return };
-            chapter.took.insert(action.to_owned(), secs);
-            let list = |key: &str| -> Vec<String> {
-                detail[key]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|item| item.as_str().map(str::to_owned))
-                    .collect()
-            };
-            if action == "provision" {
-                chapter.instances = list("instances");
-            }
-            if let Some(weights) = detail["weights"].as_object().filter(|weights| !weights.is_empty()) {
-                chapter.weights =
-                    weights.iter().map(|(switch, weights)| format!("{switch}: {}", short(weights))).collect();
-            }
-        });
-        let what = event["detail-type"].as_str().unwrap_or_default();
-        self.say(&name, &format!("{what}: {action}, {secs} s. {}", text("message")));
-    }
+/// A service whose waits are as short as a story allows: nothing here says how a release is best watched.
+fn line() -> Line {
+    let mut line = Line::quick(PIPELINE, ROLE, HOST, 10);
+    line.product.drain_secs = 1;
+    line.settings["DRAIN"] = 1.into();
+    line.settings["TIMEOUTS"]["HEALTHY"] = 6.into();
+    line.settings["TIMEOUTS"]["WATCH"] = 1.into();
+    line
 }
 
 /// Plays the story; the report's last line says how it went.
 pub async fn run() -> Result<(), Error> {
     let teller = Teller::new();
-    teller.say("", "setting up an account on this machine");
-    let local = Arc::new(Local::start(Plan::new(vec![Line::quick(PIPELINE, ROLE, HOST, 10)])).await?);
-    teller.say("", &format!("AWS is at {}, the logs in {}", local.gateway.url(), local.logs().display()));
+    teller.title(
+        "Five releases of a web application, by the Lambda functions that run on AWS: CodePipeline, CodeDeploy, EC2 \
+         instances and the load balancer are played on this machine. It takes about two minutes.",
+    );
+    teller.say("", "setting up: network, balancer, pipeline, service (from infra/, the files that go to AWS)");
+    let local = Arc::new(Local::start(Plan::new(vec![line()])).await?);
+    for (group, alias) in local.account.services[ROLE].target_groups.iter().zip(["group A", "group B"]) {
+        teller.call(group.split('/').nth(1).unwrap_or(group), alias);
+    }
+    teller.say("", &format!("AWS is at {}, the functions' logs in {}", local.gateway.url(), local.logs().display()));
     let listening = tokio::spawn(listen(local.clone(), teller.clone()));
     let told = tell(&local, &teller).await;
     listening.abort();
+    teller.bar.finish_and_clear();
     let tally = match told {
         Ok(tally) => tally,
         Err(error) => {
-            teller.bar.finish_and_clear();
             print_logs(&local);
             return Err(error);
         }
     };
-    teller.bar.finish_and_clear();
     let live = teller.chapters(|all| all.last_key_value().map(|(_, chapter)| chapter.execution.clone()));
-    let leftovers = leftovers(&local, ROLE, live.as_deref()).await?;
-    println!("\n{}", releases_table(&teller));
-    println!("\n{}", requests_table(&tally));
+    let file = local.dir.path().join("requests.jsonl");
+    let (leftovers, requests) =
+        tokio::join!(leftovers(&local, ROLE, live.as_deref()), validate::recorded(local.gateway.recorder(), &file),);
+    let (leftovers, requests) = (leftovers?, requests?);
+    println!("\n{}\n\n{}", tables::releases(&teller), tables::requests(&teller, &tally));
     for failure in tally.failures.iter().take(10) {
         println!("lost: {} {} {}", failure.at, failure.host, failure.cause);
     }
     for leftover in &leftovers {
         println!("left behind: {leftover}");
     }
+    println!("calls of AWS, held against its service models: {}", requests.said);
     let releases = teller.chapters(|all| all.len());
-    let verdict = if tally.failures.is_empty() && leftovers.is_empty() { "ok" } else { "FAILED" };
+    let verdict = if tally.failures.is_empty() && leftovers.is_empty() && requests.passed { "ok" } else { "FAILED" };
     println!("\ndemo: {verdict}, {releases} releases, {} requests, {} failed", tally.requests, tally.failures.len());
     if verdict == "ok" {
         Ok(())
     } else {
-        Err(Error::Story("a request was lost, or something was left behind".to_owned()))
+        Err(Error::Story("a request was lost, something was left behind, or AWS would refuse a call".to_owned()))
     }
 }
 
@@ -153,7 +97,7 @@ async fn listen(local: Arc<Local>, teller: Teller) {
     let mut events = local.events.listen();
     loop {
         match events.recv().await {
-            Ok(event) if event["source"] == "tagship" => teller.hear(&event),
+            Ok(event) if event["source"] == "tagship" => teller.hear(&event, &local.states.borrow()),
             Ok(_) | Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return,
         }
@@ -161,49 +105,61 @@ async fn listen(local: Arc<Local>, teller: Teller) {
 }
 
 async fn tell(local: &Local, teller: &Teller) -> Result<Tally, Error> {
-    teller.say("r1", "the first release ever");
+    teller.title("r1: the first release ever; nothing serves yet");
     let r1 = upload(local, teller, "r1", Variant::Healthy).await?;
     approve_both(local, teller, "r1", &r1).await?;
     end(local, teller, "r1", &r1, "Succeeded", "approved").await?;
 
     let load = constant_load(local).await;
     let counting = count(teller, &load);
-    teller.say("r2", "a second release, approved twice, under load");
+    teller.title(&format!(
+        "r2: the second one, approved twice. From here to the end {RATE} requests a second go through the balancer, \
+         and none may fail"
+    ));
     let r2 = upload(local, teller, "r2", Variant::Healthy).await?;
     approve_both(local, teller, "r2", &r2).await?;
     end(local, teller, "r2", &r2, "Succeeded", "approved").await?;
+    let mut before = Tally::default();
+    teller.requests(&mut before, load.tally());
 
-    teller.say("r3", "a release whose application fails its health check");
+    teller.title("r3: its application fails its health check. It never gets a request, and all of it is removed");
     let r3 = upload(local, teller, "r3", Variant::Unhealthy).await?;
     ended(local, teller, "r3", &r3, "Failed").await?;
+    teller.requests(&mut before, load.tally());
 
-    teller.say("r4", "a release that goes live and is rejected; it starts while r3 is still being removed");
+    teller.title("r4: starts while r3 is still being removed, goes live, and is rejected: r2 serves again");
     let r4 = upload(local, teller, "r4", Variant::Healthy).await?;
     said_for_whom(local, teller, "r4", &r4, "r3", &r3).await?;
     marked(local, teller, "r3", &r3, "discarded").await?;
     approve(local, teller, "r4", &r4, "QaApproval").await?;
     asked(local, "r4", &r4, "FinalApproval").await?;
-    teller.say("r4", "is live; rejected at the final approval");
+    teller.say("r4", "FinalApproval: rejected, \"the new checkout is too slow\"");
     local.ops.answer(PIPELINE, "FinalApproval", false, "the new checkout is too slow").await?;
     ended(local, teller, "r4", &r4, "Failed").await?;
+    teller.requests(&mut before, load.tally());
 
-    teller.say("r5", "a release that starts while r4 is still being rolled back");
+    teller.title("r5: starts while r4 is still being rolled back, waits for it, and replaces r2");
     let r5 = upload(local, teller, "r5", Variant::Healthy).await?;
     said_for_whom(local, teller, "r5", &r5, "r4", &r4).await?;
     marked(local, teller, "r4", &r4, "discarded").await?;
     approve_both(local, teller, "r5", &r5).await?;
     end(local, teller, "r5", &r5, "Succeeded", "approved").await?;
     counting.abort();
-    Ok(load.stop().await)
+    let tally = load.stop().await;
+    teller.requests(&mut before, tally.clone());
+    match tally.by_version.get("r3") {
+        Some(served) => Err(Error::Story(format!("r3 is not healthy, and has served {served} requests"))),
+        None => Ok(tally),
+    }
 }
 
 async fn upload(local: &Local, teller: &Teller, name: &str, variant: Variant) -> Result<String, Error> {
     let artifact = pack(name, variant)?;
-    let size = artifact.len();
     let bucket = &local.account.services[ROLE].bucket;
     let execution = local.ops.release(PIPELINE, bucket, artifact).await?;
+    teller.say(name, &format!("uploaded to {bucket}: execution {execution} starts"));
+    teller.call(&execution, name);
     teller.chapters(|all| all.insert(name.to_owned(), Chapter { execution: execution.clone(), ..Chapter::default() }));
-    teller.say(name, &format!("uploaded ({size} bytes); it is release {execution}"));
     Ok(execution)
 }
 
@@ -230,7 +186,7 @@ async fn approve_both(local: &Local, teller: &Teller, name: &str, execution: &st
 /// The execution's end, as it should be.
 async fn ended(local: &Local, teller: &Teller, name: &str, execution: &str, wanted: &str) -> Result<(), Error> {
     let status = local.ops.await_end(PIPELINE, execution).await?;
-    teller.say(name, &format!("its execution has ended: {status}"));
+    teller.say(name, &format!("its pipeline execution has ended: {status}"));
     if status == wanted {
         Ok(())
     } else {
@@ -249,7 +205,7 @@ async fn marked(local: &Local, teller: &Teller, name: &str, execution: &str, wan
         tokio::time::sleep(Duration::from_millis(200)).await;
     };
     teller.chapters(|all| all.entry(name.to_owned()).or_default().ended.clone_from(&how));
-    teller.say(name, &format!("is {how}"));
+    teller.say(name, &format!("ended as {how}: the service is free"));
     if how == wanted { Ok(()) } else { Err(Error::Story(format!("{name} should be {wanted}, but it is {how}"))) }
 }
 
@@ -278,7 +234,7 @@ async fn said_for_whom(
         let state = local.ops.action(PIPELINE, "Provision").await?;
         let summary = state["latestExecution"]["summary"].as_str().unwrap_or_default();
         if state["execution"] == execution && summary.contains(other_execution) {
-            teller.say(name, &format!("waits for {other}; the console says: {summary}"));
+            teller.say(name, &format!("the console says: {summary}"));
             return Ok(());
         }
         if state["execution"] == execution && state["latestExecution"]["status"] == "Succeeded" {
@@ -288,7 +244,10 @@ async fn said_for_whom(
     }
 }
 
-/// 50 requests a second through both listeners.
+/// Requests a second.
+const RATE: u32 = 50;
+
+/// Requests through both listeners.
 async fn constant_load(local: &Local) -> Load {
     let mut sites = Vec::new();
     if let Some(balancer) = &local.balancer {
@@ -297,7 +256,7 @@ async fn constant_load(local: &Local) -> Load {
             sites.push(Site { address, host: HOST.to_owned(), path: "/".to_owned() });
         }
     }
-    Load::start(&load::Config { sites, rate: 50, connections: 4, timeout: Duration::from_secs(5) })
+    Load::start(&load::Config { sites, rate: RATE, connections: 4, timeout: Duration::from_secs(5) })
 }
 
 /// Keeps the count of requests on the terminal's last line.
@@ -317,38 +276,6 @@ fn count(teller: &Teller, load: &Load) -> tokio::task::JoinHandle<()> {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     })
-}
-
-fn releases_table(teller: &Teller) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    const ACTIONS: [&str; 6] = ["provision", "deploy", "shift", "retire", "rollback", "discard"];
-    table.set_header(["release", "ended"].into_iter().chain(ACTIONS).chain(["instances", "weights at the end"]));
-    teller.chapters(|all| {
-        for (name, chapter) in all.iter() {
-            let took = |action: &str| chapter.took.get(action).map_or("–".to_owned(), |secs| format!("{secs} s"));
-            let row = [format!("{name} {}", chapter.execution.get(..8).unwrap_or_default()), chapter.ended.clone()];
-            let rest = [chapter.instances.join("\n"), chapter.weights.join("\n")];
-            table.add_row(row.into_iter().chain(ACTIONS.map(took)).chain(rest));
-        }
-    });
-    table
-}
-
-/// Weights without the groups' common beginning, which CloudFormation made from the stack's name.
-fn short(weights: &Value) -> String {
-    let groups = weights.as_str().unwrap_or_default().split(", ");
-    groups.map(|group| group.rsplit('-').next().unwrap_or(group)).collect::<Vec<_>>().join(" ")
-}
-
-fn requests_table(tally: &Tally) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY).set_header(["version", "requests", "failed"]);
-    for (version, requests) in &tally.by_version {
-        table.add_row([version.clone(), requests.to_string(), "0".to_owned()]);
-    }
-    table.add_row(["all".to_owned(), tally.requests.to_string(), tally.failures.len().to_string()]);
-    table
 }
 
 /// The functions' last words, for whoever has to find out.

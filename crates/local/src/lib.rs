@@ -27,3 +27,4 @@ pub mod setup;
 pub mod state;
 pub mod tether;
 pub mod up;
+pub mod validate;

@@ -61,11 +61,11 @@ pub(crate) fn python_module(module: &str) -> Result<Command, Error> {
     Ok(command)
 }
 
-/// The running emulator. It ends when this is dropped, and when our process ends in any way: it
+/// The running emulator. It has ended when this is dropped, and ends when our process does in any way: it
 /// exits when its standard input closes.
 #[derive(Debug)]
 pub struct Moto {
-    _process: Child,
+    process: Child,
     address: SocketAddr,
 }
 
@@ -87,7 +87,7 @@ impl Moto {
         }
         let ready: Ready = serde_json::from_str(&line).map_err(|error| failed(error.into()))?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ready.port));
-        Ok(Self { _process: process, address })
+        Ok(Self { process, address })
     }
 
     /// Where it listens.
@@ -98,6 +98,21 @@ impl Moto {
     /// A client of the plug-in's routes.
     pub fn client(&self) -> Client {
         Client { http: reqwest::Client::new(), base: format!("http://{}/tagship", self.address) }
+    }
+}
+
+impl Drop for Moto {
+    /// Killed is not yet gone: the kernel takes its memory apart first, and until then it holds our standard error.
+    fn drop(&mut self) {
+        const ROUNDS: usize = 1_000;
+        let _ = self.process.start_kill();
+        for _ in 0..ROUNDS {
+            match self.process.try_wait() {
+                Ok(None) => std::thread::sleep(Duration::from_millis(5)),
+                Ok(Some(_)) | Err(_) => return,
+            }
+        }
+        tracing::error!("the emulator could not be killed");
     }
 }
 

@@ -53,6 +53,13 @@ impl Ops {
         Ok(version.unwrap_or_default().to_owned())
     }
 
+    /// Deletes one version of an object; without one, puts a delete marker above them.
+    pub async fn delete(&self, bucket: &str, key: &str, version: Option<&str>) -> Result<(), Error> {
+        let query = version.map(|version| format!("?versionId={version}")).unwrap_or_default();
+        let request = self.0.http.delete(format!("{}/{bucket}/{key}{query}", self.0.endpoint_url));
+        self.send("DeleteObject", "s3", request).await.map(drop)
+    }
+
     /// Reads an object; none if it isn't there.
     pub async fn object(&self, bucket: &str, key: &str) -> Result<Option<Value>, Error> {
         match self.send("GetObject", "s3", self.0.http.get(format!("{}/{bucket}/{key}", self.0.endpoint_url))).await {

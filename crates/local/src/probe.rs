@@ -123,11 +123,7 @@ fn subjects(state: &State) -> Vec<(Subject, &HealthCheck, TargetState)> {
         .listeners
         .iter()
         .flat_map(|l| l.default.iter().chain(l.rules.iter().flat_map(|r| &r.actions)))
-        .filter_map(|action| match action {
-            Action::Forward { groups, .. } => Some(groups),
-            _ => None,
-        })
-        .flatten()
+        .flat_map(Action::groups)
         .map(|group| group.arn.as_str())
         .collect();
     let mut subjects = Vec::new();

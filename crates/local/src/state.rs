@@ -118,6 +118,16 @@ pub enum Action {
     Other,
 }
 
+impl Action {
+    /// The groups that it forwards to.
+    pub fn groups(&self) -> &[WeightedGroup] {
+        match self {
+            Action::Forward { groups, .. } => groups,
+            Action::FixedResponse { .. } | Action::Other => &[],
+        }
+    }
+}
+
 /// A group of a forward action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WeightedGroup {

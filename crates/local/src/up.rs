@@ -1,5 +1,10 @@
 //! Brings the whole of it up: emulator, gateway, account, functions, instances, balancer, DNS, pipelines.
 
+mod plan;
+mod templates;
+
+pub use plan::{Line, Plan, Play};
+
 use crate::balancer::{self, Balancer};
 use crate::codedeploy::{self, Agents, CodeDeploy};
 use crate::codepipeline::{self, CodePipeline};
@@ -16,14 +21,14 @@ use crate::probe::{self, Probes};
 use crate::setup::{self, Account, REGION, ServicePlan};
 use crate::state::State;
 use crate::tether;
-use serde_json::{Value, json};
+use plan::binaries;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tagship_pipeline::engine::Timings;
 use tagship_pipeline::policy::Policy;
-use tagship_pipeline::template::{Stack, Template, TemplateError};
+use tagship_pipeline::template::TemplateError;
+use templates::{account_template, function_policies, instance_roles, make_deployment_groups, pipeline_template};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -53,91 +58,6 @@ pub enum Error {
     /// The first calls.
     #[error(transparent)]
     Ops(#[from] ops::Error),
-}
-
-/// One pipeline and its services.
-#[derive(Clone, Debug)]
-pub struct Line {
-    /// The pipeline's name.
-    pub pipeline: String,
-    /// The product.
-    pub product: ServicePlan,
-    /// Its pre-product.
-    pub pre_product: Option<ServicePlan>,
-    /// Settings put over those that infra/service.yaml gives, for each of the services.
-    pub settings: Value,
-    /// Parameters of infra/pipeline.yaml, e.g. `ExecutionMode`.
-    pub parameters: BTreeMap<String, String>,
-}
-
-impl Line {
-    /// A product of two small instances, with waits as short as tagship allows.
-    pub fn quick(pipeline: &str, role: &str, host: &str, priority: u32) -> Self {
-        Self {
-            pipeline: pipeline.to_owned(),
-            product: ServicePlan::quick(role, pipeline, host, priority),
-            pre_product: None,
-            settings: json!({
-                "DRAIN": 2,
-                "TIMEOUTS": {"BOOT": 60, "INSTALL": 60, "HEALTHY": 8, "WATCH": 3, "SETTLE": 15},
-            }),
-            parameters: BTreeMap::new(),
-        }
-    }
-}
-
-/// What instances are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Play {
-    /// Process groups on addresses of their own, behind a real balancer.
-    Processes,
-    /// Entries in the emulator that become running and healthy by themselves: for fleets of 1,000.
-    Timers,
-}
-
-/// What to bring up.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// The pipelines.
-    pub lines: Vec<Line>,
-    /// What instances are.
-    pub play: Play,
-    /// Where the functions' binaries are.
-    pub functions: PathBuf,
-    /// When an invocation is killed.
-    pub function_timeout: Duration,
-    /// From a failed asynchronous invocation to its retries.
-    pub retry_after: Vec<Duration>,
-    /// How often sweep runs, instead of infra/'s every 5 minutes.
-    pub sweep: Option<Duration>,
-    /// CodePipeline's figures.
-    pub timings: Timings,
-    /// A balancer's node each: how much later it sees a change.
-    pub node_delays: Vec<Duration>,
-}
-
-impl Plan {
-    /// These lines with real processes, and the waits of a cloud that is small and near.
-    pub fn new(lines: Vec<Line>) -> Self {
-        Self {
-            lines,
-            play: Play::Processes,
-            functions: binaries(),
-            function_timeout: Duration::from_secs(900),
-            retry_after: vec![Duration::from_secs(2), Duration::from_secs(4)],
-            sweep: None,
-            timings: Timings { reinvoke: Duration::from_secs(1), ..Timings::default() },
-            node_delays: balancer::Config::default().node_delays,
-        }
-    }
-}
-
-/// Where this program is, and so the functions are too.
-fn binaries() -> PathBuf {
-    let program = std::env::current_exe().unwrap_or_default();
-    let dir = program.parent().unwrap_or(Path::new("."));
-    // Tests run from a directory below.
-    if dir.ends_with("deps") { dir.parent().unwrap_or(dir).to_owned() } else { dir.to_owned() }
 }
 
 /// A running cloud. Dropping it ends every process that it started.
@@ -377,99 +297,4 @@ fn settings(line: &Line, account: &Account) -> Vec<(String, String)> {
             Some((service.service_role.clone(), settings.to_string()))
         })
         .collect()
-}
-
-fn pipeline_template(line: &Line, account: &Account) -> Result<Template, Error> {
-    let mut parameters = line.parameters.clone();
-    parameters.insert("PipelineName".to_owned(), line.pipeline.clone());
-    parameters.insert("ServiceRole".to_owned(), line.product.service_role.clone());
-    parameters.insert("TopicArn".to_owned(), account.topic.clone());
-    if let Some(service) = &line.pre_product {
-        parameters.insert("PreProductServiceRole".to_owned(), service.service_role.clone());
-    }
-    let stack = Stack {
-        name: line.pipeline.clone(),
-        account: account.account.clone(),
-        region: REGION.to_owned(),
-        parameters,
-        ..Stack::default()
-    };
-    let file = "pipeline.yaml";
-    let text = std::fs::read_to_string(setup::infra(file))?;
-    Template::read(&text, stack).map_err(|source| Error::Template { file, source })
-}
-
-/// What an account has once: the sweep, what tells people, and the functions' roles.
-fn account_template(account: &Account) -> Result<Template, Error> {
-    let bucket = &account.bucket;
-    let known = [
-        ("Topic", account.topic.clone()),
-        ("ChatTopic", account.chat_topic.clone()),
-        ("Bucket", bucket.clone()),
-        ("Bucket.Arn", format!("arn:aws:s3:::{bucket}")),
-    ];
-    let stack = Stack {
-        name: "tagship".to_owned(),
-        account: account.account.clone(),
-        region: REGION.to_owned(),
-        parameters: BTreeMap::from([
-            ("Chat".to_owned(), "amazon-q".to_owned()),
-            ("ArtifactBuckets".to_owned(), ARTIFACT_BUCKETS.to_owned()),
-        ]),
-        known: known.map(|(name, value)| (name.to_owned(), value)).into(),
-        ..Stack::default()
-    };
-    let file = "tagship.yaml";
-    let text = std::fs::read_to_string(setup::infra(file))?;
-    Template::read(&text, stack).map_err(|source| Error::Template { file, source })
-}
-
-/// What each function may do, by the access key that it calls with.
-fn function_policies(template: &Template) -> Result<BTreeMap<String, Policy>, TemplateError> {
-    let mut policies = template.policies()?;
-    let roles =
-        [("provision", "ProvisionRole"), ("deploy", "DeployRole"), ("route", "RouteRole"), ("cleanup", "CleanupRole")];
-    let role = |(name, role): (&str, &str)| (name.to_owned(), policies.remove(role).unwrap_or_default());
-    Ok(roles.map(role).into())
-}
-
-/// The role in each instance profile.
-fn instance_roles(account: &Account) -> BTreeMap<String, String> {
-    let services = account.services.values();
-    services.map(|service| (service.instance_profile.clone(), service.instance_role.clone())).collect()
-}
-
-/// CodeDeploy's application and groups, as infra/pipeline.yaml has them.
-async fn make_deployment_groups(ops: &Ops, line: &Line, account: &Account) -> Result<(), Error> {
-    let file = "pipeline.yaml";
-    let template = pipeline_template(line, account)?;
-    let of = |kind: &str| template.resources(kind).map_err(|source| Error::Template { file, source });
-    let call = async |operation: &str, body: Value| {
-        ops.json("codedeploy", &format!("CodeDeploy_20141006.{operation}"), body).await
-    };
-    for (_, resource) in of("AWS::CodeDeploy::Application")? {
-        call("CreateApplication", camel(&resource)).await?;
-    }
-    for (_, resource) in of("AWS::CodeDeploy::DeploymentGroup")? {
-        call("CreateDeploymentGroup", camel(&resource)).await?;
-    }
-    Ok(())
-}
-
-/// CloudFormation's keys (`Ec2TagSet`) as the API has them (`ec2TagSet`); those of a tag filter stay as they are.
-fn camel(properties: &Value) -> Value {
-    match properties {
-        Value::Object(fields) if fields.contains_key("Key") => properties.clone(),
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(key, value)| {
-                let mut letters = key.chars();
-                let first = letters.next().map(|letter| letter.to_ascii_lowercase());
-                (first.into_iter().chain(letters).collect::<String>(), camel(value))
-            })
-            .collect(),
-        // A group of filters is a list by itself there.
-        Value::Array(items) => items.iter().map(|item| camel(item.get("Ec2TagGroup").unwrap_or(item))).collect(),
-        other => other.clone(),
-    }
 }

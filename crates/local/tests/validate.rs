@@ -1,22 +1,9 @@
 //! Recorded requests held against AWS's service models, and proof that the models are asked.
 
-use std::process::Command;
-
 use tagship_local::gateway::Gateway;
-use tagship_local::moto::{self, Moto};
+use tagship_local::moto::Moto;
 use tagship_local::setup::{self, ServicePlan};
-
-/// Runs the validator on a recording: whether it passed, and what it said.
-fn validate(recording: &std::path::Path) -> (bool, String) {
-    let output = Command::new(moto::python().unwrap_or_else(|error| panic!("{error}")))
-        .args(["-m", "validate_requests"])
-        .arg(recording)
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/python"))
-        .output()
-        .expect("the validator runs");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    (output.status.success(), said)
-}
+use tagship_local::validate::{self, Verdict};
 
 #[tokio::test]
 async fn what_the_gateway_records_can_be_validated() {
@@ -25,8 +12,7 @@ async fn what_the_gateway_records_can_be_validated() {
     let plan = [ServicePlan::quick("WEB", "web", "web.example.com", 1)];
     setup::set_up(&gateway.url(), 16, &plan).await.unwrap_or_else(|error| panic!("{error}"));
     let file = tempfile::NamedTempFile::new().expect("a file");
-    gateway.recorder().write(file.path()).expect("written");
-    let (passed, said) = validate(file.path());
+    let Verdict { passed, said } = validate::recorded(gateway.recorder(), file.path()).await.expect("a verdict");
     assert!(passed, "{said}");
     let recorded = gateway.recorder().records().len();
     assert!(said.contains(&format!("{recorded} requests")), "{said}");
@@ -83,13 +69,13 @@ const CALLS: [(&str, &str, &str, &str, &str); 18] = [
     ("s3", "GetObject", "/bucket", "", "Key: required, but missing"),
 ];
 
-#[test]
-fn the_models_are_asked() {
+#[tokio::test]
+async fn the_models_are_asked() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let lines: Vec<String> =
         CALLS.iter().map(|(service, operation, path, body, _)| call(service, operation, path, body)).collect();
     std::fs::write(file.path(), lines.join("\n")).expect("written");
-    let (passed, said) = validate(file.path());
+    let Verdict { passed, said } = validate::recording(file.path()).await.expect("a verdict");
     assert!(!passed, "{said}");
     for (number, (service, operation, .., expected)) in CALLS.iter().enumerate() {
         let mark = format!(":{}: ", number + 1);
@@ -100,9 +86,9 @@ fn the_models_are_asked() {
     }
 }
 
-#[test]
-fn an_empty_recording_proves_nothing() {
+#[tokio::test]
+async fn an_empty_recording_proves_nothing() {
     let file = tempfile::NamedTempFile::new().expect("a file");
-    let (passed, said) = validate(file.path());
+    let Verdict { passed, said } = validate::recording(file.path()).await.expect("a verdict");
     assert!(!passed && said.contains("0 requests"), "{said}");
 }

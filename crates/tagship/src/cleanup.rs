@@ -10,16 +10,8 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
-const READS: Reads = Reads {
-    settings: false,
-    holder: false,
-    instances: true,
-    routing: true,
-    addresses: true,
-    names: true,
-    install: true,
-    artifact: false,
-};
+const READS: Reads =
+    Reads { instances: true, routing: true, addresses: true, names: true, install: true, ..Reads::NOTHING };
 
 /// How long an execution must have ended before sweep calls its hold abandoned, in seconds: its own end is
 /// probably still being handled.
@@ -306,7 +298,7 @@ fn ended(now: &Situation<'_>, held: &Held) -> Decision {
     let done = Done {
         message: format!("{} of {} is {how}; removed: {terminated}", held.hold.release, now.job.role),
         outputs: vec![("Terminated", terminated)],
-        report: Report { instances: removed, left_behind, ..Report::default() },
+        report: Report { instances: removed, left_behind, ..now.report() },
         ..Done::default()
     };
     Decision::last(held, done)

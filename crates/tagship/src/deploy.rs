@@ -88,7 +88,7 @@ fn free_group<'a>(now: &Situation<'_>, pair: &Pair<'a>, memo: &mut Memo) -> Firs
                 "instances of this release are targets of {}, which has the weight already ({}). Somebody else changed \
                  weights or targets: set the weights back to the group of the release that is live",
                 weighted.name,
-                pair.weights().into_iter().map(|(switch, weights)| format!("{switch}: {weights}")).collect::<Vec<_>>().join("; ")
+                pair.routing.weights().into_iter().map(|(switch, weights)| format!("{switch}: {weights}")).collect::<Vec<_>>().join("; ")
             ),
         )),
         _ => Continue(group),
@@ -166,12 +166,7 @@ fn done(now: &Situation<'_>, held: &Held, artifact: Option<&Artifact>, preface: 
             ("HealthyTargets", healthy.map_or("none".to_owned(), |healthy| healthy.to_string())),
             ("Artifact", artifact),
         ],
-        report: Report {
-            names: name.into_iter().collect(),
-            weights: pair.map(|pair| pair.weights()).unwrap_or_default(),
-            instances: ids,
-            ..Report::default()
-        },
+        report: Report { names: name.into_iter().collect(), instances: ids, ..now.report() },
         ..Done::default()
     }
 }

@@ -1,5 +1,6 @@
 //! Errors: a kind to branch on, and a message for the person on call.
 
+use crate::Report;
 use std::fmt;
 
 /// What went wrong, as far as anybody branches on it.
@@ -42,19 +43,20 @@ pub struct Error {
     pub code: Option<String>,
     /// For the operator.
     pub message: String,
-    /// What the message says is left behind, a phrase each: for the event.
-    pub left_behind: Vec<String>,
+    /// For the event: what the message says is left behind, and what was last seen of the release.
+    pub report: Box<Report>,
 }
 
 impl Error {
     /// A failure of this kind.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, code: None, message: message.into(), left_behind: Vec::new() }
+        Self { kind, code: None, message: message.into(), report: Box::default() }
     }
 
     /// The same, leaving this behind.
-    pub fn leaving(self, left_behind: Vec<String>) -> Self {
-        Self { left_behind, ..self }
+    pub fn leaving(mut self, left_behind: Vec<String>) -> Self {
+        self.report.left_behind = left_behind;
+        self
     }
 
     /// Parameters or settings to correct.

@@ -123,7 +123,7 @@ impl Notice {
             }
             Outcome::Failed(error) => {
                 let next = after_failure(error.kind, job.action.stage(), Some(job.action));
-                let report = Report { left_behind: error.left_behind.clone(), ..Report::default() };
+                let report = (*error.report).clone();
                 (Headline::Failed, failure_message(error), report, Some(reason(error)), next)
             }
         };

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Pair<'a> {
     /// The two groups.
     pub groups: [&'a Group; 2],
-    /// At least one.
-    pub switches: &'a [Switch],
+    /// What was judged: at least one switch.
+    pub routing: &'a Routing,
 }
 
 impl<'a> Pair<'a> {
@@ -62,7 +62,7 @@ impl<'a> Pair<'a> {
             }
         }
         if faults.is_empty() {
-            Ok(Self { groups: [a, b], switches: &routing.switches })
+            Ok(Self { groups: [a, b], routing })
         } else {
             Err(Error::problems(format!("the switches of {selector} can't be used as they stand"), &faults))
         }
@@ -70,7 +70,7 @@ impl<'a> Pair<'a> {
 
     /// The group that has the weight on every switch; none if the switches disagree (half-moved).
     pub fn live(&self) -> Option<&'a Group> {
-        self.groups.into_iter().find(|group| self.weighted(group).count() == self.switches.len())
+        self.groups.into_iter().find(|group| self.weighted(group).count() == self.routing.switches.len())
     }
 
     /// The group that has no weight on any switch; none if the switches disagree.
@@ -82,7 +82,7 @@ impl<'a> Pair<'a> {
     pub fn candidate(&self) -> Result<&'a Group, Error> {
         self.free().ok_or_else(|| {
             let weights: Vec<String> =
-                self.weights().into_iter().map(|(switch, weights)| format!("{switch} has {weights}")).collect();
+                self.routing.weights().into_iter().map(|(switch, weights)| format!("{switch} has {weights}")).collect();
             Error::problems("the switches disagree on who is live, set all of them to the same group", &weights)
         })
     }
@@ -90,7 +90,7 @@ impl<'a> Pair<'a> {
     /// The switches that give weight to a group.
     pub fn weighted(&self, group: &Group) -> impl Iterator<Item = &'a Switch> {
         let arn = group.arn.clone();
-        self.switches.iter().filter(move |switch| switch.weight(&arn).unwrap_or(0) > 0)
+        self.routing.switches.iter().filter(move |switch| switch.weight(&arn).unwrap_or(0) > 0)
     }
 
     /// The other group.
@@ -130,16 +130,6 @@ impl<'a> Pair<'a> {
             // Make before break is in one call; the weight itself is kept, whatever ops chose.
             weights: vec![(group.arn.clone(), has, gives), (other.arn.clone(), gives, 0)],
         })
-    }
-
-    /// The weights as they stand, for events: switch → `web-a=100, web-b=0`.
-    pub fn weights(&self) -> BTreeMap<String, String> {
-        let weight =
-            |switch: &Switch, group: &Group| format!("{}={}", group.name, switch.weight(&group.arn).unwrap_or(0));
-        self.switches
-            .iter()
-            .map(|switch| (switch.label.clone(), self.groups.map(|group| weight(switch, group)).join(", ")))
-            .collect()
     }
 }
 

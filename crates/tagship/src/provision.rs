@@ -34,8 +34,7 @@ impl Stage for Provision {
         routing: true,
         addresses: true,
         names: true,
-        install: false,
-        artifact: false,
+        ..Reads::NOTHING
     };
 
     fn decide(now: &Situation<'_>, memo: &mut Memo) -> Decision {
@@ -207,7 +206,7 @@ fn done(now: &Situation<'_>, held: &Held, fleet: &[&Instance], already: bool) ->
         report: Report {
             instances: ids().map(str::to_owned).collect(),
             names: name.into_iter().collect(),
-            ..Report::default()
+            ..now.report()
         },
         ..Done::default()
     }

@@ -2,21 +2,12 @@
 
 use crate::traffic::Traffic;
 use crate::{
-    Decision, Done, Ended, Ending, Error, Held, HowEnded, Memo, Phase, Previous, Reads, Report, Situation, Stage,
-    Verdict, bounded,
+    Decision, Done, Ended, Ending, Error, Held, HowEnded, Memo, Phase, Previous, Reads, Situation, Stage, Verdict,
+    bounded,
 };
 use jiff::SignedDuration;
 
-const READS: Reads = Reads {
-    settings: false,
-    holder: false,
-    instances: true,
-    routing: true,
-    addresses: false,
-    names: true,
-    install: false,
-    artifact: false,
-};
+const READS: Reads = Reads { instances: true, routing: true, names: true, ..Reads::NOTHING };
 
 /// Rounds in a row that an observation must repeat before it costs a release its traffic.
 const ROUNDS: u8 = 2;
@@ -128,7 +119,7 @@ fn watch(now: &Situation<'_>, memo: &mut Memo, held: &Held, traffic: Traffic) ->
             hold.release, now.job.role, traffic.mine_healthy
         ),
         outputs: vec![("LiveRelease", hold.release.to_string()), ("PreviousRelease", previous)],
-        report: report(now, traffic),
+        report: now.report(),
         ..Done::default()
     })
 }
@@ -187,7 +178,7 @@ impl Stage for Rollback {
             }
             Verdict::FreeHold => {
                 let how = now.holding.ended.as_ref().map_or("ended", |ended| ended.how.as_str());
-                return Decision::last(held, kept(now, format!("{} was {how} before", held.hold.release), None));
+                return Decision::last(held, kept(now, format!("{} was {how} before", held.hold.release)));
             }
             _ => debug_assert_eq!(held.hold.phase, Phase::Ending),
         }
@@ -199,7 +190,7 @@ impl Stage for Rollback {
         if !traffic.any_mine {
             return match traffic.names.clone().filter(|_| held.hold.previous.is_some()) {
                 Some(step) => Decision::act(step, "the live names follow the weights"),
-                None => Decision::Done(restored(now, held, traffic)),
+                None => Decision::Done(restored(now, held)),
             };
         }
         if traffic.home_can_serve(&previous) {
@@ -243,9 +234,9 @@ impl Stage for Rollback {
 }
 
 /// Rollback's success where traffic is with the predecessor, or never left it.
-fn restored(now: &Situation<'_>, held: &Held, traffic: Traffic) -> Done {
+fn restored(now: &Situation<'_>, held: &Held) -> Done {
     let hold = &held.hold;
-    let mut done = Done { report: report(now, traffic), ..Done::default() };
+    let mut done = Done { report: now.report(), ..Done::default() };
     match &hold.previous {
         Some(previous) => {
             done.message = format!("{} of {} rolled back: {} serves", hold.release, now.job.role, previous_name(held));
@@ -265,9 +256,8 @@ fn restored(now: &Situation<'_>, held: &Held, traffic: Traffic) -> Done {
 }
 
 /// Rollback's success where nothing could be restored.
-fn kept(now: &Situation<'_>, message: String, traffic: Option<Traffic>) -> Done {
-    let mut report = traffic.map(|traffic| report(now, traffic)).unwrap_or_default();
-    report.instances = now.world.fleet(&now.job.release).map(|instance| instance.id.clone()).collect();
+fn kept(now: &Situation<'_>, message: String) -> Done {
+    let mut report = now.report();
     if now.holding.ended.as_ref().is_some_and(|ended| ended.how == HowEnded::Kept) {
         report.ending = Ending::Kept;
         report.left_behind = vec![format!(
@@ -277,15 +267,6 @@ fn kept(now: &Situation<'_>, message: String, traffic: Option<Traffic>) -> Done 
         )];
     }
     Done { message, report, ..Done::default() }
-}
-
-fn report(now: &Situation<'_>, traffic: Traffic) -> Report {
-    Report {
-        instances: now.world.fleet(&now.job.release).map(|instance| instance.id.clone()).collect(),
-        names: now.world.names.iter().map(|record| record.name.clone()).collect(),
-        weights: traffic.weights,
-        ..Report::default()
-    }
 }
 
 fn previous_name(held: &Held) -> String {

@@ -162,14 +162,15 @@ async fn round<S: Stage, P: Port>(
     }
     let look = Look { job, reads: S::READS, holding: &holding, verdict };
     let world = port.observe(&look).await?;
-    let decision = S::decide(&Situation { job, holding: &holding, verdict, world: &world }, memo);
+    let situation = Situation { job, holding: &holding, verdict, world: &world };
+    let decision = S::decide(&situation, memo);
     port.tell(job, &decision);
     let (step, then) = match decision {
         Decision::Do { step, then, .. } => (step, then),
         Decision::Wait(why) => return Ok(Round::Wait(why)),
         Decision::Yield(why) => return Ok(Round::Yield(why)),
         Decision::Done(done) => return Ok(Round::Ended(Outcome::Done(done))),
-        Decision::Fail(error) => return Ok(Round::Ended(Outcome::Failed(error))),
+        Decision::Fail(error) => return Ok(Round::Ended(Outcome::Failed(situation.seen_by(error)))),
     };
     if last.as_ref() == Some(&step) {
         // The describe doesn't know yet: repeating is safe, repeating at once is rude.
@@ -192,9 +193,9 @@ async fn round<S: Stage, P: Port>(
                 memo.exhausted.push((launch.subnet.clone(), launch.instance_type.clone(), reason));
                 Ok(Round::Again)
             }
-            _ => Err(Error { kind: Kind::Release, ..error }),
+            _ => Err(situation.unchanged(Error { kind: Kind::Release, ..error })),
         },
-        applied => applied.map(|()| match then {
+        applied => applied.map_err(|error| situation.unchanged(error)).map(|()| match then {
             Some(done) => Round::Ended(Outcome::Done(*done)),
             None => Round::Again,
         }),
@@ -202,3 +203,6 @@ async fn round<S: Stage, P: Port>(
     *last = Some(step);
     again
 }
+
+#[cfg(test)]
+mod tests;

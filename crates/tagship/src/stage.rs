@@ -1,6 +1,6 @@
 //! What a planner is asked, and what it may answer: a situation in, a decision out.
 
-use crate::{Action, Artifact, Error, Holding, Kind, ReleaseId, ServiceRole, Step, Verdict, World};
+use crate::{Action, Artifact, Error, Holding, Kind, ReleaseId, ServiceRole, Step, Verdict, World, traffic};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
@@ -83,8 +83,38 @@ impl<'a> Situation<'a> {
         self.holding.held.as_ref().filter(|held| held.hold.release == self.job.release)
     }
 
+    /// What an event tells of what was seen: the release's fleet, the service's names, the switches' weights.
+    pub(crate) fn report(&self) -> Report {
+        let fleet = self.world.fleet(&self.job.release).filter(|instance| !instance.gone());
+        Report {
+            instances: fleet.map(|instance| instance.id.clone()).collect(),
+            names: self.world.names.iter().map(|record| record.name.clone()).collect(),
+            weights: traffic::weights(self),
+            ..Report::default()
+        }
+    }
+
+    /// The failure, with what an event tells of what was seen.
+    pub(crate) fn seen_by(&self, mut error: Error) -> Error {
+        let left_behind = std::mem::take(&mut error.report.left_behind);
+        *error.report = Report { left_behind, ..self.report() };
+        error
+    }
+
     /// A failure that says what of the release is left behind, who removes it, and what to do next.
     pub(crate) fn give_up(&self, kind: Kind, message: impl std::fmt::Display) -> Decision {
+        Decision::Fail(self.leaving_all(Error::new(kind, message.to_string())))
+    }
+
+    /// Why a change was not made, with what an event tells of what was seen. Where the release can't go on by it,
+    /// the message says what is left behind.
+    pub(crate) fn unchanged(&self, error: Error) -> Error {
+        let retried = matches!(error.kind, Kind::Conflict | Kind::Unavailable);
+        let discarded = matches!(self.job.action, Action::Provision | Action::Deploy | Action::Shift);
+        self.seen_by(if discarded && !retried && self.held().is_some() { self.leaving_all(error) } else { error })
+    }
+
+    fn leaving_all(&self, error: Error) -> Error {
         let release = &self.job.release;
         let instances: Vec<&str> = self
             .world
@@ -106,16 +136,15 @@ impl<'a> Situation<'a> {
             left.push(format!("deployment {}, still running", running.id));
         }
         left.push("the hold".to_owned());
-        let message = message.to_string();
         // After a list of problems, a paragraph of its own.
-        let gap = if message.contains('\n') { "\n" } else { ". " };
-        let message = message.trim_end_matches(['.', '\n']);
-        let words = format!(
+        let gap = if error.message.contains('\n') { "\n" } else { ". " };
+        let message = error.message.trim_end_matches(['.', '\n']);
+        let message = format!(
             "{message}{gap}Left behind of release {release}: {}; the end of the pipeline execution has them discarded. \
              Then start a new execution",
             left.join(", ")
         );
-        Decision::Fail(Error::new(kind, words).leaving(left))
+        Error { message, ..error }.leaving(left)
     }
 
     /// The step that changes the release's own hold.

@@ -59,7 +59,7 @@ impl Traffic {
             pair.group_of(&before)
         });
         let mine = home.map(|group| pair.other(group)).or_else(|| pair.group_of(&fleet));
-        let weights = pair.weights();
+        let weights = routing.weights();
         let Some(mine) = mine else {
             let free = "no target of this release is registered in either group".to_owned();
             return Ok(Self::away(Some(free), weights));
@@ -79,7 +79,7 @@ impl Traffic {
             // What was there before tagship carries no release: it serves all the same.
             None => pair::healthy(other),
         };
-        let turn = |group: &Group| pair.switches.iter().find_map(|switch| pair.turn(switch, group));
+        let turn = |group: &Group| routing.switches.iter().find_map(|switch| pair.turn(switch, group));
         let live = if pair.weighted(other).next().is_none() { Some(&hold.release) } else { home.as_ref() };
         Ok(Self {
             any_mine: pair.weighted(mine).next().is_some(),
@@ -113,7 +113,6 @@ impl Traffic {
         let count = hold.settings.count as usize;
         let toward =
             |ips: &[String]| names::batch(zone, names::toward(&world.names, &now.job.role, zone, Names::Live, ips));
-        let value = live.join(" ");
         Self {
             any_mine: mine.iter().any(|ip| live.contains(ip)),
             forward: toward(&mine),
@@ -123,10 +122,7 @@ impl Traffic {
             home,
             home_healthy: home_running.len() as u32,
             names: None,
-            weights: BTreeMap::from([(
-                "live name".to_owned(),
-                if value.is_empty() { "none".to_owned() } else { value },
-            )]),
+            weights: weights(now),
         }
     }
 
@@ -142,6 +138,20 @@ impl Traffic {
             names: None,
             weights,
         }
+    }
+}
+
+/// For events: what each switch gives to whom, or whose addresses the `live` name holds.
+pub fn weights(now: &Situation<'_>) -> BTreeMap<String, String> {
+    let held = now.held().map(|held| &held.hold.settings);
+    match (held.filter(|settings| settings.target_group == TargetGroup::None), &now.world.routing) {
+        (Some(settings), _) => {
+            let zone = settings.zone.as_deref().unwrap_or_default();
+            let live = names::held_by(&now.world.names, &now.job.role, zone, Names::Live).join(" ");
+            BTreeMap::from([("live name".to_owned(), if live.is_empty() { "none".to_owned() } else { live })])
+        }
+        (None, Some(routing)) => routing.weights(),
+        (None, None) => BTreeMap::new(),
     }
 }
 

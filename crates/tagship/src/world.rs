@@ -3,6 +3,7 @@
 use crate::settings::Settings;
 use crate::{Artifact, ReleaseId};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 /// One observation. Which parts are read depends on the stage ([`crate::Reads`]) and the settings; a part
 /// that wasn't read is empty.
@@ -114,6 +115,17 @@ pub struct Routing {
     pub groups: Vec<Group>,
     /// Rules and default actions that name one of the groups.
     pub switches: Vec<Switch>,
+}
+
+impl Routing {
+    /// The weights as they stand, for events: switch → `web-a=100, web-b=0`.
+    pub fn weights(&self) -> BTreeMap<String, String> {
+        let of = |switch: &Switch| {
+            let weight = |group: &Group| format!("{}={}", group.name, switch.weight(&group.arn).unwrap_or(0));
+            (switch.label.clone(), self.groups.iter().map(weight).collect::<Vec<_>>().join(", "))
+        };
+        self.switches.iter().map(of).collect()
+    }
 }
 
 /// A target group with the health of its targets.

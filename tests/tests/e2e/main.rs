@@ -3,6 +3,7 @@
 mod artifacts;
 mod bad_input;
 mod deaths;
+mod denied;
 mod events;
 mod secrets;
 mod side_by_side;

@@ -1,7 +1,7 @@
 //! Faults on purpose: errors in the caller's own protocol, latency, and replies that are lost.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -33,6 +33,8 @@ pub enum When {
     Nth(u64),
     /// The first n.
     First(u64),
+    /// Those that come within so long a time after the fault was put in force.
+    For(Duration),
 }
 
 /// What a fault does.
@@ -73,7 +75,15 @@ pub struct Faults {
 #[derive(Debug, Default)]
 struct Active {
     next_id: u64,
-    faults: Vec<(FaultId, Fault, u64)>,
+    faults: Vec<InForce>,
+}
+
+#[derive(Debug)]
+struct InForce {
+    id: FaultId,
+    fault: Fault,
+    since: Instant,
+    matched: u64,
 }
 
 impl Faults {
@@ -86,16 +96,15 @@ impl Faults {
         let mut active = self.lock();
         active.next_id += 1;
         let id = FaultId(active.next_id);
-        active.faults.push((id, fault, 0));
+        active.faults.push(InForce { id, fault, since: Instant::now(), matched: 0 });
         id
     }
 
     /// Ends a fault; says how many calls it matched.
     pub fn remove(&self, id: FaultId) -> u64 {
-        let mut active = self.lock();
-        let matched = active.faults.iter().find(|(other, ..)| *other == id).map_or(0, |(.., n)| *n);
-        active.faults.retain(|(other, ..)| *other != id);
-        matched
+        let faults = &mut self.lock().faults;
+        let found = faults.extract_if(.., |it| it.id == id).next();
+        found.map_or(0, |it| it.matched)
     }
 
     /// Ends all.
@@ -106,7 +115,7 @@ impl Faults {
     /// What happens to this call, in the order in which the faults were added.
     pub(super) fn meet(&self, call: &Call) -> Vec<Effect> {
         let mut effects = Vec::new();
-        for (_, fault, matched) in &mut self.lock().faults {
+        for InForce { fault, since, matched, .. } in &mut self.lock().faults {
             let matches = fault.caller.as_ref().is_none_or(|caller| *caller == call.caller)
                 && fault.service == call.service
                 && fault.operation.as_ref().is_none_or(|operation| *operation == call.operation);
@@ -118,6 +127,7 @@ impl Faults {
                 When::Always => true,
                 When::Nth(n) => *matched == n,
                 When::First(n) => *matched <= n,
+                When::For(time) => since.elapsed() <= time,
             };
             if met {
                 effects.push(fault.effect.clone());
