@@ -91,7 +91,7 @@ fn retire(now: &Situation<'_>, memo: &mut Memo, held: &Held) -> Decision {
         stop_by: (hold.settings.keep == Keep::Stop).then_some(&hold.release),
         live: Some(running(world.fleet(&hold.release))),
     };
-    let moved_at = hold.moved_at.unwrap_or(*memo.weightless.get_or_insert(world.now));
+    let moved_at = hold.moved_at.unwrap_or(*memo.weightless.get_or_insert(world.since()));
     if !removal.doomed.is_empty()
         && let Some(wait) = settle(moved_at, now, held)
     {
@@ -142,7 +142,7 @@ impl Stage for Discard {
                 )
             });
         }
-        let weightless = *memo.weightless.get_or_insert(world.now);
+        let weightless = *memo.weightless.get_or_insert(world.since());
         let settled = settle(weightless, now, held);
         // A release that was never shifted has had no weight: it may go at once.
         if hold.previous.is_some()
@@ -196,7 +196,7 @@ impl Stage for Park {
             stop_by: None,
             live: Some(Vec::new()),
         };
-        let settled = settle(*memo.weightless.get_or_insert(world.now), now, held);
+        let settled = settle(*memo.weightless.get_or_insert(world.since()), now, held);
         removal.next(now, &held.hold, memo).or(settled).unwrap_or_else(|| mark(now, held, HowEnded::Parked))
     }
 }
@@ -414,6 +414,15 @@ mod tests {
             },
             "wait: 2 targets to drain, 31 s more",
         );
+        // Another invocation may have deregistered them at the end of a long look.
+        retire(
+            |case| {
+                case.drained(0);
+                case.memo.since = None;
+                case.world.seen = at(120);
+            },
+            "wait: 2 targets to drain, 51 s more",
+        );
         retire(|case| case.drained(0), "do: change");
         fn bare(case: &mut Case) {
             case.drained(0);
@@ -502,6 +511,14 @@ mod tests {
             "wait: a person to deregister i-21 of this release from the live group",
         );
         discard(|case| case.memo.weightless = None, "wait: late calls and the balancer's nodes to settle, 16 s");
+        // Rollback may have moved the weight at the end of a long look.
+        discard(
+            |case| {
+                case.memo.weightless = None;
+                case.world.seen = at(120);
+            },
+            "wait: late calls and the balancer's nodes to settle, 36 s",
+        );
         discard(|_| {}, "do: deregister i-21, i-22 from arn:b");
         // Never shifted: it may go at once, but the last look is later.
         fn unshifted(case: &mut Case) {

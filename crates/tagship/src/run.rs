@@ -438,7 +438,8 @@ async fn round<S: Stage, P: Port>(
         _ => {}
     }
     let look = Look { job, reads: S::READS, holding: &holding, verdict };
-    let world = port.observe(&look).await?;
+    let mut world = port.observe(&look).await?;
+    world.seen = port.now();
     let decision = S::decide(&Situation { job, holding: &holding, verdict, world: &world }, memo);
     port.tell(job, &decision);
     let (step, then) = match decision {
