@@ -4,8 +4,8 @@ use crate::removal::{Removal, serving};
 use crate::settings::Keep;
 use crate::traffic::{Traffic, running};
 use crate::{
-    Action, Decision, Done, Ended, Error, Execution, ExecutionState, Held, HowEnded, Memo, Phase, Reads, ReleaseId,
-    Report, Situation, Stage, Step, Verdict, listed,
+    Action, Decision, Done, Ended, Error, Execution, ExecutionState, Held, HowEnded, Instance, Memo, Phase, Reads,
+    ReleaseId, Report, Situation, Stage, Step, Verdict, listed,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -61,10 +61,8 @@ fn retire(now: &Situation<'_>, memo: &mut Memo, held: &Held) -> Decision {
         }
     } else {
         // Approved before: only a switch turned elsewhere stops it, not that its own fleet died meanwhile.
-        let elsewhere = world
-            .instances
-            .iter()
-            .any(|instance| instance.release.as_ref() != Some(&hold.release) && serving.contains(instance.id.as_str()));
+        let other = |instance: &&Instance| instance.release.as_ref().is_some_and(|release| *release != hold.release);
+        let elsewhere = world.instances.iter().filter(other).any(|instance| serving.contains(instance.id.as_str()));
         (!live && elsewhere).then_some("it is not live on every switch")
     };
     if let Some(why) = refused {
@@ -404,6 +402,15 @@ mod tests {
                 case.drained(0);
             },
             "do: change",
+        );
+        // A person took the release's tag off its own fleet: that isn't another release.
+        retire(
+            |case| {
+                case.drained(0);
+                let own = case.world.instances.iter_mut().filter(|i| i.release == Some(release(2)));
+                own.for_each(|instance| instance.release = None);
+            },
+            "do: ",
         );
         retire(|case| case.hold().moved_at = Some(at(90)), "wait: late calls and the balancer's nodes to settle, 6 s");
         retire(|_| {}, "do: deregister i-11, i-12 from arn:a");
