@@ -1,6 +1,7 @@
 //! The nine rules of safety, each checked where it could break; beside each, what the world may do to it.
 
 mod fleet;
+mod names;
 mod traffic;
 
 use crate::cloud::Cloud;
@@ -50,7 +51,6 @@ pub struct Checks {
     served: BTreeSet<(String, usize)>,
     /// Releases that met a want of capacity: another try may come too many.
     pub short: BTreeSet<ReleaseId>,
-    version: u64,
     seen: BTreeSet<(u8, String)>,
     /// Client tokens: for which release, under which hold.
     tokens: BTreeMap<String, (ReleaseId, jiff::Timestamp)>,
@@ -77,6 +77,9 @@ impl Checks {
     pub fn before(&mut self, cloud: &Cloud, act: Act<'_>) {
         self.right(cloud, act);
         self.ownership(cloud, act);
+        if act.job.action == Action::Park {
+            self.parked(cloud, &act.job.role);
+        }
         match act.step {
             Step::SetWeights { switch, weights, .. } => self.weights(cloud, act, switch, weights),
             Step::Deregister { group, targets } => {
@@ -100,7 +103,11 @@ impl Checks {
                     });
                 }
             }
-            Step::WriteEnded(ended) => self.remains(cloud, act.job, ended),
+            Step::ChangeNames { changes, .. } => self.naming(cloud, act, changes),
+            // The first marker counts; what comes later is refused.
+            Step::WriteEnded(ended) if !cloud.ended.contains_key(&(act.job.role.clone(), ended.release.clone())) => {
+                self.remains(cloud, act.job, ended);
+            }
             Step::DeleteHold { .. } => {
                 let key = (act.job.role.clone(), act.job.release.clone());
                 let freed = cloud

@@ -3,9 +3,10 @@
 mod nouns;
 
 pub use self::nouns::{
-    Address, AddressFace, Build, Deployment, Face, Group, Instance, Nature, Service, Switch, Target, Turn,
+    Address, AddressFace, Answers, Build, Deployment, Face, Group, Instance, Nature, Service, Switch, Target, Turn,
 };
 
+use crate::limits::Buckets;
 use crate::past::{HOUR, MINUTE, Ms, Past, timestamp};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
@@ -50,8 +51,14 @@ pub struct Cloud {
     pub builds: BTreeMap<ReleaseId, Build>,
     /// What will happen by itself.
     pub due: Vec<(Ms, Turn)>,
-    /// Counts everything that changed, so that nothing is checked twice.
-    pub version: u64,
+    /// The account's token buckets.
+    pub buckets: Buckets,
+    /// The addresses that `live.…` holds, now and before, of services that are reached by name only.
+    pub live: BTreeMap<ServiceRole, Past<Vec<String>>>,
+    /// The services that something has changed of since the checkers looked.
+    pub touched: BTreeSet<ServiceRole>,
+    /// Every instance that was launched for a service.
+    launched: BTreeMap<ServiceRole, Vec<String>>,
     serial: u32,
 }
 
@@ -61,7 +68,6 @@ impl Cloud {
         Self {
             now: 0,
             rng: Xoshiro256PlusPlus::seed_from_u64(seed),
-            nature,
             services: BTreeMap::new(),
             instances: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -76,7 +82,11 @@ impl Cloud {
             capacity: BTreeMap::new(),
             builds: BTreeMap::new(),
             due: Vec::new(),
-            version: 0,
+            buckets: Buckets::new(nature.limits.clone()),
+            live: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            launched: BTreeMap::new(),
+            nature,
             serial: 0,
         }
     }
@@ -100,7 +110,8 @@ impl Cloud {
                 groups.push(arn);
             }
             for n in 0..switches {
-                let arn = format!("arn:rule/{label}-{n}");
+                let kind = if n == 0 { "listener" } else { "listener-rule" };
+                let arn = format!("arn:{kind}/{label}-{n}");
                 let switch = Switch {
                     label: format!("{label} {}", if n == 0 { "HTTP:80 default".into() } else { format!("rule {n}") }),
                     default_action: n == 0,
@@ -111,6 +122,9 @@ impl Cloud {
                 self.switches.insert(arn.clone(), switch);
                 arns.push(arn);
             }
+        }
+        if !pair {
+            self.live.insert(role.clone(), Past::new(0, Vec::new()));
         }
         if let Eip::Pool(_) = settings.eip {
             // Two fleets' worth, as DESIGN.md says.
@@ -168,21 +182,49 @@ impl Cloud {
         weights.flatten().filter(|(_, weight)| *weight > 0).map(|(group, _)| group.as_str()).collect()
     }
 
+    /// Something has changed of the service that an instance, a group or a deployment belongs to.
+    fn touch(&mut self, turn: &Turn) {
+        let role = match turn {
+            Turn::Boot(id) | Turn::Gone(id) | Turn::Stopped(id) => {
+                self.instances.get(id).and_then(|it| it.face.now().service.as_ref())
+            }
+            Turn::Probe(arn, _) | Turn::Drained(arn, _) => self.groups.get(arn).map(|group| &group.service),
+            Turn::Installed(id, _) => self.deployments.get(id).map(|found| &found.service),
+        };
+        match role.cloned() {
+            Some(role) => {
+                self.touched.insert(role);
+            }
+            // It lost its tags: whose it was, nobody knows.
+            None => self.touch_all(),
+        }
+    }
+
+    /// Something has changed of any service.
+    pub fn touch_all(&mut self) {
+        self.touched.extend(self.services.keys().cloned());
+    }
+
     /// Lets something happen.
     pub fn turn(&mut self, turn: &Turn) {
-        self.version += 1;
+        self.touch(turn);
         let now = self.now;
         match turn {
             Turn::Boot(id) => {
-                let fails = self.nature.boot_fails > 0.0 && self.rng.random_bool(self.nature.boot_fails);
+                let dice: f64 = self.rng.random();
+                let hangs = dice < self.nature.boot_hangs;
+                let fails = dice < self.nature.boot_hangs + self.nature.boot_fails;
                 let Some(instance) = self.instances.get_mut(id) else { return };
                 if instance.face.now().state != InstanceState::Pending {
                     return;
                 }
-                if fails {
+                if hangs {
+                    instance.hurt = Some(now);
+                } else if fails {
                     instance.hurt = Some(now);
                     instance.face.alter(now, |face| face.state = InstanceState::Terminated);
                 } else {
+                    instance.up = Some(now);
                     instance.face.alter(now, |face| face.state = InstanceState::Running);
                 }
             }
@@ -201,6 +243,9 @@ impl Cloud {
                         (true, false) => Health::Unhealthy,
                     };
                     target.health.set(now, Some(health));
+                    if health == Health::Healthy {
+                        target.healthy.get_or_insert(now);
+                    }
                 }
             }
             Turn::Drained(arn, key) => {
@@ -271,21 +316,24 @@ impl Cloud {
 
     /// The balancer will see what became of an instance.
     pub fn probe(&mut self, id: &str) {
-        let keys: Vec<_> = self
-            .groups
-            .iter()
-            .flat_map(|(arn, group)| group.targets.keys().map(move |key| (arn.clone(), key.clone())))
-            .filter(|(_, key)| key.0 == id)
-            .collect();
-        for (arn, key) in keys {
+        for (arn, key) in self.places(id) {
             self.later(self.nature.probe, Turn::Probe(arn, key));
         }
+    }
+
+    /// Where an instance is a target.
+    fn places(&self, id: &str) -> Vec<(String, (String, u16))> {
+        let every = (id.to_owned(), 0)..=(id.to_owned(), u16::MAX);
+        let groups = self.groups.iter();
+        groups
+            .flat_map(|(arn, group)| group.targets.range(every.clone()).map(|(key, _)| (arn.clone(), key.clone())))
+            .collect()
     }
 
     /// The world breaks an instance: it dies, or a person terminates it.
     pub fn hurt(&mut self, id: &str) {
         let now = self.now;
-        self.version += 1;
+        self.touch_all();
         if let Some(instance) = self.instances.get_mut(id).filter(|instance| instance.alive()) {
             instance.hurt.get_or_insert(now);
             self.terminate(id);
@@ -298,14 +346,7 @@ impl Cloud {
         let Some(instance) = self.instances.get_mut(id).filter(|instance| instance.exists()) else { return };
         instance.face.alter(now, |face| face.state = InstanceState::ShuttingDown);
         self.later(self.nature.shutdown, Turn::Gone(id.to_owned()));
-        let keys: Vec<_> = self
-            .groups
-            .iter()
-            .flat_map(|(arn, group)| group.targets.iter().map(move |(key, target)| (arn, key, target)))
-            .filter(|(_, key, target)| key.0 == id && target.counts())
-            .map(|(arn, key, _)| (arn.clone(), key.clone()))
-            .collect();
-        for (arn, key) in keys {
+        for (arn, key) in self.places(id) {
             self.deregister(&arn, &key);
         }
     }
@@ -330,14 +371,44 @@ impl Cloud {
             Some(target) if target.counts() => return,
             Some(target) => {
                 target.health.set(now, Some(Health::Initial));
+                target.registered = now;
+                target.healthy = None;
                 target.deregistered = None;
             }
             None => {
                 let health = Past::new(now, Some(Health::Initial));
-                group.targets.insert(key.clone(), Target { health, stranger, deregistered: None });
+                let target = Target { health, registered: now, healthy: None, stranger, deregistered: None };
+                group.targets.insert(key.clone(), target);
             }
         }
         self.later(self.nature.probe, Turn::Probe(arn.to_owned(), key));
+    }
+
+    /// The instances that were launched for a service, those that are gone included, by id.
+    pub fn launched_for(&self, role: &ServiceRole) -> impl Iterator<Item = (&String, &Instance)> {
+        self.launched.get(role).into_iter().flatten().filter_map(|id| self.instances.get_key_value(id))
+    }
+
+    /// How many instances a describe of the service shows.
+    pub fn described(&self, role: &ServiceRole) -> usize {
+        self.launched_for(role).filter(|(_, instance)| !self.forgotten(instance)).count()
+    }
+
+    /// EC2 forgets an instance about an hour after it was terminated (FACTS.md).
+    pub fn forgotten(&self, instance: &Instance) -> bool {
+        instance.face.now().state == InstanceState::Terminated && self.now - instance.face.changed() > HOUR
+    }
+
+    /// Remembers for which service an instance was launched.
+    pub fn index(&mut self, id: &str) {
+        if let Some(role) = self.instances.get(id).and_then(|it| it.face.now().service.clone()) {
+            self.launched.entry(role).or_default().push(id.to_owned());
+        }
+    }
+
+    /// `live.<service>.<zone>`
+    pub fn live_name(&self, role: &ServiceRole) -> Option<String> {
+        Some(format!("live{}", self.names_under(role)?))
     }
 
     /// The service's names lie under this.

@@ -25,11 +25,9 @@ impl Checks {
 
     /// Nothing is launched twice: a release has as many instances as COUNT, and one for each that the world broke.
     pub(super) fn fleet(&mut self, cloud: &Cloud, role: &ServiceRole, release: &ReleaseId) {
-        let fleet: Vec<_> = cloud
-            .instances
-            .values()
-            .filter(|it| it.of(role) && it.face.now().release.as_ref() == Some(release))
-            .collect();
+        let launched = cloud.launched_for(role).map(|(_, it)| it);
+        let fleet: Vec<_> =
+            launched.filter(|it| it.of(role) && it.face.now().release.as_ref() == Some(release)).collect();
         let broken = fleet.iter().filter(|instance| instance.hurt.is_some()).count();
         // A describe may show a death and hide the replacement of the one before: surplus, which is removed.
         if fleet.iter().any(|instance| instance.hurt.is_some_and(|at| cloud.now - at < UNSEEN)) {
@@ -57,7 +55,7 @@ impl Checks {
         let keep = cloud.holds.get(role).is_some_and(|(hold, _)| hold.settings.keep == Keep::Stop);
         let mut left = Vec::new();
         let mut ips = BTreeSet::new();
-        for (id, instance) in &cloud.instances {
+        for (id, instance) in cloud.launched_for(role) {
             let face = instance.face.now();
             if face.service.as_ref() != Some(role) || !face.release.as_ref().is_some_and(gone) {
                 continue;
@@ -93,7 +91,7 @@ impl Checks {
             let elsewhere = weighted.filter_map(|(arn, _)| cloud.groups.get(arn)).find(|group| {
                 let counted = group.targets.iter().filter(|(_, it)| it.counts() && !it.stranger);
                 let mut others = counted.filter_map(|((id, _), _)| cloud.instances.get(id));
-                others.any(|it| it.of(role) && it.face.now().release.as_ref() != Some(release))
+                others.any(|it| it.of(role) && it.face.now().release.as_ref().is_some_and(|of| of != release))
             });
             if let Some(group) = elsewhere.filter(|_| switch.by_hand.is_none()) {
                 left.push(format!("{} on {}", switch.label, group.name));

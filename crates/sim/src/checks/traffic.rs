@@ -1,20 +1,23 @@
 //! Rules 1 to 4: who is asked, who gets weight, and who may be taken away.
 
+use super::names::live_key;
 use super::{Act, Checks, UNSEEN};
 use crate::cloud::Cloud;
 use crate::past::{Ms, Past, SECOND};
-use tagship::{Action, Health, Job, Phase, ServiceRole};
+use std::collections::BTreeSet;
+use tagship::{Action, Health, Job, Phase, ReleaseId, ServiceRole, Step};
 
 impl Checks {
     /// Rule 1, at every instant and for every request that the switches could route: both nodes, all groups
     /// with weight, all targets that a request may reach. An instance that the world broke may cost its own
     /// requests; a switch that a person has set is the person's.
-    pub fn instant(&mut self, cloud: &Cloud) {
-        if self.version == cloud.version {
-            return;
+    pub fn instant(&mut self, cloud: &Cloud, touched: &BTreeSet<ServiceRole>) {
+        for role in touched {
+            self.named(cloud, role);
         }
-        self.version = cloud.version;
-        for (arn, switch) in &cloud.switches {
+        let services = touched.iter().filter_map(|role| cloud.services.get(role));
+        for arn in services.flat_map(|service| &service.switches) {
+            let Some(switch) = cloud.switches.get(arn) else { continue };
             for (node, delay) in cloud.nature.nodes.into_iter().enumerate() {
                 let seen = cloud.now - delay;
                 let Some(weights) = switch.weights.at(seen) else { continue };
@@ -69,17 +72,18 @@ impl Checks {
         for (arn, _, to) in weights {
             let was = found.weights.now().iter().find(|(group, _)| group == arn).map_or(0, |(_, weight)| *weight);
             let Some(group) = cloud.groups.get(arn).filter(|_| was == 0 && *to > 0) else { continue };
-            let release = |id: &String| cloud.instances.get(id).and_then(|it| it.face.now().release.clone());
+            // A person may take a tag away meanwhile.
+            let is_of = |id: &String, release: &ReleaseId| {
+                let faces = cloud.instances.get(id).map(|it| it.face.since(from));
+                faces.into_iter().flatten().any(|face| face.release.as_ref() == Some(release))
+            };
             let healthy = |health: &Past<Option<Health>>| health.since(from).any(|is| *is == Some(Health::Healthy));
             let forward = act.job.action == Action::Shift
-                && group
-                    .targets
-                    .iter()
-                    .any(|((id, _), target)| target.counts() && release(id).as_ref() == Some(&act.job.release));
+                && group.targets.iter().any(|((id, _), target)| target.counts() && is_of(id, &act.job.release));
             let mut good = 0;
             let mut bad = Vec::new();
             for ((id, _), target) in group.targets.iter().filter(|(_, target)| target.counts()) {
-                let own = release(id).as_ref() == Some(&act.job.release);
+                let own = is_of(id, &act.job.release);
                 if healthy(&target.health) && (own || !forward) {
                     good += 1;
                 } else if target.health.changed() < from && !target.stranger {
@@ -103,29 +107,36 @@ impl Checks {
         }
     }
 
+    /// Who parks wants nothing to serve any more.
+    pub(super) fn parked(&mut self, cloud: &Cloud, role: &ServiceRole) {
+        let named = live_key(role);
+        let of_role = |arn: &String| cloud.switches.get(arn).is_some_and(|it| it.service == *role);
+        self.served.retain(|(switch, _)| *switch != named && !of_role(switch));
+    }
+
     /// Rules 3 and 4, and draining. Park is exempt; so is what the world has broken before; and what a
     /// person gave weight to by hand a moment ago, nobody could know.
     pub(super) fn removal(&mut self, cloud: &Cloud, act: Act<'_>, id: &str, target: Option<(&String, u16)>) {
         let Job { role, release, action, .. } = act.job;
         let Some(instance) = cloud.instances.get(id) else { return };
         if *action == Action::Park {
-            // Who parks wants nothing to serve any more.
-            self.served.retain(|(switch, _)| cloud.switches.get(switch).is_none_or(|it| it.service != *role));
             return;
         }
-        if instance.hurt.is_some() || !instance.exists() {
+        let over = !instance.exists() || matches!(act.step, Step::Stop { .. }) && !instance.alive();
+        if instance.hurt.is_some() || over {
             return;
         }
         let settings = cloud.holds.get(role).map(|(hold, _)| &hold.settings);
         let settle = settings.map_or(15, |settings| settings.timeouts.settle_secs);
         let settle = Ms::from(settle) * SECOND;
+        self.named_removal(cloud, act, id, settle);
         let from = cloud.now - settle;
         let weighted = cloud.weighted_since(from);
         let by_hand = cloud
             .switches
             .values()
             .any(|switch| switch.service == *role && switch.by_hand.is_some_and(|at| at > cloud.now - settle - UNSEEN));
-        let serving = cloud.groups.iter().find(|(arn, group)| {
+        let serving = cloud.groups.iter().filter(|(_, group)| group.service == *role).find(|(arn, group)| {
             weighted.contains(arn.as_str())
                 && target.is_none_or(|(is, _)| is == *arn)
                 && group.targets.iter().any(|((of, _), it)| {
@@ -162,8 +173,10 @@ impl Checks {
         }
         let drain = Ms::from(settings.map_or(30, |settings| settings.drain_secs)) * SECOND;
         let drain = drain.min(cloud.nature.deregistration);
-        let draining = cloud.groups.values().flat_map(|group| &group.targets).find_map(|((of, _), it)| {
-            let since = it.deregistered.filter(|_| of == id)?;
+        let groups = cloud.groups.values().filter(|group| group.service == *role);
+        let draining = groups.flat_map(|group| &group.targets).find_map(|((of, _), it)| {
+            // What a describe could still show as never registered, nobody knows to drain; it has served nobody.
+            let since = it.deregistered.filter(|at| of == id && *at - it.registered > cloud.nature.lag)?;
             (cloud.now - since < drain).then_some(since)
         });
         if let Some(since) = draining.filter(|_| target.is_none()) {

@@ -1,5 +1,6 @@
 //! The cloud's nouns: what there is in an account, each with what a describe says of it.
 
+use crate::limits::Limits;
 use crate::past::{Ms, Past, SECOND};
 use std::collections::BTreeMap;
 use tagship::settings::Settings;
@@ -12,6 +13,8 @@ pub struct Nature {
     pub boot: (Ms, Ms),
     /// The odds that an instance never gets to running.
     pub boot_fails: f64,
+    /// The odds that it stays pending for ever.
+    pub boot_hangs: f64,
     /// A deployment on one instance.
     pub install: (Ms, Ms),
     /// A change of serving to the health that the balancer sees, at interval 5–10 s.
@@ -26,6 +29,30 @@ pub struct Nature {
     pub nodes: [Ms; 2],
     /// Addresses that may be allocated (FACTS.md: 5 by default).
     pub addresses: usize,
+    /// How often it may be asked.
+    pub limits: Limits,
+    /// How soon it answers.
+    pub answers: Answers,
+}
+
+/// How long a call is under way, in milliseconds.
+#[derive(Debug, Clone)]
+pub struct Answers {
+    /// Reading the hold.
+    pub hold: (Ms, Ms),
+    /// An observation: its requests are made at once, or in short chains.
+    pub look: (Ms, Ms),
+    /// A change.
+    pub change: (Ms, Ms),
+    /// From a call's effect to the caller.
+    pub back: (Ms, Ms),
+}
+
+impl Default for Answers {
+    /// Slower than AWS usually is.
+    fn default() -> Self {
+        Self { hold: (20, 400), look: (20, 400), change: (20, 800), back: (20, 200) }
+    }
 }
 
 impl Default for Nature {
@@ -33,6 +60,7 @@ impl Default for Nature {
         Self {
             boot: (4 * SECOND, 30 * SECOND),
             boot_fails: 0.0,
+            boot_hangs: 0.0,
             install: (5 * SECOND, 60 * SECOND),
             probe: (SECOND, 20 * SECOND),
             shutdown: (5 * SECOND, 40 * SECOND),
@@ -40,6 +68,8 @@ impl Default for Nature {
             lag: 0,
             nodes: [0, 3 * SECOND],
             addresses: 50,
+            limits: Limits::default(),
+            answers: Answers::default(),
         }
     }
 }
@@ -82,6 +112,8 @@ pub struct Instance {
     pub instance_type: String,
     /// When.
     pub launched: Ms,
+    /// When it was running.
+    pub up: Option<Ms>,
     /// With which client token.
     pub client_token: Option<String>,
     /// The release whose artifact is installed.
@@ -140,6 +172,10 @@ pub struct Group {
 pub struct Target {
     /// Its health; none once it is gone.
     pub health: Past<Option<Health>>,
+    /// When it was registered.
+    pub registered: Ms,
+    /// When it was healthy first.
+    pub healthy: Option<Ms>,
     /// Registered by a person.
     pub stranger: bool,
     /// When it was deregistered.
