@@ -46,6 +46,10 @@ pub struct Error {
     pub left_behind: Vec<String>,
 }
 
+/// What the codes of too many requests begin with.
+const THROTTLED: [&str; 6] =
+    ["RequestLimitExceeded", "Throttl", "EC2Throttled", "RequestThrottled", "TooManyRequests", "SlowDown"];
+
 impl Error {
     /// A failure of this kind.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
@@ -55,6 +59,12 @@ impl Error {
     /// The same, leaving this behind.
     pub fn leaving(self, left_behind: Vec<String>) -> Self {
         Self { left_behind, ..self }
+    }
+
+    /// Whether AWS refused only because there are too many requests: nothing is wrong, but it takes its time.
+    pub fn throttled(&self) -> bool {
+        self.kind == Kind::Unavailable
+            && self.code.as_deref().is_some_and(|code| THROTTLED.iter().any(|beginning| code.starts_with(beginning)))
     }
 
     /// Parameters or settings to correct.
@@ -85,3 +95,22 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn throttled() {
+        let check = |code: &str, kind, expected| {
+            let error = Error { code: Some(code.to_owned()), ..Error::new(kind, "") };
+            assert_eq!(error.throttled(), expected, "{code}");
+        };
+        check("RequestLimitExceeded", Kind::Unavailable, true);
+        check("Throttling", Kind::Unavailable, true);
+        check("ThrottlingException", Kind::Unavailable, true);
+        check("SlowDown", Kind::Unavailable, true);
+        check("ServiceUnavailable", Kind::Unavailable, false);
+        check("InstanceLimitExceeded", Kind::Capacity, false);
+    }
+}

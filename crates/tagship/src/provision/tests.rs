@@ -258,6 +258,15 @@ fn a_fleet_is_made_whole_again() {
         },
         "fail: only 1 of 2 instances came up in 4 × BOOT",
     );
+    // Other services of the account launch too: it isn't the release that is late.
+    check(
+        |case| {
+            case.world.now = at(2_401);
+            case.fleet([1]);
+            case.memo.throttled_secs = 600;
+        },
+        "do: launch 1 × t3.micro in subnet-b",
+    );
     check(
         |case| {
             case.world.now = at(2_401);
