@@ -158,7 +158,7 @@ impl Cloud {
             let id = format!("i-{n:06}");
             let instance = Instance {
                 face: Past::new(self.now, face.clone()),
-                ip: format!("10.{}.{}.{}", n / 62_500, n / 250 % 250, n % 250 + 1),
+                ip: crate::cloud::ip(n),
                 subnet: launch.subnet.clone(),
                 instance_type: launch.instance_type.clone(),
                 launched: self.now,

@@ -1,6 +1,7 @@
 //! The cloud's truth: what there is, and how it changes by itself.
 
 mod nouns;
+mod settled;
 
 pub use self::nouns::{
     Address, AddressFace, Answers, Build, Deployment, Face, Group, Instance, Nature, Service, Switch, Target, Turn,
@@ -421,4 +422,9 @@ impl Cloud {
     pub fn timestamp(&self) -> jiff::Timestamp {
         timestamp(self.now)
     }
+}
+
+/// The private address of the `n`th instance.
+pub(crate) fn ip(n: u32) -> String {
+    format!("10.{}.{}.{}", n / 62_500, n / 250 % 250, n % 250 + 1)
 }

@@ -78,6 +78,14 @@ impl Coverage {
     }
 }
 
+impl fmt::Display for Coverage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (all, missed) = (self.0.len(), self.missed().count());
+        write!(f, "crash points: {} covered out of {all} that were passed", all - missed)?;
+        self.missed().try_for_each(|point| write!(f, "\n  never crashed: {point}"))
+    }
+}
+
 /// What kind of call: a step by what it is for, a look as such.
 fn call(asked: &Asked) -> &'static str {
     let step = match asked {

@@ -14,7 +14,7 @@ use crate::invocation::{Asked, Call, Invocation};
 use crate::mistake;
 use crate::past::{MINUTE, Ms, clock, timestamp};
 use crate::pipes::{APPROVAL, Blueprint, Serial, pipeline_name};
-use crate::plan::{Odds, PersonAct, Plan};
+use crate::plan::{Odds, PersonAct, Plan, ServicePlan};
 use crate::port::Answer;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
@@ -103,6 +103,9 @@ impl Day {
         let mut pipes = Vec::new();
         for (of, service) in plan.services.iter().enumerate() {
             cloud.add_service(&service.role, service.settings.clone(), service.switches);
+            if service.settled {
+                cloud.begin_with_live(&service.role);
+            }
             if let Some((role, settings)) = &service.pre {
                 cloud.add_service(role, settings.clone(), 1);
             }
@@ -357,7 +360,29 @@ impl Day {
         ends
     }
 
-    /// Executions by how they ended.
+    /// Every release of a product, and when its execution was touched last.
+    pub fn releases(&self) -> Vec<(ServiceRole, ReleaseId, Ms)> {
+        let of = |(pipe, service): (&Pipe, &ServicePlan)| -> Vec<_> {
+            let executions = pipe.engine.executions().iter();
+            let told = executions.filter_map(|it| {
+                let at = it.updated.duration_since(timestamp(0)).as_millis() as Ms;
+                Some((service.role.clone(), ReleaseId::try_from(it.id.to_string()).ok()?, at))
+            });
+            told.collect()
+        };
+        self.pipes.iter().zip(&self.plan.services).flat_map(of).collect()
+    }
+
+    /// Executions by their status.
+    pub fn executions(&self) -> BTreeMap<&'static str, u64> {
+        let mut executions = BTreeMap::new();
+        for execution in self.pipes.iter().flat_map(|pipe| pipe.engine.executions()) {
+            *executions.entry(execution.status.as_str()).or_default() += 1;
+        }
+        executions
+    }
+
+    /// Releases by how they ended.
     pub fn outcomes(&self) -> BTreeMap<&'static str, u64> {
         let mut outcomes = BTreeMap::new();
         for ended in self.cloud.ended.values() {

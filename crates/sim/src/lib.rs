@@ -31,3 +31,5 @@ pub mod story;
 pub mod chance;
 pub mod explore;
 pub mod report;
+
+pub mod scale;

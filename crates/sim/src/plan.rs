@@ -47,6 +47,8 @@ pub struct ServicePlan {
     pub switches: usize,
     /// QUEUED rather than SUPERSEDED.
     pub queued: bool,
+    /// Whether a release has been live for long.
+    pub settled: bool,
     /// The releases, in order.
     pub releases: Vec<ReleasePlan>,
 }
@@ -212,7 +214,7 @@ impl ServicePlan {
     pub fn new(name: &str, count: u32) -> Self {
         let role = role(name);
         let settings = settings(&role, count);
-        Self { role, settings, pre: None, switches: 2, queued: false, releases: Vec::new() }
+        Self { role, settings, pre: None, switches: 2, queued: false, settled: false, releases: Vec::new() }
     }
 }
 
