@@ -118,7 +118,8 @@ impl Stage for Discard {
         }
         let Some(held) = now.held() else { return lost() };
         match now.verdict {
-            Verdict::FreeHold => return ended(now, held),
+            // Marked before it held: what it launched all the same goes first.
+            Verdict::FreeHold if !now.holding.late_mark() => return ended(now, held),
             Verdict::FinishRetire => return retire(now, memo, held),
             Verdict::Turn(phase) => return turn(held, phase),
             _ => {}
@@ -155,7 +156,10 @@ impl Stage for Discard {
         });
         let removal = Removal { doomed: own, releases: BTreeSet::from([&hold.release]), stop_by: None, live };
         // The last look is SETTLE after the phase: what a late call of an earlier stage left is seen by then.
-        removal.next(now, hold, memo).or(settled).unwrap_or_else(|| mark(now, held, HowEnded::Discarded))
+        removal.next(now, hold, memo).or(settled).unwrap_or_else(|| match now.verdict {
+            Verdict::FreeHold => ended(now, held),
+            _ => mark(now, held, HowEnded::Discarded),
+        })
     }
 }
 
@@ -533,6 +537,24 @@ mod tests {
             case.memo.weightless = None;
         }
         discard(unshifted, "do: deregister i-21, i-22 from arn:b");
+        // Marked as discarded while it took the hold: what it launched goes first, then the hold.
+        fn marked(case: &mut Case) {
+            unshifted(case);
+            case.hold().phase = Phase::Open;
+            case.holding.held.as_mut().expect("a hold").freed = true;
+            let how = HowEnded::Discarded;
+            case.holding.ended = Some(Ended { release: release(2), how, at: at(80), artifact: None });
+        }
+        discard(marked, "do: deregister i-21, i-22 from arn:b");
+        discard(
+            |case| {
+                marked(case);
+                case.world = crate::World { now: at(100), routing: world().routing, ..crate::World::default() };
+                case.world.routing.as_mut().expect("routing").groups[1].targets.clear();
+                case.memo.weightless = Some(at(50));
+            },
+            "do: delete the hold",
+        );
         // A deployment is stopped even if its instances are all gone: it would keep the next one waiting.
         discard(
             |case| {

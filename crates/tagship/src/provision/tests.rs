@@ -101,7 +101,9 @@ fn the_hold_is_taken_when_all_can_be_launched() {
     free(
         |case| {
             case.holding = held(hold(1));
-            case.holding.held.as_mut().expect("a hold").freed = true;
+            let held = case.holding.held.as_mut().expect("a hold");
+            held.freed = true;
+            held.hold.phase = Phase::Approved;
         },
         "do: write the hold of r0000002: Open",
     );
