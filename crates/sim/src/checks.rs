@@ -104,11 +104,23 @@ impl Checks {
                 }
             }
             Step::ChangeNames { changes, .. } => self.naming(cloud, act, changes),
-            // The first marker counts; what comes later is refused.
-            Step::WriteEnded(ended) if !cloud.ended.contains_key(&(act.job.role.clone(), ended.release.clone())) => {
-                self.remains(cloud, act.job, ended);
+            // The first marker counts; what comes later is refused. One that finds an open hold came while the hold was
+            // taken: its discard isn't over before that hold is freed.
+            Step::WriteEnded(ended) => {
+                let held = cloud
+                    .holds
+                    .get(&act.job.role)
+                    .is_some_and(|(hold, _)| hold.release == ended.release && hold.phase == Phase::Open);
+                if !held && !cloud.ended.contains_key(&(act.job.role.clone(), ended.release.clone())) {
+                    self.remains(cloud, act.job, ended);
+                }
             }
             Step::DeleteHold { .. } => {
+                if let Some((hold, _)) = cloud.holds.get(&act.job.role).filter(|(hold, _)| hold.phase == Phase::Open)
+                    && let Some(ended) = cloud.ended.get(&(act.job.role.clone(), hold.release.clone()))
+                {
+                    self.remains(cloud, act.job, ended);
+                }
                 let key = (act.job.role.clone(), act.job.release.clone());
                 let freed = cloud
                     .holds
@@ -172,7 +184,8 @@ impl Checks {
         let allowed = |phase: Phase| match action {
             Action::Provision | Action::Deploy | Action::Shift => phase == Phase::Open,
             Action::Retire => phase == Phase::Approved,
-            Action::Discard => phase != Phase::Open,
+            // Marked while it took the hold: its discard removes what it launched.
+            Action::Discard => phase != Phase::Open || cloud.ended.contains_key(&(role.clone(), release.clone())),
             Action::Rollback | Action::Park | Action::Sweep => phase == Phase::Ending,
         };
         let had = self.holds.get(role).is_some_and(|log| {

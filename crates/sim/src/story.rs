@@ -29,7 +29,8 @@ pub fn stories() -> Vec<Story> {
         story("rejection", quiet().releases([first(), second().vote("FinalApproval", reject)])),
         story("first release rejected", quiet().releases([first().vote("FinalApproval", reject)])),
         story("discard", quiet().releases([first(), second().vote("QaApproval", reject)])),
-        story("park", park()),
+        story("park", park(None)),
+        story("park by name", park(Some(TargetGroup::None))),
         story(
             "two at once",
             quiet().releases([
@@ -60,9 +61,13 @@ fn with(mut plan: Plan, change: impl FnOnce(&mut ServicePlan)) -> Plan {
 }
 
 /// A product with a pre-product, which is parked at the end.
-fn park() -> Plan {
+fn park(target_group: Option<TargetGroup>) -> Plan {
     let mut plan = Plan::quiet(1).releases([ReleasePlan::at(SECOND)]);
     let qa = role("WEB_QA");
-    plan.services[0].pre = Some((qa.clone(), settings(&qa, 1)));
+    let mut settings = settings(&qa, 1);
+    if let Some(target_group) = target_group {
+        settings.target_group = target_group;
+    }
+    plan.services[0].pre = Some((qa, settings));
     plan
 }
