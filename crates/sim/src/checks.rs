@@ -7,7 +7,7 @@ mod traffic;
 use crate::cloud::Cloud;
 use crate::past::{Ms, Past, SECOND};
 use std::collections::{BTreeMap, BTreeSet};
-use tagship::{Action, Job, NameChange, Phase, ReleaseId, ServiceRole, Step};
+use tagship::{Action, HowEnded, Job, NameChange, Phase, ReleaseId, ServiceRole, Step};
 
 /// A right that was read may be used this much later: 4 s to read it and 10 s to change something by it.
 const LATE: Ms = 14 * SECOND;
@@ -118,6 +118,7 @@ impl Checks {
             Step::DeleteHold { .. } => {
                 if let Some((hold, _)) = cloud.holds.get(&act.job.role).filter(|(hold, _)| hold.phase == Phase::Open)
                     && let Some(ended) = cloud.ended.get(&(act.job.role.clone(), hold.release.clone()))
+                    && ended.how == HowEnded::Discarded
                 {
                     self.remains(cloud, act.job, ended);
                 }

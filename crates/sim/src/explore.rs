@@ -69,13 +69,16 @@ impl Story {
     }
 }
 
-/// Every fault at every call.
-pub fn faults(story: &Story) -> Explored {
+/// Every fault at every call that changes something or is at most so many calls away from one that does.
+pub fn faults(story: &Story, reach: u64) -> Explored {
     let undisturbed = story.undisturbed();
     let expected = undisturbed.ends();
     let mut explored = Explored::default();
     for call in 0..undisturbed.calls_made {
         let changing = undisturbed.changing.binary_search(&call).is_ok();
+        if undisturbed.changing.iter().all(|near| call.abs_diff(*near) > reach) {
+            continue;
+        }
         for fault in HARMLESS.into_iter().chain(HARMFUL) {
             // What only reads has no effect that could be late.
             if changing || !matches!(fault, Fault::Late(_)) {

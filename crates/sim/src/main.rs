@@ -118,8 +118,12 @@ fn many(seeds: Range<u64>) -> bool {
 /// Every story with everything that can be injected.
 fn exhaustive() -> bool {
     let stories = stories();
-    let kinds: [(&str, fn(&Story) -> Explored); 3] =
-        [("faults", explore::faults), ("mishaps", explore::mishaps), ("pairs of crashes", explore::pairs)];
+    type Explore = fn(&Story) -> Explored;
+    let kinds: [(&str, Explore); 3] = [
+        ("faults", |story| explore::faults(story, u64::MAX)),
+        ("mishaps", explore::mishaps),
+        ("pairs of crashes", explore::pairs),
+    ];
     let tasks: Vec<_> = stories.iter().flat_map(|story| kinds.map(|kind| (story, kind))).collect();
     let explored = each(0..tasks.len() as u64, |all: &mut Vec<Explored>, n| {
         let (story, (what, explore)) = tasks[n as usize];
