@@ -16,7 +16,7 @@ impl Cloud {
 
     /// Makes a change.
     pub fn apply(&mut self, role: &ServiceRole, step: &Step) -> Result<(), Error> {
-        self.version += 1;
+        self.touched.insert(role.clone());
         let now = self.now;
         match step {
             Step::WriteHold { hold, etag } => {
@@ -29,7 +29,12 @@ impl Cloud {
                 self.holds.remove(role);
             }
             Step::WriteEnded(ended) => {
-                self.ended.insert((role.clone(), ended.release.clone()), ended.clone());
+                // If-None-Match: the first word on how a release ended stays.
+                let key = (role.clone(), ended.release.clone());
+                if self.ended.contains_key(&key) {
+                    return Err(conflict("PreconditionFailed", ended.release.as_str()));
+                }
+                self.ended.insert(key, ended.clone());
             }
             Step::Launch(launch) => self.launch(launch)?,
             Step::Terminate { instances } => {
@@ -60,7 +65,7 @@ impl Cloud {
                 }
                 self.addresses.get_mut(address).expect("found above").face.set(now, None);
             }
-            Step::ChangeNames { changes, .. } => self.change_names(changes)?,
+            Step::ChangeNames { changes, .. } => self.change_names(role, changes)?,
             Step::FilterDeployments { release } => {
                 self.filters.insert(role.clone(), release.clone());
             }
@@ -153,10 +158,11 @@ impl Cloud {
             let id = format!("i-{n:06}");
             let instance = Instance {
                 face: Past::new(self.now, face.clone()),
-                ip: format!("10.{}.{}.{}", n / 62_500, n / 250 % 250, n % 250 + 1),
+                ip: crate::cloud::ip(n),
                 subnet: launch.subnet.clone(),
                 instance_type: launch.instance_type.clone(),
                 launched: self.now,
+                up: None,
                 client_token: Some(launch.client_token.clone()),
                 app: None,
                 hurt: None,
@@ -164,6 +170,7 @@ impl Cloud {
             };
             self.instances.insert(id.clone(), instance);
             self.later(self.nature.boot, Turn::Boot(id.clone()));
+            self.index(&id);
             ids.push(id);
         }
         self.tokens.insert(key, (ids, launch.instance_type.clone()));
@@ -240,7 +247,7 @@ impl Cloud {
     }
 
     /// One transaction; a delete must name exactly what is there.
-    fn change_names(&mut self, changes: &[NameChange]) -> Result<(), Error> {
+    fn change_names(&mut self, role: &ServiceRole, changes: &[NameChange]) -> Result<(), Error> {
         let mut names = BTreeSet::new();
         for change in changes {
             let (NameChange::Upsert(record) | NameChange::Delete(record)) = change;
@@ -256,6 +263,12 @@ impl Cloud {
                 NameChange::Upsert(record) => self.records.insert(record.name.clone(), record.clone()),
                 NameChange::Delete(record) => self.records.remove(&record.name),
             };
+        }
+        if let Some(name) = self.live_name(role)
+            && let Some(live) = self.live.get_mut(role)
+        {
+            let values = self.records.get(&name).map(|record| record.values.clone());
+            live.set(self.now, values.unwrap_or_default());
         }
         Ok(())
     }

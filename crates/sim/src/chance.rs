@@ -1,9 +1,10 @@
 //! A day made by chance: services, releases, people and every fault, all from one seed.
 
 use crate::cloud::{Build, Nature};
+use crate::limits::{Limits, Rate};
 use crate::mistake::Mistake;
 use crate::past::{HOUR, MINUTE, Ms, SECOND};
-use crate::plan::{Odds, PersonAct, Plan, ReleasePlan, ServicePlan, Vote, role, settings};
+use crate::plan::{Odds, PersonAct, Plan, ReleasePlan, SUBNETS, ServicePlan, TYPES, Vote, role, settings};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use std::collections::BTreeMap;
@@ -22,6 +23,13 @@ pub fn plan(seed: u64, mistake: Option<Mistake>) -> Plan {
     let nature = Nature {
         lag: [0, 2 * SECOND, 10 * SECOND][rng.random_range(0..3)],
         boot_fails: [0.0, 0.0, 0.05][rng.random_range(0..3)],
+        boot_hangs: [0.0, 0.0, 0.02][rng.random_range(0..3)],
+        addresses: [50, 50, 12][rng.random_range(0..3)],
+        limits: Limits {
+            // No figure is published: none at all, or few.
+            balancing: [None, Some(Rate { burst: 20.0, per_sec: 5.0 })][rng.random_range(0..2)],
+            ..Limits::default()
+        },
         nodes: [rng.random_range(0..2 * SECOND), rng.random_range(0..5 * SECOND)],
         ..Nature::default()
     };
@@ -46,6 +54,7 @@ pub fn plan(seed: u64, mistake: Option<Mistake>) -> Plan {
         acts,
         odds,
         injected: BTreeMap::new(),
+        mishaps: BTreeMap::new(),
         calm: BUSY,
         patience: 6 * HOUR,
         timeout: [2 * MINUTE, 5 * MINUTE, 15 * MINUTE][rng.random_range(0..3)],
@@ -72,7 +81,11 @@ fn service(rng: &mut Xoshiro256PlusPlus, name: &str) -> ServicePlan {
     }
     if rng.random_bool(0.2) {
         let qa = role(&name.replace("PRODUCT", "QA"));
-        service.pre = Some((qa.clone(), settings(&qa, 1)));
+        let mut settings = settings(&qa, rng.random_range(1..=2));
+        if rng.random_bool(0.5) {
+            settings.target_group = TargetGroup::None;
+        }
+        service.pre = Some((qa, settings));
     }
     service.switches = rng.random_range(1..=3);
     service.queued = rng.random_bool(0.3);
@@ -80,6 +93,11 @@ fn service(rng: &mut Xoshiro256PlusPlus, name: &str) -> ServicePlan {
     for _ in 0..rng.random_range(1..=4) {
         at += rng.random_range(SECOND..=60 * MINUTE);
         service.releases.push(release(rng, at));
+        if rng.random_bool(0.05) {
+            // The upload's event comes twice, and starts two executions.
+            let twin = service.releases.last().map(|first| ReleasePlan { at: at + 2 * SECOND, ..first.clone() });
+            service.releases.extend(twin);
+        }
     }
     service
 }
@@ -110,15 +128,22 @@ fn act(rng: &mut Xoshiro256PlusPlus, services: &[ServicePlan]) -> (Ms, PersonAct
     let service = &services[rng.random_range(0..services.len())];
     let role = service.role.clone();
     let back = rng.random_range(SECOND..10 * MINUTE);
-    let act = match rng.random_range(0..16) {
+    let act = match rng.random_range(0..20) {
         0 => PersonAct::TurnSwitch(role, rng.random_range(0..service.switches), back),
         1 => PersonAct::AddStranger(role, rng.random_range(0..2), back),
         2..6 => PersonAct::Kill(role, rng.random_range(0..6)),
-        6 => PersonAct::Untag(role, rng.random_range(0..6)),
+        6 => PersonAct::Untag(role, rng.random_range(0..6), rng.random_bool(0.5)),
         7..9 => PersonAct::Resize(role, rng.random_range(1..=4)),
         9..13 => PersonAct::Sicken(role, rng.random_range(0..6), back),
         13 => PersonAct::TakeOut(role, rng.random_range(0..6)),
-        14 => PersonAct::Exhaust(rng.random_range(0..3)),
+        14 => {
+            let (subnet, kind) = (SUBNETS[rng.random_range(0..2)], TYPES[usize::from(rng.random_bool(0.2))]);
+            PersonAct::Exhaust(subnet, kind, rng.random_range(0..3))
+        }
+        15 | 16 => PersonAct::Storm(2 * back),
+        17 => PersonAct::Keep(role, if rng.random_bool(0.5) { Keep::Stop } else { Keep::Terminate }),
+        18 if !matches!(service.settings.eip, Eip::Pool(_)) => PersonAct::Addresses(role, rng.random_bool(0.5)),
+        18 => PersonAct::Move(role),
         _ => PersonAct::Retry(role),
     };
     // Most happens while something is under way.

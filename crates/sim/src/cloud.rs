@@ -1,6 +1,14 @@
 //! The cloud's truth: what there is, and how it changes by itself.
 
-use crate::past::{HOUR, MINUTE, Ms, Past, SECOND, timestamp};
+mod nouns;
+mod settled;
+
+pub use self::nouns::{
+    Address, AddressFace, Answers, Build, Deployment, Face, Group, Instance, Nature, Service, Switch, Target, Turn,
+};
+
+use crate::limits::Buckets;
+use crate::past::{HOUR, MINUTE, Ms, Past, timestamp};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,224 +52,15 @@ pub struct Cloud {
     pub builds: BTreeMap<ReleaseId, Build>,
     /// What will happen by itself.
     pub due: Vec<(Ms, Turn)>,
-    /// Counts everything that changed, so that nothing is checked twice.
-    pub version: u64,
+    /// The account's token buckets.
+    pub buckets: Buckets,
+    /// The addresses that `live.…` holds, now and before, of services that are reached by name only.
+    pub live: BTreeMap<ServiceRole, Past<Vec<String>>>,
+    /// The services that something has changed of since the checkers looked.
+    pub touched: BTreeSet<ServiceRole>,
+    /// Every instance that was launched for a service.
+    launched: BTreeMap<ServiceRole, Vec<String>>,
     serial: u32,
-}
-
-/// How the cloud behaves: ranges in milliseconds, and odds.
-#[derive(Debug, Clone)]
-pub struct Nature {
-    /// Pending to running (FACTS.md: measured 5 s).
-    pub boot: (Ms, Ms),
-    /// The odds that an instance never gets to running.
-    pub boot_fails: f64,
-    /// A deployment on one instance.
-    pub install: (Ms, Ms),
-    /// A change of serving to the health that the balancer sees, at interval 5–10 s.
-    pub probe: (Ms, Ms),
-    /// Shutting down to terminated.
-    pub shutdown: (Ms, Ms),
-    /// The deregistration delay of every group (FACTS.md: the state stays draining for all of it).
-    pub deregistration: Ms,
-    /// How far behind a describe may be.
-    pub lag: Ms,
-    /// How late the balancer's two nodes see a weight; AWS publishes no figure.
-    pub nodes: [Ms; 2],
-    /// Addresses that may be allocated (FACTS.md: 5 by default).
-    pub addresses: usize,
-}
-
-impl Default for Nature {
-    fn default() -> Self {
-        Self {
-            boot: (4 * SECOND, 30 * SECOND),
-            boot_fails: 0.0,
-            install: (5 * SECOND, 60 * SECOND),
-            probe: (SECOND, 20 * SECOND),
-            shutdown: (5 * SECOND, 40 * SECOND),
-            deregistration: 30 * SECOND,
-            lag: 0,
-            nodes: [0, 3 * SECOND],
-            addresses: 50,
-        }
-    }
-}
-
-/// A service as ops set it up.
-#[derive(Debug, Clone)]
-pub struct Service {
-    /// Its variable, selectors resolved.
-    pub settings: Settings,
-    /// The pair; empty without a load balancer.
-    pub groups: Vec<String>,
-    /// Its switches.
-    pub switches: Vec<String>,
-}
-
-/// What an artifact is like once installed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Build {
-    /// It serves.
-    #[default]
-    Good,
-    /// It fails its health check.
-    Unhealthy,
-    /// It can't be installed on one of the instances.
-    FailsOnOne,
-    /// Its hook never ends.
-    Hangs,
-}
-
-/// An instance.
-#[derive(Debug, Clone)]
-pub struct Instance {
-    /// What a describe says, now and before.
-    pub face: Past<Face>,
-    /// The primary private address.
-    pub ip: String,
-    /// Where.
-    pub subnet: String,
-    /// As what.
-    pub instance_type: String,
-    /// When.
-    pub launched: Ms,
-    /// With which client token.
-    pub client_token: Option<String>,
-    /// The release whose artifact is installed.
-    pub app: Option<ReleaseId>,
-    /// When the world broke it: a death, an illness, a person, a boot that failed.
-    pub hurt: Option<Ms>,
-    /// It fails its health check for now.
-    pub sick: bool,
-}
-
-/// What a describe says of an instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Face {
-    /// `tagship:service`
-    pub service: Option<ServiceRole>,
-    /// `tagship:release`
-    pub release: Option<ReleaseId>,
-    /// `tagship:retired-by`
-    pub retired_by: Option<ReleaseId>,
-    /// The state.
-    pub state: InstanceState,
-}
-
-impl Instance {
-    /// Whether it carries the service's tag.
-    pub fn of(&self, role: &ServiceRole) -> bool {
-        self.face.now().service.as_ref() == Some(role)
-    }
-
-    /// Pending or running.
-    pub fn alive(&self) -> bool {
-        matches!(self.face.now().state, InstanceState::Pending | InstanceState::Running)
-    }
-
-    /// Neither terminated nor on the way.
-    pub fn exists(&self) -> bool {
-        !matches!(self.face.now().state, InstanceState::ShuttingDown | InstanceState::Terminated)
-    }
-}
-
-/// A target group.
-#[derive(Debug, Clone)]
-pub struct Group {
-    /// Its name.
-    pub name: String,
-    /// Its service's tag.
-    pub service: ServiceRole,
-    /// Its port.
-    pub port: u16,
-    /// Targets by instance and port; those that are gone stay as long as a describe may lag.
-    pub targets: BTreeMap<(String, u16), Target>,
-}
-
-/// A target.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// Its health; none once it is gone.
-    pub health: Past<Option<Health>>,
-    /// Registered by a person.
-    pub stranger: bool,
-    /// When it was deregistered.
-    pub deregistered: Option<Ms>,
-}
-
-impl Target {
-    /// Registered, and not draining.
-    pub fn counts(&self) -> bool {
-        self.health.now().is_some_and(|health| health != Health::Draining)
-    }
-}
-
-/// A rule or default action.
-#[derive(Debug, Clone)]
-pub struct Switch {
-    /// For people.
-    pub label: String,
-    /// A listener's default action.
-    pub default_action: bool,
-    /// Its service.
-    pub service: ServiceRole,
-    /// Group and weight, now and before.
-    pub weights: Past<Vec<(String, u32)>>,
-    /// When a person last changed it.
-    pub by_hand: Option<Ms>,
-}
-
-/// An Elastic IP address.
-#[derive(Debug, Clone)]
-pub struct Address {
-    /// What a describe says.
-    pub face: Past<Option<AddressFace>>,
-    /// The public address.
-    pub public_ip: String,
-}
-
-/// What a describe says of an address.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AddressFace {
-    /// `tagship:service`
-    pub service: Option<ServiceRole>,
-    /// `tagship:release`; none for a pool's.
-    pub release: Option<ReleaseId>,
-    /// Association and instance.
-    pub associated: Option<(String, String)>,
-}
-
-/// A deployment.
-#[derive(Debug, Clone)]
-pub struct Deployment {
-    /// The service that its group belongs to.
-    pub service: ServiceRole,
-    /// From its description.
-    pub release: ReleaseId,
-    /// When it was created.
-    pub created: Ms,
-    /// How far.
-    pub state: Past<DeploymentState>,
-    /// Its instances, and what became of each.
-    pub targets: BTreeMap<String, Option<bool>>,
-}
-
-/// A thing that happens by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Turn {
-    /// An instance is up, or never will be.
-    Boot(String),
-    /// An instance is gone.
-    Gone(String),
-    /// An instance is stopped.
-    Stopped(String),
-    /// The balancer has looked.
-    Probe(String, (String, u16)),
-    /// A deregistered target is gone.
-    Drained(String, (String, u16)),
-    /// A deployment is over on one instance.
-    Installed(String, String),
 }
 
 impl Cloud {
@@ -270,7 +69,6 @@ impl Cloud {
         Self {
             now: 0,
             rng: Xoshiro256PlusPlus::seed_from_u64(seed),
-            nature,
             services: BTreeMap::new(),
             instances: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -285,7 +83,11 @@ impl Cloud {
             capacity: BTreeMap::new(),
             builds: BTreeMap::new(),
             due: Vec::new(),
-            version: 0,
+            buckets: Buckets::new(nature.limits.clone()),
+            live: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            launched: BTreeMap::new(),
+            nature,
             serial: 0,
         }
     }
@@ -309,7 +111,8 @@ impl Cloud {
                 groups.push(arn);
             }
             for n in 0..switches {
-                let arn = format!("arn:rule/{label}-{n}");
+                let kind = if n == 0 { "listener" } else { "listener-rule" };
+                let arn = format!("arn:{kind}/{label}-{n}");
                 let switch = Switch {
                     label: format!("{label} {}", if n == 0 { "HTTP:80 default".into() } else { format!("rule {n}") }),
                     default_action: n == 0,
@@ -320,6 +123,9 @@ impl Cloud {
                 self.switches.insert(arn.clone(), switch);
                 arns.push(arn);
             }
+        }
+        if !pair {
+            self.live.insert(role.clone(), Past::new(0, Vec::new()));
         }
         if let Eip::Pool(_) = settings.eip {
             // Two fleets' worth, as DESIGN.md says.
@@ -377,21 +183,49 @@ impl Cloud {
         weights.flatten().filter(|(_, weight)| *weight > 0).map(|(group, _)| group.as_str()).collect()
     }
 
+    /// Something has changed of the service that an instance, a group or a deployment belongs to.
+    fn touch(&mut self, turn: &Turn) {
+        let role = match turn {
+            Turn::Boot(id) | Turn::Gone(id) | Turn::Stopped(id) => {
+                self.instances.get(id).and_then(|it| it.face.now().service.as_ref())
+            }
+            Turn::Probe(arn, _) | Turn::Drained(arn, _) => self.groups.get(arn).map(|group| &group.service),
+            Turn::Installed(id, _) => self.deployments.get(id).map(|found| &found.service),
+        };
+        match role.cloned() {
+            Some(role) => {
+                self.touched.insert(role);
+            }
+            // It lost its tags: whose it was, nobody knows.
+            None => self.touch_all(),
+        }
+    }
+
+    /// Something has changed of any service.
+    pub fn touch_all(&mut self) {
+        self.touched.extend(self.services.keys().cloned());
+    }
+
     /// Lets something happen.
     pub fn turn(&mut self, turn: &Turn) {
-        self.version += 1;
+        self.touch(turn);
         let now = self.now;
         match turn {
             Turn::Boot(id) => {
-                let fails = self.nature.boot_fails > 0.0 && self.rng.random_bool(self.nature.boot_fails);
+                let dice: f64 = self.rng.random();
+                let hangs = dice < self.nature.boot_hangs;
+                let fails = dice < self.nature.boot_hangs + self.nature.boot_fails;
                 let Some(instance) = self.instances.get_mut(id) else { return };
                 if instance.face.now().state != InstanceState::Pending {
                     return;
                 }
-                if fails {
+                if hangs {
+                    instance.hurt = Some(now);
+                } else if fails {
                     instance.hurt = Some(now);
                     instance.face.alter(now, |face| face.state = InstanceState::Terminated);
                 } else {
+                    instance.up = Some(now);
                     instance.face.alter(now, |face| face.state = InstanceState::Running);
                 }
             }
@@ -410,6 +244,9 @@ impl Cloud {
                         (true, false) => Health::Unhealthy,
                     };
                     target.health.set(now, Some(health));
+                    if health == Health::Healthy {
+                        target.healthy.get_or_insert(now);
+                    }
                 }
             }
             Turn::Drained(arn, key) => {
@@ -480,21 +317,24 @@ impl Cloud {
 
     /// The balancer will see what became of an instance.
     pub fn probe(&mut self, id: &str) {
-        let keys: Vec<_> = self
-            .groups
-            .iter()
-            .flat_map(|(arn, group)| group.targets.keys().map(move |key| (arn.clone(), key.clone())))
-            .filter(|(_, key)| key.0 == id)
-            .collect();
-        for (arn, key) in keys {
+        for (arn, key) in self.places(id) {
             self.later(self.nature.probe, Turn::Probe(arn, key));
         }
+    }
+
+    /// Where an instance is a target.
+    fn places(&self, id: &str) -> Vec<(String, (String, u16))> {
+        let every = (id.to_owned(), 0)..=(id.to_owned(), u16::MAX);
+        let groups = self.groups.iter();
+        groups
+            .flat_map(|(arn, group)| group.targets.range(every.clone()).map(|(key, _)| (arn.clone(), key.clone())))
+            .collect()
     }
 
     /// The world breaks an instance: it dies, or a person terminates it.
     pub fn hurt(&mut self, id: &str) {
         let now = self.now;
-        self.version += 1;
+        self.touch_all();
         if let Some(instance) = self.instances.get_mut(id).filter(|instance| instance.alive()) {
             instance.hurt.get_or_insert(now);
             self.terminate(id);
@@ -507,14 +347,7 @@ impl Cloud {
         let Some(instance) = self.instances.get_mut(id).filter(|instance| instance.exists()) else { return };
         instance.face.alter(now, |face| face.state = InstanceState::ShuttingDown);
         self.later(self.nature.shutdown, Turn::Gone(id.to_owned()));
-        let keys: Vec<_> = self
-            .groups
-            .iter()
-            .flat_map(|(arn, group)| group.targets.iter().map(move |(key, target)| (arn, key, target)))
-            .filter(|(_, key, target)| key.0 == id && target.counts())
-            .map(|(arn, key, _)| (arn.clone(), key.clone()))
-            .collect();
-        for (arn, key) in keys {
+        for (arn, key) in self.places(id) {
             self.deregister(&arn, &key);
         }
     }
@@ -539,14 +372,44 @@ impl Cloud {
             Some(target) if target.counts() => return,
             Some(target) => {
                 target.health.set(now, Some(Health::Initial));
+                target.registered = now;
+                target.healthy = None;
                 target.deregistered = None;
             }
             None => {
                 let health = Past::new(now, Some(Health::Initial));
-                group.targets.insert(key.clone(), Target { health, stranger, deregistered: None });
+                let target = Target { health, registered: now, healthy: None, stranger, deregistered: None };
+                group.targets.insert(key.clone(), target);
             }
         }
         self.later(self.nature.probe, Turn::Probe(arn.to_owned(), key));
+    }
+
+    /// The instances that were launched for a service, those that are gone included, by id.
+    pub fn launched_for(&self, role: &ServiceRole) -> impl Iterator<Item = (&String, &Instance)> {
+        self.launched.get(role).into_iter().flatten().filter_map(|id| self.instances.get_key_value(id))
+    }
+
+    /// How many instances a describe of the service shows.
+    pub fn described(&self, role: &ServiceRole) -> usize {
+        self.launched_for(role).filter(|(_, instance)| !self.forgotten(instance)).count()
+    }
+
+    /// EC2 forgets an instance about an hour after it was terminated (FACTS.md).
+    pub fn forgotten(&self, instance: &Instance) -> bool {
+        instance.face.now().state == InstanceState::Terminated && self.now - instance.face.changed() > HOUR
+    }
+
+    /// Remembers for which service an instance was launched.
+    pub fn index(&mut self, id: &str) {
+        if let Some(role) = self.instances.get(id).and_then(|it| it.face.now().service.clone()) {
+            self.launched.entry(role).or_default().push(id.to_owned());
+        }
+    }
+
+    /// `live.<service>.<zone>`
+    pub fn live_name(&self, role: &ServiceRole) -> Option<String> {
+        Some(format!("live{}", self.names_under(role)?))
     }
 
     /// The service's names lie under this.
@@ -559,4 +422,9 @@ impl Cloud {
     pub fn timestamp(&self) -> jiff::Timestamp {
         timestamp(self.now)
     }
+}
+
+/// The private address of the `n`th instance.
+pub(crate) fn ip(n: u32) -> String {
+    format!("10.{}.{}.{}", n / 62_500, n / 250 % 250, n % 250 + 1)
 }

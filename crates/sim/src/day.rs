@@ -3,16 +3,18 @@
 mod calls;
 mod pipeline;
 mod queue;
+mod wire;
 
 use self::pipeline::{Pipe, sweep};
 use self::queue::{Due, Event};
 use crate::checks::Checks;
 use crate::cloud::Cloud;
+use crate::coverage::Coverage;
 use crate::invocation::{Asked, Call, Invocation};
 use crate::mistake;
 use crate::past::{MINUTE, Ms, clock, timestamp};
 use crate::pipes::{APPROVAL, Blueprint, Serial, pipeline_name};
-use crate::plan::{Odds, PersonAct, Plan};
+use crate::plan::{Odds, PersonAct, Plan, ServicePlan};
 use crate::port::Answer;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
@@ -42,6 +44,15 @@ impl std::fmt::Display for Line {
     }
 }
 
+/// Requests of one operation.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Requested {
+    /// Requests made, repeated ones too.
+    pub made: u64,
+    /// Those that AWS refused for being too many.
+    pub throttled: u64,
+}
+
 /// A day in progress.
 pub struct Day {
     plan: Plan,
@@ -59,6 +70,16 @@ pub struct Day {
     pub changing: Vec<u64>,
     /// Faults by name.
     pub faults: BTreeMap<&'static str, u64>,
+    /// Requests on the wire, by operation.
+    pub requests: BTreeMap<&'static str, Requested>,
+    /// Places where a process could die, and where it did.
+    pub coverage: Coverage,
+    /// Which of the events sent were no pipeline's jobs.
+    pub direct: Vec<u64>,
+    /// Events sent, retries aside.
+    pub sent: u64,
+    /// When the first invocation for a release began.
+    pub began: BTreeMap<(ServiceRole, ReleaseId), Ms>,
     trace: bool,
     queue: BinaryHeap<Due>,
     sequence: u64,
@@ -82,6 +103,9 @@ impl Day {
         let mut pipes = Vec::new();
         for (of, service) in plan.services.iter().enumerate() {
             cloud.add_service(&service.role, service.settings.clone(), service.switches);
+            if service.settled {
+                cloud.begin_with_live(&service.role);
+            }
             if let Some((role, settings)) = &service.pre {
                 cloud.add_service(role, settings.clone(), 1);
             }
@@ -100,6 +124,11 @@ impl Day {
             effects: 0,
             changing: Vec::new(),
             faults: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            coverage: Coverage::default(),
+            direct: Vec::new(),
+            sent: 0,
+            began: BTreeMap::new(),
             trace,
             queue: BinaryHeap::new(),
             sequence: 0,
@@ -119,6 +148,10 @@ impl Day {
         }
         for (at, act) in day.plan.acts.clone() {
             day.at(at, Event::Person(act));
+        }
+        if !day.plan.acts.is_empty() {
+            // Nobody leaves a switch where a message says that it must not be.
+            day.at(day.plan.calm, Event::Person(PersonAct::Mend));
         }
         day.at(SWEEP, Event::Sweep);
         day
@@ -141,7 +174,8 @@ impl Day {
             for (at, turn) in std::mem::take(&mut self.cloud.due) {
                 self.at(at, Event::Turn(turn));
             }
-            self.checks.instant(&self.cloud);
+            let touched = std::mem::take(&mut self.cloud.touched);
+            self.checks.instant(&self.cloud, &touched);
         }
         let unfinished: Vec<String> = if self.idle() { Vec::new() } else { self.unfinished() };
         self.checks.end(&self.cloud, &unfinished);
@@ -199,9 +233,12 @@ impl Day {
                 self.cloud.turn(&turn);
                 self.tell(|| "cloud".into(), || format!("{turn:?}"));
             }
-            Event::Node => self.cloud.version += 1,
+            Event::Node(role) => {
+                self.cloud.touched.insert(role);
+            }
             Event::Deliver(delivery) => self.begin(delivery),
             Event::Wake(by) => self.go(by, Some(Answer::Paused)),
+            Event::Request(number, chain) => self.request(number, chain),
             Event::Effect(number) => self.effect(number),
             Event::Reply(number) => {
                 if let Some(call) = self.calls.remove(&number) {
@@ -270,7 +307,8 @@ impl Day {
     fn person(&mut self, act: PersonAct) {
         let now = self.cloud.now;
         self.tell(|| "person".into(), || format!("{act:?}"));
-        *self.faults.entry("people").or_default() += 1;
+        let what = if matches!(act, PersonAct::Storm(_)) { "throttling storm" } else { "people" };
+        *self.faults.entry(what).or_default() += 1;
         match act {
             PersonAct::Retry(role) => {
                 let Some(pipe) = self.plan.services.iter().position(|service| service.role == role) else { return };
@@ -284,8 +322,11 @@ impl Day {
                 if let Some((later, again)) = self.cloud.by_hand(act) {
                     self.after(later, Event::Person(again));
                 }
+                let roles: Vec<ServiceRole> = self.cloud.services.keys().cloned().collect();
                 for node in self.cloud.nature.nodes {
-                    self.after(node, Event::Node);
+                    for role in &roles {
+                        self.after(node, Event::Node(role.clone()));
+                    }
                 }
             }
         }
@@ -319,7 +360,29 @@ impl Day {
         ends
     }
 
-    /// Executions by how they ended.
+    /// Every release of a product, and when its execution was touched last.
+    pub fn releases(&self) -> Vec<(ServiceRole, ReleaseId, Ms)> {
+        let of = |(pipe, service): (&Pipe, &ServicePlan)| -> Vec<_> {
+            let executions = pipe.engine.executions().iter();
+            let told = executions.filter_map(|it| {
+                let at = it.updated.duration_since(timestamp(0)).as_millis() as Ms;
+                Some((service.role.clone(), ReleaseId::try_from(it.id.to_string()).ok()?, at))
+            });
+            told.collect()
+        };
+        self.pipes.iter().zip(&self.plan.services).flat_map(of).collect()
+    }
+
+    /// Executions by their status.
+    pub fn executions(&self) -> BTreeMap<&'static str, u64> {
+        let mut executions = BTreeMap::new();
+        for execution in self.pipes.iter().flat_map(|pipe| pipe.engine.executions()) {
+            *executions.entry(execution.status.as_str()).or_default() += 1;
+        }
+        executions
+    }
+
+    /// Releases by how they ended.
     pub fn outcomes(&self) -> BTreeMap<&'static str, u64> {
         let mut outcomes = BTreeMap::new();
         for ended in self.cloud.ended.values() {

@@ -1,9 +1,10 @@
-//! Every story with every fault at every call: all must end as the undisturbed story does.
+//! Every story with a fault at every call and every event: all must end as the undisturbed story does.
 
 use crate::checks::Violation;
+use crate::coverage::Coverage;
 use crate::day::Day;
-use crate::past::SECOND;
-use crate::plan::Fault;
+use crate::past::{MINUTE, SECOND};
+use crate::plan::{Fault, Mishap, Plan};
 use crate::story::Story;
 use std::collections::BTreeMap;
 use tagship::Kind;
@@ -15,6 +16,8 @@ pub struct Finding {
     pub story: &'static str,
     /// The faults, by call.
     pub injected: BTreeMap<u64, Fault>,
+    /// The mishaps, by event.
+    pub mishaps: BTreeMap<u64, Mishap>,
     /// Broken rules.
     pub violations: Vec<Violation>,
     /// How it ended, if not as the undisturbed story.
@@ -26,6 +29,8 @@ pub struct Finding {
 pub struct Explored {
     /// Days lived.
     pub days: u64,
+    /// Where processes could die, and did.
+    pub coverage: Coverage,
     /// What was found.
     pub findings: Vec<Finding>,
 }
@@ -39,60 +44,105 @@ const HARMLESS: [Fault; 6] = [
     Fault::Refuse(Kind::Unavailable),
     Fault::Refuse(Kind::Conflict),
 ];
-const HARMFUL: [Fault; 2] = [Fault::Refuse(Kind::Denied), Fault::Refuse(Kind::Capacity)];
+/// Every kind of error else that a call may have.
+const HARMFUL: [Fault; 5] = [
+    Fault::Refuse(Kind::Denied),
+    Fault::Refuse(Kind::Capacity),
+    Fault::Refuse(Kind::Configuration),
+    Fault::Refuse(Kind::Release),
+    Fault::Refuse(Kind::Bug),
+];
+/// What may happen to an event and leave no trace; a job's too, but that it is lost.
+const MISHAPS: [Mishap; 5] = [
+    Mishap::Late(5 * SECOND),
+    Mishap::Late(12 * MINUTE),
+    Mishap::Twice(0),
+    Mishap::Twice(2 * MINUTE),
+    Mishap::Twice(20 * MINUTE),
+];
 
-/// Every fault at every call; for calls that only read, those that make a difference.
-pub fn single(story: &Story) -> Explored {
-    let mut undisturbed = Day::new(story.plan.clone(), false);
-    undisturbed.live();
+impl Story {
+    fn undisturbed(&self) -> Day {
+        let mut day = Day::new(self.plan.clone(), false);
+        day.live();
+        day
+    }
+}
+
+/// Every fault at every call that changes something or is at most so many calls away from one that does.
+pub fn faults(story: &Story, reach: u64) -> Explored {
+    let undisturbed = story.undisturbed();
     let expected = undisturbed.ends();
     let mut explored = Explored::default();
     for call in 0..undisturbed.calls_made {
         let changing = undisturbed.changing.binary_search(&call).is_ok();
+        if undisturbed.changing.iter().all(|near| call.abs_diff(*near) > reach) {
+            continue;
+        }
         for fault in HARMLESS.into_iter().chain(HARMFUL) {
-            let telling = changing
-                || matches!(fault, Fault::Crash | Fault::Refuse(Kind::Unavailable | Kind::Denied))
-                    && undisturbed.changing.iter().any(|near| call.abs_diff(*near) <= 3);
-            if telling {
-                explored.try_out(story, &expected, BTreeMap::from([(call, fault)]));
+            // What only reads has no effect that could be late.
+            if changing || !matches!(fault, Fault::Late(_)) {
+                explored.try_out(story, &expected, BTreeMap::from([(call, fault)]), BTreeMap::new());
             }
         }
     }
     explored
 }
 
-/// Every pair of crashes around changing calls.
+/// Every mishap to every event.
+pub fn mishaps(story: &Story) -> Explored {
+    let undisturbed = story.undisturbed();
+    let expected = undisturbed.ends();
+    let mut explored = Explored::default();
+    for event in 0..undisturbed.sent {
+        let lost = undisturbed.direct.contains(&event).then_some(Mishap::Lost);
+        for mishap in MISHAPS.into_iter().chain(lost) {
+            explored.try_out(story, &expected, BTreeMap::new(), BTreeMap::from([(event, mishap)]));
+        }
+    }
+    explored
+}
+
+/// Every pair of crashes right after changing calls.
 pub fn pairs(story: &Story) -> Explored {
-    let mut undisturbed = Day::new(story.plan.clone(), false);
-    undisturbed.live();
+    let undisturbed = story.undisturbed();
     let expected = undisturbed.ends();
     let mut explored = Explored::default();
     for first in &undisturbed.changing {
-        let mut once = story.clone();
-        once.plan.injected = BTreeMap::from([(*first, Fault::CrashAfter)]);
-        let mut day = Day::new(once.plan, false);
+        // What follows the first crash is another day: its calls are those that the second may come at.
+        let once = Plan { injected: BTreeMap::from([(*first, Fault::CrashAfter)]), ..story.plan.clone() };
+        let mut day = Day::new(once, false);
         day.live();
         for second in day.changing.iter().filter(|second| *second > first) {
             let injected = BTreeMap::from([(*first, Fault::CrashAfter), (*second, Fault::CrashAfter)]);
-            explored.try_out(story, &expected, injected);
+            explored.try_out(story, &expected, injected, BTreeMap::new());
         }
     }
     explored
 }
 
 impl Explored {
-    fn try_out(&mut self, story: &Story, expected: &[String], injected: BTreeMap<u64, Fault>) {
-        let mut plan = story.plan.clone();
-        plan.injected = injected.clone();
+    fn try_out(
+        &mut self,
+        story: &Story,
+        expected: &[String],
+        injected: BTreeMap<u64, Fault>,
+        mishaps: BTreeMap<u64, Mishap>,
+    ) {
+        let plan = Plan { injected: injected.clone(), mishaps: mishaps.clone(), ..story.plan.clone() };
         let mut day = Day::new(plan, false);
         day.live();
         self.days += 1;
+        self.coverage.join(&day.coverage);
         let harmless = injected.values().all(|fault| HARMLESS.contains(fault));
         let ends = day.ends();
         let ends = (harmless && ends != expected).then_some(ends);
-        let violations = day.checks.violations;
+        // A bug that was injected is told as one.
+        let planted = injected.values().any(|fault| *fault == Fault::Refuse(Kind::Bug));
+        let mut violations = day.checks.violations;
+        violations.retain(|violation| !planted || violation.what != "a fault of the simulator");
         if ends.is_some() || !violations.is_empty() {
-            self.findings.push(Finding { story: story.name, injected, violations, ends });
+            self.findings.push(Finding { story: story.name, injected, mishaps, violations, ends });
         }
     }
 }

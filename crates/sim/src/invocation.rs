@@ -4,6 +4,7 @@ use crate::mistake::{Mistake, Wrong};
 use crate::past::{Ms, timestamp};
 use crate::plan::Fault;
 use crate::port::{Answer, Ask, Line};
+use crate::requests::Request;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use tagship::{Action, Job, Memo, Outcome, Stage, run};
@@ -30,6 +31,11 @@ pub enum Went {
     Over(Box<(Outcome, Memo)>),
 }
 
+/// Tokens of the SDK's standard retry mode; a repetition costs [`RETRY_COST`].
+const RETRY_QUOTA: u32 = 500;
+/// What a repetition costs.
+pub const RETRY_COST: u32 = 5;
+
 type Running = Pin<Box<dyn Future<Output = (Outcome, Memo)> + Send>>;
 
 /// A running invocation.
@@ -42,6 +48,12 @@ pub struct Invocation {
     pub looked: Ms,
     /// It stands still until then.
     pub frozen: Ms,
+    /// No other round begins after this.
+    pub until: Ms,
+    /// Whether it has looked up its zone's id.
+    pub zone_known: bool,
+    /// What is left of the SDK's retry quota.
+    pub retries: u32,
     future: Running,
 }
 
@@ -63,7 +75,7 @@ impl Invocation {
         }
         let memo = delivery.token.as_deref().and_then(Memo::from_token).unwrap_or_else(|| Memo::new(timestamp(now)));
         let future = start(delivery.job.clone(), line.clone(), memo, mistake);
-        Self { delivery, line, looked: now, frozen: 0, future }
+        Self { delivery, line, looked: now, frozen: 0, until, zone_known: false, retries: RETRY_QUOTA, future }
     }
 
     /// Goes on, perhaps with an answer, until it asks or has ended.
@@ -97,6 +109,10 @@ pub struct Call {
     pub looked: Ms,
     /// The answer, once it had its effect.
     pub answer: Option<Answer>,
+    /// The requests that it still is, the next last, with the attempts of that one.
+    pub chains: Vec<(Vec<Request>, u32)>,
+    /// How long it is under way besides.
+    pub there: Ms,
 }
 
 /// What a call is.

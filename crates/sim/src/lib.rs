@@ -6,6 +6,8 @@ pub mod past;
 
 pub mod plan;
 
+pub mod limits;
+
 mod apply;
 pub mod cloud;
 mod observe;
@@ -13,10 +15,13 @@ mod people;
 
 pub mod checks;
 
+pub mod requests;
+
 pub mod invocation;
 pub mod pipes;
 pub mod port;
 
+pub mod coverage;
 pub mod day;
 
 pub mod mistake;
@@ -26,3 +31,5 @@ pub mod story;
 pub mod chance;
 pub mod explore;
 pub mod report;
+
+pub mod scale;

@@ -1,7 +1,14 @@
 //! Planted mistakes: planners that are wrong on purpose, to prove that the checkers can fail.
 
+use crate::chance;
+use crate::checks::Violation;
+use crate::day::Day;
 use std::cell::Cell;
 use std::marker::PhantomData;
+use std::ops::Range;
+use tagship::names::{Names, batch, toward};
+use tagship::settings::TargetGroup;
+use tagship::traffic::running;
 use tagship::{Action, Decision, Done, Health, Hold, Memo, Phase, Reads, Situation, Stage, Step, Verdict, World};
 
 /// One mistake.
@@ -39,11 +46,15 @@ pub enum Mistake {
     NoSettling,
     /// Deploy takes what isn't its own out of either group, the live one too.
     WrongGroupEmptied,
+    /// Provision gives the live name to its fleet before anything is installed on it.
+    NamedBeforeInstall,
+    /// Shift terminates the predecessor while the live name still leads to it.
+    RetiredWhileNamed,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::TokenWithoutSince,
         Self::NoSecondLook,
         Self::WeightsBeforeHealth,
@@ -60,7 +71,20 @@ impl Mistake {
         Self::LaunchAgain,
         Self::NoSettling,
         Self::WrongGroupEmptied,
+        Self::NamedBeforeInstall,
+        Self::RetiredWhileNamed,
     ];
+}
+
+impl Mistake {
+    /// The first seed that finds it, and how.
+    pub fn found(self, seeds: Range<u64>) -> Option<(u64, Violation)> {
+        seeds.into_iter().find_map(|seed| {
+            let mut day = Day::new(chance::plan(seed, Some(self)), false);
+            day.live();
+            day.checks.violations.into_iter().next().map(|violation| (seed, violation))
+        })
+    }
 }
 
 thread_local! {
@@ -157,7 +181,7 @@ fn instead(mistake: Mistake, now: &Situation<'_>, world: &World) -> Option<Decis
                 pipeline: now.job.pipeline.clone(),
                 since: world.now,
                 phase: Phase::Open,
-                settings: world.settings.as_ref()?.settings.clone(),
+                settings: held.hold.settings.clone(),
                 artifact: None,
                 previous: None,
                 moved_at: None,
@@ -187,6 +211,19 @@ fn instead(mistake: Mistake, now: &Situation<'_>, world: &World) -> Option<Decis
                 label: switch.label.clone(),
                 weights: vec![(other.arn.clone(), 0, weight), (mine.arn.clone(), weight, 0)],
             })
+        }
+        (Mistake::NamedBeforeInstall, Action::Provision) => {
+            let held = now.held().filter(|held| held.hold.settings.target_group == TargetGroup::None)?;
+            let zone = held.hold.settings.zone.as_deref()?;
+            let ips = running(world.fleet(&now.job.release));
+            let changes = toward(&world.names, &now.job.role, zone, Names::Live, &ips);
+            batch(zone, changes).filter(|_| !ips.is_empty()).and_then(planted)
+        }
+        (Mistake::RetiredWhileNamed, Action::Shift) => {
+            let held = now.held().filter(|held| held.hold.settings.target_group == TargetGroup::None)?;
+            let instances = predecessors(now);
+            (held.hold.previous.is_some() && held.hold.moved_at.is_none() && !instances.is_empty())
+                .then(|| Decision::act(Step::Terminate { instances }, "a planted mistake"))
         }
         (Mistake::WrongGroupEmptied, Action::Deploy) => {
             now.held()?;

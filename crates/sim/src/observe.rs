@@ -2,11 +2,12 @@
 
 use crate::cloud::Cloud;
 use crate::past::{Ms, timestamp};
+use crate::requests::SKEW;
 use rand::RngExt;
 use tagship::settings::{Eip, Settings};
 use tagship::{
-    Address, Deployment, Error, Execution, Group, Held, Holding, Install, Installed, Instance, InstanceState, Job,
-    Offer, Reads, ReleaseId, Routing, ServiceRole, Switch, Target, World,
+    Action, Address, Deployment, Error, Execution, Group, Held, Hold, Holding, Install, Installed, Instance,
+    InstanceState, Job, Offer, Reads, ReleaseId, Routing, ServiceRole, Switch, Target, Verdict, World, admit,
 };
 
 impl Cloud {
@@ -35,19 +36,23 @@ impl Cloud {
         let Some(service) = self.services.get(role).cloned() else {
             return Err(Error::configuration(format!("no variable {role}")));
         };
-        let own = holding.held.as_ref().filter(|held| held.hold.release == job.release);
-        let settings = own.map_or(&service.settings, |held| &held.hold.settings);
         let mut world = World { now: timestamp(self.now), ..World::default() };
-        if reads.settings {
+        let verdict = admit(job.action, &job.release, holding);
+        if let Some(held) = &holding.held
+            && reads.holder
+            && (verdict == Verdict::AwaitHolder || job.action == Action::Sweep)
+        {
+            // Who waits for another looks at nothing else.
+            world.holder = Some(holder(held));
+            return Ok(world);
+        }
+        if reads.settings && verdict == Verdict::Take {
             world.settings = Some(Offer { settings: service.settings.clone(), user_data: None });
         }
-        if reads.holder {
-            world.holder = holding
-                .held
-                .as_ref()
-                .filter(|held| held.hold.release != job.release || job.action == tagship::Action::Sweep)
-                .map(holder);
-        }
+        let own = holding.held.as_ref().map(|held| &held.hold).filter(|hold| hold.release == job.release);
+        let offered = world.settings.as_ref().map(|offer| &offer.settings);
+        let Some(settings) = offered.or(own.map(|hold| &hold.settings)).cloned() else { return Ok(world) };
+        let settings = &settings;
         if reads.instances {
             let at = self.lagged();
             world.instances = self.describe_instances(role, at);
@@ -59,7 +64,8 @@ impl Cloud {
                 switches: service.switches.iter().filter_map(|arn| self.describe_switch(arn)).collect(),
             });
         }
-        if reads.addresses && settings.eip != Eip::None {
+        // Whatever the settings say now: earlier ones may have allocated some.
+        if reads.addresses {
             let at = self.lagged();
             world.addresses = self.describe_addresses(role, settings, at);
         }
@@ -68,15 +74,15 @@ impl Cloud {
         {
             world.names = self.records.values().filter(|record| record.name.ends_with(&under)).cloned().collect();
         }
-        if reads.install {
+        if let Some(hold) = own.filter(|_| reads.install) {
             let at = self.lagged();
             world.install = Some(Install {
                 filtered: self.filters.get(role) == Some(&job.release),
-                deployment: self.describe_deployment(role, &job.release, at),
+                deployment: self.describe_deployment(role, hold, at),
             });
         }
-        if reads.artifact {
-            world.artifact = Some(Ok(self.artifact(&job.release)));
+        if let Some(hold) = own.filter(|_| reads.artifact) {
+            world.artifact = Some(Ok(hold.artifact.clone().unwrap_or_else(|| self.artifact(&job.release))));
         }
         Ok(world)
     }
@@ -91,8 +97,7 @@ impl Cloud {
         let seen = |(id, instance): (&String, &crate::cloud::Instance)| {
             let face = instance.face.at(at).filter(|face| face.service.as_ref() == Some(role))?;
             let gone = face.state == InstanceState::Terminated;
-            // EC2 forgets them after about an hour (FACTS.md).
-            if gone && self.now - instance.face.changed() > crate::past::HOUR {
+            if self.forgotten(instance) {
                 return None;
             }
             Some(Instance {
@@ -108,7 +113,7 @@ impl Cloud {
                 client_token: instance.client_token.clone(),
             })
         };
-        self.instances.iter().filter_map(seen).collect()
+        self.launched_for(role).filter_map(seen).collect()
     }
 
     fn describe_group(&self, arn: &str, at: Ms) -> Option<Group> {
@@ -147,9 +152,10 @@ impl Cloud {
         self.addresses.iter().filter_map(seen).collect()
     }
 
-    fn describe_deployment(&self, role: &ServiceRole, release: &ReleaseId, at: Ms) -> Option<Deployment> {
-        let of_release =
-            self.deployments.iter().filter(|(_, found)| found.service == *role && found.release == *release);
+    fn describe_deployment(&self, role: &ServiceRole, hold: &Hold, at: Ms) -> Option<Deployment> {
+        let of_release = self.deployments.iter().filter(|(_, found)| {
+            found.service == *role && found.release == hold.release && timestamp(found.created) >= hold.since - SKEW
+        });
         let (id, found) =
             of_release.filter(|(_, found)| found.state.at(at).is_some()).max_by_key(|(_, it)| it.created)?;
         let state = *found.state.at(at)?;

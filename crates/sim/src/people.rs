@@ -2,13 +2,14 @@
 
 use crate::cloud::{Cloud, Face, Instance};
 use crate::past::{Ms, Past};
-use crate::plan::PersonAct;
-use tagship::{Health, InstanceState, ServiceRole};
+use crate::plan::{PersonAct, SUBNETS};
+use tagship::settings::{Choice, Eip};
+use tagship::{Health, InstanceState, Phase, ServiceRole};
 
 impl Cloud {
     /// Does it; what is to be done about it later, and when.
     pub fn by_hand(&mut self, act: PersonAct) -> Option<(Ms, PersonAct)> {
-        self.version += 1;
+        self.touch_all();
         let now = self.now;
         match act {
             PersonAct::TurnSwitch(role, n, back) => {
@@ -44,6 +45,7 @@ impl Cloud {
                     subnet: "subnet-a".into(),
                     instance_type: "t3.micro".into(),
                     launched: now,
+                    up: Some(now),
                     client_token: None,
                     app: None,
                     hurt: Some(now),
@@ -62,13 +64,15 @@ impl Cloud {
                 self.hurt(&id);
                 None
             }
-            PersonAct::Untag(role, n) => {
+            PersonAct::Untag(role, n, whole) => {
                 let id = self.nth(&role, n)?;
                 let instance = self.instances.get_mut(&id)?;
                 instance.hurt.get_or_insert(now);
                 instance.face.alter(now, |face| {
-                    face.service = None;
                     face.release = None;
+                    if whole {
+                        face.service = None;
+                    }
                 });
                 None
             }
@@ -89,15 +93,57 @@ impl Cloud {
                 self.deregister(&arn, &key);
                 None
             }
-            PersonAct::Exhaust(left) => {
-                self.capacity.insert(("subnet-a".into(), "t3.micro".into()), left);
+            PersonAct::Exhaust(subnet, kind, left) => {
+                self.capacity.insert((subnet.into(), kind.into()), left);
+                None
+            }
+            PersonAct::Storm(length) => {
+                self.buckets.storm(now, now + length);
+                None
+            }
+            PersonAct::Keep(role, keep) => {
+                let settings = &mut self.services.get_mut(&role)?.settings;
+                settings.keep = keep;
+                settings.drain_secs = if settings.drain_secs == 30 { 5 } else { 30 };
+                None
+            }
+            PersonAct::Addresses(role, own) => {
+                self.services.get_mut(&role)?.settings.eip = if own { Eip::Own } else { Eip::None };
+                None
+            }
+            PersonAct::Move(role) => {
+                let settings = &mut self.services.get_mut(&role)?.settings;
+                settings.instance_type.reverse();
+                settings.subnet = Choice::Ids(vec![SUBNETS[1].into()]);
                 None
             }
             PersonAct::Resize(role, count) => {
                 self.services.get_mut(&role)?.settings.count = count;
                 None
             }
+            PersonAct::Mend => {
+                self.mend();
+                None
+            }
             PersonAct::Retry(_) => None,
+        }
+    }
+
+    fn mend(&mut self) {
+        for (role, (hold, _)) in self.holds.iter().filter(|(_, (hold, _))| hold.phase == Phase::Approved) {
+            let of_release = |id: &String| {
+                self.instances.get(id).and_then(|it| it.face.now().release.as_ref()) == Some(&hold.release)
+            };
+            let home = self.groups.iter().find(|(_, group)| {
+                group.service == *role && group.targets.iter().any(|((id, _), it)| it.counts() && of_release(id))
+            });
+            let Some((home, _)) = home else { continue };
+            for switch in self.switches.values_mut().filter(|it| it.service == *role && it.by_hand.is_some()) {
+                switch.by_hand = Some(self.now);
+                switch.weights.alter(self.now, |weights| {
+                    weights.iter_mut().for_each(|(arn, weight)| *weight = if arn == home { 100 } else { 0 });
+                });
+            }
         }
     }
 

@@ -22,6 +22,8 @@ pub struct Plan {
     pub odds: Odds,
     /// Faults by position: the number of the call in the day, from 0.
     pub injected: BTreeMap<u64, Fault>,
+    /// The same of events: the number of the event in the day, from 0.
+    pub mishaps: BTreeMap<u64, Mishap>,
     /// From here on, nothing goes wrong any more.
     pub calm: Ms,
     /// How long after that everything must have come to its end.
@@ -45,6 +47,8 @@ pub struct ServicePlan {
     pub switches: usize,
     /// QUEUED rather than SUPERSEDED.
     pub queued: bool,
+    /// Whether a release has been live for long.
+    pub settled: bool,
     /// The releases, in order.
     pub releases: Vec<ReleasePlan>,
 }
@@ -86,12 +90,22 @@ pub enum PersonAct {
     Sicken(ServiceRole, usize, Ms),
     /// Takes an instance out of its target group.
     TakeOut(ServiceRole, usize),
-    /// A subnet has so much capacity left for the first type.
-    Exhaust(u32),
-    /// Removes an instance's tags.
-    Untag(ServiceRole, usize),
-    /// Changes the settings.
+    /// A subnet has so much capacity left for a type.
+    Exhaust(&'static str, &'static str, u32),
+    /// Somebody else in the account uses up the API's limits for so long.
+    Storm(Ms),
+    /// Removes an instance's tags, or only the release's.
+    Untag(ServiceRole, usize, bool),
+    /// Changes the settings: COUNT.
     Resize(ServiceRole, u32),
+    /// Changes them: KEEP and DRAIN.
+    Keep(ServiceRole, Keep),
+    /// Changes them: public addresses, which the service didn't have, or has no longer.
+    Addresses(ServiceRole, bool),
+    /// Changes them: the other type first, in one subnet.
+    Move(ServiceRole),
+    /// Sets every switch that a person turned back to the group of an approved release, as retire's message asks.
+    Mend,
     /// Retries the failed stage of the last execution.
     Retry(ServiceRole),
 }
@@ -140,6 +154,17 @@ pub enum Fault {
     Freeze(Ms),
 }
 
+/// What goes wrong with an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mishap {
+    /// It never comes. EventBridge may lose events; a pipeline's job, once accepted, isn't lost.
+    Lost,
+    /// It comes so much later.
+    Late(Ms),
+    /// It comes twice, so far apart.
+    Twice(Ms),
+}
+
 impl Fault {
     /// For the report.
     pub fn name(self) -> &'static str {
@@ -152,7 +177,8 @@ impl Fault {
             Fault::Refuse(Kind::Conflict) => "call failed: conflict",
             Fault::Refuse(Kind::Capacity) => "call failed: no capacity",
             Fault::Refuse(Kind::Denied) => "call failed: denied",
-            Fault::Refuse(_) => "call failed",
+            Fault::Refuse(Kind::Configuration) => "call failed: configuration",
+            Fault::Refuse(Kind::Release | Kind::Bug) => "call failed: refused",
             Fault::Freeze(_) => "process frozen",
         }
     }
@@ -168,6 +194,7 @@ impl Plan {
             acts: Vec::new(),
             odds: Odds::default(),
             injected: BTreeMap::new(),
+            mishaps: BTreeMap::new(),
             calm: 2 * HOUR,
             patience: 6 * HOUR,
             timeout: 5 * MINUTE,
@@ -187,7 +214,7 @@ impl ServicePlan {
     pub fn new(name: &str, count: u32) -> Self {
         let role = role(name);
         let settings = settings(&role, count);
-        Self { role, settings, pre: None, switches: 2, queued: false, releases: Vec::new() }
+        Self { role, settings, pre: None, switches: 2, queued: false, settled: false, releases: Vec::new() }
     }
 }
 
@@ -209,6 +236,11 @@ impl ReleasePlan {
     }
 }
 
+/// The subnets of every service.
+pub const SUBNETS: [&str; 2] = ["subnet-a", "subnet-b"];
+/// The types, in order of preference.
+pub const TYPES: [&str; 2] = ["t3.micro", "t3a.micro"];
+
 /// A service role.
 pub fn role(name: &str) -> ServiceRole {
     ServiceRole::try_from(name.to_owned()).expect("the simulator's own names are well formed")
@@ -217,9 +249,9 @@ pub fn role(name: &str) -> ServiceRole {
 /// Settings with DESIGN.md's defaults, two subnets and two types.
 pub fn settings(role: &ServiceRole, count: u32) -> Settings {
     Settings {
-        subnet: Choice::Ids(vec!["subnet-a".into(), "subnet-b".into()]),
+        subnet: Choice::Ids(SUBNETS.map(String::from).to_vec()),
         ami: Ami::Id("ami-1".into()),
-        instance_type: vec!["t3.micro".into(), "t3a.micro".into()],
+        instance_type: TYPES.map(String::from).to_vec(),
         sg: Choice::Ids(vec!["sg-1".into()]),
         instance_profile: "web".into(),
         deploy: Deploy { application: "web".into(), group: role.label() },

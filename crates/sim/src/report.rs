@@ -1,6 +1,7 @@
 //! What many days come to, in words.
 
-use crate::day::Day;
+use crate::coverage::Coverage;
+use crate::day::{Day, Requested};
 use crate::past::{HOUR, clock};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,10 +17,18 @@ pub struct Report {
     pub calls: u64,
     /// Changing calls that took place.
     pub effects: u64,
-    /// Releases by how they ended.
+    /// The first seed and the last.
+    pub seeds: Option<(u64, u64)>,
+    /// Requests on the wire.
+    pub requests: Requested,
+    /// Executions by how CodePipeline calls their end.
+    pub executions: BTreeMap<&'static str, u64>,
+    /// Releases by how they ended; one of a product and its pre-product ends twice.
     pub outcomes: BTreeMap<&'static str, u64>,
     /// Faults by kind.
     pub faults: BTreeMap<&'static str, u64>,
+    /// Where processes could die, and did.
+    pub coverage: Coverage,
     /// Days with violations: the seed, and the violations in a line each.
     pub violated: BTreeMap<u64, Vec<String>>,
 }
@@ -31,8 +40,15 @@ impl Report {
         self.lived += day.cloud.now;
         self.calls += day.calls_made;
         self.effects += day.effects;
+        self.seeds = Some(self.seeds.map_or((seed, seed), |(first, last)| (first.min(seed), last.max(seed))));
+        for requested in day.requests.values() {
+            self.requests.made += requested.made;
+            self.requests.throttled += requested.throttled;
+        }
+        sum(&mut self.executions, day.executions());
         sum(&mut self.outcomes, day.outcomes());
         sum(&mut self.faults, day.faults.clone());
+        self.coverage.join(&day.coverage);
         let violations = day.checks.violations.iter();
         let lines: Vec<String> =
             violations.map(|it| format!("rule {} at {}: {}", it.rule, clock(it.at), it.what)).collect();
@@ -47,8 +63,16 @@ impl Report {
         self.lived += other.lived;
         self.calls += other.calls;
         self.effects += other.effects;
+        self.seeds = match (self.seeds, other.seeds) {
+            (Some((first, last)), Some((from, to))) => Some((first.min(from), last.max(to))),
+            (one, another) => one.or(another),
+        };
+        self.requests.made += other.requests.made;
+        self.requests.throttled += other.requests.throttled;
+        sum(&mut self.executions, other.executions);
         sum(&mut self.outcomes, other.outcomes);
         sum(&mut self.faults, other.faults);
+        self.coverage.join(&other.coverage);
         self.violated.extend(other.violated);
     }
 }
@@ -61,16 +85,18 @@ fn sum(to: &mut BTreeMap<&'static str, u64>, from: BTreeMap<&'static str, u64>) 
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} days, {} virtual hours", self.days, self.lived / HOUR)?;
+        let (first, last) = self.seeds.unwrap_or_default();
+        writeln!(f, "seeds {first} to {last}: {} virtual days of {} hours in all", self.days, self.lived / HOUR)?;
         writeln!(f, "{} calls, {} of them changed something", self.calls, self.effects)?;
-        writeln!(f, "releases by outcome:")?;
-        for (how, n) in &self.outcomes {
-            writeln!(f, "  {n:>9}  {how}")?;
-        }
-        writeln!(f, "faults:")?;
-        for (fault, n) in &self.faults {
-            writeln!(f, "  {n:>9}  {fault}")?;
-        }
+        writeln!(f, "{} requests, {} of them throttled", self.requests.made, self.requests.throttled)?;
+        let table = |f: &mut fmt::Formatter<'_>, title: &str, rows: &BTreeMap<&'static str, u64>| {
+            writeln!(f, "{title}:")?;
+            rows.iter().try_for_each(|(what, n)| writeln!(f, "  {n:>9}  {what}"))
+        };
+        table(f, "executions", &self.executions)?;
+        table(f, "releases by outcome", &self.outcomes)?;
+        table(f, "faults", &self.faults)?;
+        writeln!(f, "{}", self.coverage)?;
         for (seed, violations) in &self.violated {
             writeln!(f, "seed {seed}, replayed by: cargo run --release -p tagship-sim -- --seed {seed} --trace")?;
             for violation in violations {

@@ -29,8 +29,9 @@ pub fn stories() -> Vec<Story> {
         story("rejection", quiet().releases([first(), second().vote("FinalApproval", reject)])),
         story("first release rejected", quiet().releases([first().vote("FinalApproval", reject)])),
         story("discard", quiet().releases([first(), second().vote("QaApproval", reject)])),
-        story("park", park(Vote::Grant(MINUTE))),
-        story("pre-product rejected", park(reject)),
+        story("park", park(Vote::Grant(MINUTE), None)),
+        story("park by name", park(Vote::Grant(MINUTE), Some(TargetGroup::None))),
+        story("pre-product rejected", park(reject, None)),
         story(
             "two at once",
             quiet().releases([
@@ -61,9 +62,13 @@ fn with(mut plan: Plan, change: impl FnOnce(&mut ServicePlan)) -> Plan {
 }
 
 /// A product with a pre-product, which is parked whatever becomes of its release.
-fn park(vote: Vote) -> Plan {
+fn park(vote: Vote, target_group: Option<TargetGroup>) -> Plan {
     let mut plan = Plan::quiet(1).releases([ReleasePlan::at(SECOND).vote("PreApproval", vote)]);
     let qa = role("WEB_QA");
-    plan.services[0].pre = Some((qa.clone(), settings(&qa, 1)));
+    let mut settings = settings(&qa, 1);
+    if let Some(target_group) = target_group {
+        settings.target_group = target_group;
+    }
+    plan.services[0].pre = Some((qa, settings));
     plan
 }

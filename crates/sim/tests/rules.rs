@@ -1,15 +1,20 @@
 //! The simulator's own proof: stories end as they should, faults don't change that, mistakes are found.
+//!
+//! Split so that the processors share it: a test a story, and the days in four parts.
 
 use tagship_sim::chance;
 use tagship_sim::day::Day;
-use tagship_sim::explore;
+use tagship_sim::explore::{self, Explored};
+use tagship_sim::limits::Limits;
 use tagship_sim::mistake::Mistake;
+use tagship_sim::scale::Scale;
 use tagship_sim::story::{Story, stories};
 
 fn story(name: &str) -> Story {
     stories().into_iter().find(|story| story.name == name).expect("a story")
 }
 
+/// The story ends so, whatever is injected.
 #[track_caller]
 fn check(name: &str, expected: &[&str]) {
     let story = story(name);
@@ -17,8 +22,15 @@ fn check(name: &str, expected: &[&str]) {
     day.live();
     assert_eq!(day.checks.violations, []);
     assert_eq!(day.ends(), expected);
-    let explored = explore::single(&story);
-    assert!(explored.days > 100, "{} days are too few for every fault at every call", explored.days);
+    // All calls, the polls of every wait among them: `tagship-sim --exhaustive`.
+    sound(&explore::faults(&story, 2), 300);
+    sound(&explore::mishaps(&story), 15);
+    sound(&explore::pairs(&story), 100);
+}
+
+#[track_caller]
+fn sound(explored: &Explored, least: u64) {
+    assert!(explored.days > least, "{} days are too few", explored.days);
     let findings: Vec<String> = explored.findings.iter().map(|finding| format!("{finding:?}")).collect();
     assert!(findings.is_empty(), "{}", findings.join("\n"));
 }
@@ -26,24 +38,42 @@ fn check(name: &str, expected: &[&str]) {
 const LIVE: &str = "  WEB_PRODUCT r1: 2 alive";
 const APPROVED: &str = "web-product r1: Succeeded, WEB_PRODUCT approved";
 const DISCARDED: &str = "web-product r2: Failed, WEB_PRODUCT discarded";
+const SECOND: [&str; 2] = ["web-product r2: Succeeded, WEB_PRODUCT approved", "  WEB_PRODUCT r2: 2 alive"];
+const THIRD: [&str; 2] = ["web-product r3: Succeeded, WEB_PRODUCT approved", "  WEB_PRODUCT r3: 2 alive"];
 
 #[test]
 fn first_release() {
     check("first release", &[APPROVED, LIVE]);
+}
+
+#[test]
+fn first_release_rejected() {
     check("first release rejected", &["web-product r1: Failed, WEB_PRODUCT kept", LIVE]);
 }
 
 #[test]
 fn normal_release() {
-    let second = ["web-product r2: Succeeded, WEB_PRODUCT approved", "  WEB_PRODUCT r2: 2 alive"];
-    check("normal release", &[APPROVED, second[0], second[1]]);
+    check("normal release", &[APPROVED, SECOND[0], SECOND[1]]);
 }
 
 #[test]
-fn what_fails_leaves_its_predecessor() {
-    for name in ["failed health", "failed install", "rejection", "discard"] {
-        check(name, &[APPROVED, LIVE, DISCARDED]);
-    }
+fn failed_health() {
+    check("failed health", &[APPROVED, LIVE, DISCARDED]);
+}
+
+#[test]
+fn failed_install() {
+    check("failed install", &[APPROVED, LIVE, DISCARDED]);
+}
+
+#[test]
+fn rejection() {
+    check("rejection", &[APPROVED, LIVE, DISCARDED]);
+}
+
+#[test]
+fn discard() {
+    check("discard", &[APPROVED, LIVE, DISCARDED]);
 }
 
 #[test]
@@ -53,20 +83,63 @@ fn park() {
 }
 
 #[test]
-fn variations() {
-    let third = ["web-product r3: Succeeded, WEB_PRODUCT approved", "  WEB_PRODUCT r3: 2 alive"];
-    for name in ["two at once", "own addresses", "pool of addresses", "kept stopped", "by name only"] {
-        check(name, &[APPROVED, DISCARDED, third[0], third[1]]);
-    }
+fn park_by_name() {
+    check("park by name", &["web-product r1: Succeeded, WEB_PRODUCT approved, WEB_QA parked", LIVE]);
 }
 
 #[test]
-fn a_thousand_days() {
-    for seed in 0..1_000 {
+fn two_at_once() {
+    check("two at once", &[APPROVED, DISCARDED, THIRD[0], THIRD[1]]);
+}
+
+#[test]
+fn own_addresses() {
+    check("own addresses", &[APPROVED, DISCARDED, THIRD[0], THIRD[1]]);
+}
+
+#[test]
+fn pool_of_addresses() {
+    check("pool of addresses", &[APPROVED, DISCARDED, THIRD[0], THIRD[1]]);
+}
+
+#[test]
+fn kept_stopped() {
+    check("kept stopped", &[APPROVED, DISCARDED, THIRD[0], THIRD[1]]);
+}
+
+#[test]
+fn by_name_only() {
+    check("by name only", &[APPROVED, DISCARDED, THIRD[0], THIRD[1]]);
+}
+
+/// A quarter of a thousand days.
+#[track_caller]
+fn days(quarter: u64) {
+    for seed in quarter * 250..(quarter + 1) * 250 {
         let mut day = Day::new(chance::plan(seed, None), false);
         day.live();
         assert_eq!(day.checks.violations, [], "seed {seed}");
     }
+}
+
+#[test]
+fn a_thousand_days_1() {
+    days(0);
+}
+
+#[test]
+fn a_thousand_days_2() {
+    days(1);
+}
+
+#[test]
+fn a_thousand_days_3() {
+    days(2);
+}
+
+#[test]
+fn a_thousand_days_4() {
+    days(3);
 }
 
 #[test]
@@ -83,11 +156,40 @@ fn a_seed_is_always_the_same_day() {
 #[test]
 fn planted_mistakes_are_found() {
     for mistake in Mistake::ALL {
-        let found = (0..1_000).any(|seed| {
-            let mut day = Day::new(chance::plan(seed, Some(mistake)), false);
-            day.live();
-            !day.checks.violations.is_empty()
-        });
-        assert!(found, "{mistake:?} was not found in 1,000 days: the simulator is too kind");
+        assert!(
+            mistake.found(0..1_000).is_some(),
+            "{mistake:?} was not found in 1,000 days: the simulator is too kind"
+        );
     }
+}
+
+/// Without a load balancer, the rules read "name" for "switch".
+#[test]
+fn mistakes_with_names_break_the_rules_of_traffic() {
+    let check = |mistake: Mistake, rules: &[u8]| {
+        let (seed, violation) = mistake.found(0..1_000).expect("found");
+        assert!(rules.contains(&violation.rule), "{mistake:?}, seed {seed}: {violation:?}");
+    };
+    check(Mistake::NamedBeforeInstall, &[1, 2]);
+    check(Mistake::RetiredWhileNamed, &[3]);
+}
+
+/// Sixty services launch twice as many instances as the account's limit lets in at once, a twelfth of AWS's own.
+#[test]
+fn many_services_share_one_account() {
+    let mut limits = Limits::default();
+    limits.instances.burst /= 12.0;
+    limits.describe.burst /= 12.0;
+    limits.describe.per_sec /= 4.0;
+    limits.route53.per_sec /= 4.0;
+    let scaled = Scale { services: 60, count: 3, limits }.live();
+    assert!(scaled.throttled() > 1_000, "nothing was scarce: {scaled}");
+    assert_eq!((scaled.finished, scaled.violations), (60, 0), "{scaled}");
+}
+
+#[test]
+fn a_fleet_of_a_thousand_finishes() {
+    let scaled = Scale { services: 1, count: 1_000, limits: Limits::default() }.live();
+    assert_eq!((scaled.finished, scaled.violations), (1, 0), "{scaled}");
+    assert!(scaled.overhead() < 1.15, "{scaled}");
 }

@@ -4,8 +4,8 @@ use crate::removal::{Removal, serving};
 use crate::settings::Keep;
 use crate::traffic::{Traffic, running};
 use crate::{
-    Action, Decision, Done, Ended, Error, Execution, ExecutionState, Held, HowEnded, Memo, Phase, Reads, ReleaseId,
-    Report, Situation, Stage, Step, Verdict, listed,
+    Action, Decision, Done, Ended, Error, Execution, ExecutionState, Held, HowEnded, Instance, Memo, Phase, Reads,
+    ReleaseId, Report, Situation, Stage, Step, Verdict, listed,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -53,10 +53,8 @@ fn retire(now: &Situation<'_>, memo: &mut Memo, held: &Held) -> Decision {
         }
     } else {
         // Approved before: only a switch turned elsewhere stops it, not that its own fleet died meanwhile.
-        let elsewhere = world
-            .instances
-            .iter()
-            .any(|instance| instance.release.as_ref() != Some(&hold.release) && serving.contains(instance.id.as_str()));
+        let other = |instance: &&Instance| instance.release.as_ref().is_some_and(|release| *release != hold.release);
+        let elsewhere = world.instances.iter().filter(other).any(|instance| serving.contains(instance.id.as_str()));
         (!live && elsewhere).then_some("it is not live on every switch")
     };
     if let Some(why) = refused {
@@ -83,7 +81,7 @@ fn retire(now: &Situation<'_>, memo: &mut Memo, held: &Held) -> Decision {
         stop_by: (hold.settings.keep == Keep::Stop).then_some(&hold.release),
         live: Some(running(world.fleet(&hold.release))),
     };
-    let moved_at = hold.moved_at.unwrap_or(*memo.weightless.get_or_insert(world.now));
+    let moved_at = hold.moved_at.unwrap_or(*memo.weightless.get_or_insert(world.since()));
     if !removal.doomed.is_empty()
         && let Some(wait) = settle(moved_at, now, held)
     {
@@ -112,7 +110,8 @@ impl Stage for Discard {
         }
         let Some(held) = now.held() else { return lost() };
         match now.verdict {
-            Verdict::FreeHold => return ended(now, held),
+            // Marked before it held: what it launched all the same goes first.
+            Verdict::FreeHold if !now.holding.late_mark() => return ended(now, held),
             Verdict::FinishRetire => return retire(now, memo, held),
             Verdict::Turn(phase) => return turn(held, phase),
             _ => {}
@@ -134,7 +133,7 @@ impl Stage for Discard {
                 )
             });
         }
-        let weightless = *memo.weightless.get_or_insert(world.now);
+        let weightless = *memo.weightless.get_or_insert(world.since());
         let settled = settle(weightless, now, held);
         // A release that was never shifted has had no weight: it may go at once.
         if hold.previous.is_some()
@@ -149,7 +148,10 @@ impl Stage for Discard {
         });
         let removal = Removal { doomed: own, releases: BTreeSet::from([&hold.release]), stop_by: None, live };
         // The last look is SETTLE after the phase: what a late call of an earlier stage left is seen by then.
-        removal.next(now, hold, memo).or(settled).unwrap_or_else(|| mark(now, held, HowEnded::Discarded))
+        removal.next(now, hold, memo).or(settled).unwrap_or_else(|| match now.verdict {
+            Verdict::FreeHold => ended(now, held),
+            _ => mark(now, held, HowEnded::Discarded),
+        })
     }
 }
 
@@ -177,7 +179,8 @@ impl Stage for Park {
         }
         let Some(held) = now.held() else { return lost() };
         match now.verdict {
-            Verdict::FreeHold => return ended(now, held),
+            // As of discard.
+            Verdict::FreeHold if !now.holding.late_mark() => return ended(now, held),
             Verdict::Turn(phase) => return turn(held, phase),
             _ => {}
         }
@@ -191,8 +194,11 @@ impl Stage for Park {
             stop_by: None,
             live: Some(Vec::new()),
         };
-        let settled = settle(*memo.weightless.get_or_insert(world.now), now, held);
-        removal.next(now, &held.hold, memo).or(settled).unwrap_or_else(|| mark(now, held, HowEnded::Parked))
+        let settled = settle(*memo.weightless.get_or_insert(world.since()), now, held);
+        removal.next(now, &held.hold, memo).or(settled).unwrap_or_else(|| match now.verdict {
+            Verdict::FreeHold => ended(now, held),
+            _ => mark(now, held, HowEnded::Parked),
+        })
     }
 }
 

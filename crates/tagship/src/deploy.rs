@@ -78,7 +78,7 @@ fn free_group<'a>(now: &Situation<'_>, pair: &Pair<'a>, memo: &mut Memo) -> Firs
         Ok(group) => group,
         Err(error) => return Break(now.give_up(error.kind, error)),
     };
-    memo.weightless.get_or_insert(now.world.now);
+    memo.weightless.get_or_insert(now.world.since());
     let weighted = pair.other(group);
     let fleet = now.world.fleet(&now.job.release).map(|instance| instance.id.as_str()).collect();
     match pair.group_of(&fleet) {

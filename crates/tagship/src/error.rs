@@ -47,6 +47,10 @@ pub struct Error {
     pub report: Box<Report>,
 }
 
+/// What the codes of too many requests begin with.
+const THROTTLED: [&str; 6] =
+    ["RequestLimitExceeded", "Throttl", "EC2Throttled", "RequestThrottled", "TooManyRequests", "SlowDown"];
+
 impl Error {
     /// A failure of this kind.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
@@ -57,6 +61,12 @@ impl Error {
     pub fn leaving(mut self, left_behind: Vec<String>) -> Self {
         self.report.left_behind = left_behind;
         self
+    }
+
+    /// Whether AWS refused only because there are too many requests: nothing is wrong, but it takes its time.
+    pub fn throttled(&self) -> bool {
+        self.kind == Kind::Unavailable
+            && self.code.as_deref().is_some_and(|code| THROTTLED.iter().any(|beginning| code.starts_with(beginning)))
     }
 
     /// Parameters or settings to correct.
@@ -87,3 +97,22 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn throttled() {
+        let check = |code: &str, kind, expected| {
+            let error = Error { code: Some(code.to_owned()), ..Error::new(kind, "") };
+            assert_eq!(error.throttled(), expected, "{code}");
+        };
+        check("RequestLimitExceeded", Kind::Unavailable, true);
+        check("Throttling", Kind::Unavailable, true);
+        check("ThrottlingException", Kind::Unavailable, true);
+        check("SlowDown", Kind::Unavailable, true);
+        check("ServiceUnavailable", Kind::Unavailable, false);
+        check("InstanceLimitExceeded", Kind::Capacity, false);
+    }
+}

@@ -136,8 +136,16 @@ pub struct Held {
     pub hold: Hold,
     /// Its entity tag: the next write's If-Match.
     pub etag: String,
-    /// Whether the *holder's* release has an ended marker: then the hold is free.
+    /// Whether the *holder's* release has an ended marker: then the hold is free, see [`Held::free`].
     pub freed: bool,
+}
+
+impl Held {
+    /// Whether another release may take the hold over. Not while it is open: then its release was marked before it
+    /// was known to hold anything, and discard has something to remove first.
+    pub fn free(&self) -> bool {
+        self.freed && self.hold.phase != Phase::Open
+    }
 }
 
 /// What the bucket says about a release and its service.
@@ -147,6 +155,16 @@ pub struct Holding {
     pub held: Option<Held>,
     /// The marker of the release that asks.
     pub ended: Option<Ended>,
+}
+
+impl Holding {
+    /// Whether a discard that saw no hold marked the release while it took one: what was launched since is still there.
+    pub fn late_mark(&self) -> bool {
+        self.ended.as_ref().is_some_and(|ended| {
+            let open = self.held.as_ref().is_some_and(|held| held.hold.phase == Phase::Open);
+            ended.how == HowEnded::Discarded && open
+        })
+    }
 }
 
 /// What an action may do, by the table of phases in DESIGN.md.
@@ -182,6 +200,10 @@ pub fn admit(action: Action, release: &ReleaseId, holding: &Holding) -> Verdict 
             Provision | Deploy | Shift => {
                 Refuse("this release has ended: start a new execution (Release change), don't retry the stage")
             }
+            Sweep if mine.is_some() && holding.late_mark() => Act,
+            Retire | Rollback if mine.is_some() && holding.late_mark() => {
+                Nothing("this release has ended already: discard or park removes what is left")
+            }
             // The process may have died between marker and hold.
             Retire | Rollback | Discard | Park | Sweep if mine.is_some() => FreeHold,
             Retire | Rollback | Discard | Park | Sweep => Nothing("this release has ended already"),
@@ -189,7 +211,7 @@ pub fn admit(action: Action, release: &ReleaseId, holding: &Holding) -> Verdict 
     }
     let Some(held) = mine else {
         return match action {
-            Provision if holding.held.as_ref().is_some_and(|held| !held.freed) => AwaitHolder,
+            Provision if holding.held.as_ref().is_some_and(|held| !held.free()) => AwaitHolder,
             Provision => Take,
             Rollback => Nothing("this release doesn't hold the service, so it has moved no traffic"),
             Discard | Park => MarkDiscarded,
@@ -229,15 +251,17 @@ mod tests {
 
     /// The table of phases, row by row; a cell is the verdict's first letters.
     ///
-    /// States of the bucket: an ended marker (hold gone; hold still there), no hold, another's hold (kept; freed by
-    /// its own marker), mine in each phase.
+    /// States of the bucket: an ended marker (hold gone; hold still there; hold taken while the marker was on its way),
+    /// no hold, another's hold (kept; freed by its own marker; taken while that was on its way), mine in each phase.
     const TABLE: &[(&str, &str)] = &[
         ("state           ", "provision  deploy   shift    retire    rollback  discard   park     sweep"),
         ("ended           ", "Refuse     Refuse   Refuse   Nothing   Nothing   Nothing   Nothing  Nothing"),
         ("ended, mine     ", "Refuse     Refuse   Refuse   Free      Free      Free      Free     Free"),
+        ("ended, mine open", "Refuse     Refuse   Refuse   Nothing   Nothing   Free      Free     Act"),
         ("none            ", "Take       Refuse   Refuse   Refuse    Nothing   Mark      Mark     Nothing"),
         ("another's       ", "Await      Refuse   Refuse   Refuse    Nothing   Mark      Mark     Nothing"),
         ("another's, freed", "Take       Refuse   Refuse   Refuse    Nothing   Mark      Mark     Nothing"),
+        ("another's, late ", "Await      Refuse   Refuse   Refuse    Nothing   Mark      Mark     Nothing"),
         ("mine, open      ", "Act        Act      Act      Approved  Ending    Ending    Ending   Act"),
         ("mine, approved  ", "Nothing    Nothing  Nothing  Act       Nothing   Finish    Refuse   Act"),
         ("mine, ending    ", "Refuse     Refuse   Refuse   Refuse    Act       Act       Act      Act"),
@@ -269,9 +293,11 @@ mod tests {
         let (held, ended) = match state {
             "ended" => (None, Some(ended)),
             "ended, mine" => (held(1, Phase::Ending, true), Some(ended)),
+            "ended, mine open" => (held(1, Phase::Open, true), Some(ended)),
             "none" => (None, None),
             "another's" => (held(2, Phase::Open, false), None),
             "another's, freed" => (held(2, Phase::Approved, true), None),
+            "another's, late" => (held(2, Phase::Open, true), None),
             "mine, open" => (held(1, Phase::Open, false), None),
             "mine, approved" => (held(1, Phase::Approved, false), None),
             "mine, ending" => (held(1, Phase::Ending, false), None),

@@ -46,7 +46,7 @@ impl Stage for Provision {
             (verdict, ..) => Decision::bug(format!("provision can't {verdict:?} here")),
         };
         let gives_up =
-            now.held().is_some_and(|held| held.hold.artifact.is_none() && now.world.now > deadline(&held.hold));
+            now.held().is_some_and(|held| held.hold.artifact.is_none() && now.world.now > deadline(&held.hold, memo));
         match first {
             Continue(done) => Decision::Done(done),
             Break(decision @ Decision::Fail(_)) => decision,
@@ -64,9 +64,10 @@ impl Stage for Provision {
     }
 }
 
-/// When provision gives up.
-fn deadline(hold: &Hold) -> Timestamp {
-    hold.since + SignedDuration::from_secs(BOOTS * i64::from(hold.settings.timeouts.boot_secs))
+/// When provision gives up. That AWS throttles isn't the release's fault.
+fn deadline(hold: &Hold, memo: &Memo) -> Timestamp {
+    let secs = BOOTS * i64::from(hold.settings.timeouts.boot_secs) + i64::from(memo.throttled_secs);
+    hold.since + SignedDuration::from_secs(secs)
 }
 
 /// Checks all that can be checked before anything is launched, and takes the hold.

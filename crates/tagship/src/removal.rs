@@ -71,7 +71,7 @@ impl<'a> Removal<'a> {
         if draining == 0 || self.standing(world).next().is_none() {
             return None;
         }
-        let since = *memo.since.get_or_insert(world.now);
+        let since = *memo.since.get_or_insert(world.since());
         let left = SignedDuration::from_secs(i64::from(hold.settings.drain_secs)) - world.now.duration_since(since);
         (left > SignedDuration::ZERO)
             .then(|| Decision::Wait(format!("{draining} targets to drain, {} s more", left.as_secs() + 1)))

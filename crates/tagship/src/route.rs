@@ -80,7 +80,7 @@ fn forward(now: &Situation<'_>, memo: &mut Memo, held: &Held, traffic: Traffic) 
     match traffic.forward {
         Some(step) => Decision::act(step, "the candidate is whole: a switch moves"),
         None => {
-            let step = Situation::rewrite(held, |hold| hold.moved_at = Some(now.world.now));
+            let step = Situation::rewrite(held, |hold| hold.moved_at = Some(now.world.since()));
             Decision::act(step, "every switch has moved")
         }
     }

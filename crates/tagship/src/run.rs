@@ -76,6 +76,13 @@ pub enum Outcome {
 /// How long AWS may be unavailable, or refuse for a conflict, without a break before the job fails.
 pub const UNAVAILABLE_SECS: i64 = 600;
 
+/// How long AWS may throttle without a break: 200 fleets of 50 wait 75 minutes for their launches at its default
+/// limits, and shorter limits are somebody's mistake that takes a person.
+pub const THROTTLED_SECS: i64 = 3 * 3_600;
+
+/// The longest pause between two rounds that AWS refused for being too many requests, in seconds.
+const REST_MAX_SECS: i64 = 32;
+
 /// How long an invocation looks for somebody else to be done before it hands the job back.
 pub const YIELD_SECS: i64 = 5;
 
@@ -86,7 +93,9 @@ pub const STALE_SECS: i64 = 120;
 pub async fn run<S: Stage, P: Port>(port: &P, job: &Job, memo: &mut Memo) -> Outcome {
     let started = port.now();
     let mut last: Option<Step> = None;
+    let mut refused = 0;
     loop {
+        let began = port.now();
         let waiting = match round::<S, P>(port, job, memo, &mut last).await {
             Ok(Round::Ended(outcome)) => return outcome,
             Ok(Round::Again) => {
@@ -111,18 +120,41 @@ pub async fn run<S: Stage, P: Port>(port: &P, job: &Job, memo: &mut Memo) -> Out
             Err(error) => match error.kind {
                 Kind::Conflict | Kind::Unavailable => {
                     let since = *memo.unavailable.get_or_insert(port.now());
-                    if port.now().duration_since(since) > SignedDuration::from_secs(UNAVAILABLE_SECS) {
+                    let patience = if error.throttled() { THROTTLED_SECS } else { UNAVAILABLE_SECS };
+                    if port.now().duration_since(since) > SignedDuration::from_secs(patience) {
                         return Outcome::Failed(error);
                     }
+                    refused = if error.throttled() { refused + 1 } else { 0 };
                     format!("AWS to answer otherwise: {}", error.message)
                 }
                 _ => return Outcome::Failed(error),
             },
         };
+        if memo.unavailable.is_none() {
+            refused = 0;
+        }
         if !port.has_time() {
             return Outcome::Waiting(waiting);
         }
+        rest(port, began, refused).await;
+        if refused > 0 {
+            let secs = port.now().duration_since(began).as_secs();
+            memo.throttled_secs = memo.throttled_secs.saturating_add(u32::try_from(secs).unwrap_or_default());
+        }
+    }
+}
+
+/// Pauses before the next round: once, but as long as the round took where AWS throttles it, and longer each time that
+/// it is `refused`. So many services of one account leave each other room.
+async fn rest<P: Port>(port: &P, began: Timestamp, refused: u32) {
+    let took = port.now().duration_since(began);
+    let refusal = SignedDuration::from_secs(if refused == 0 { 0 } else { (1 << refused.min(5)).min(REST_MAX_SECS) });
+    let until = port.now() + took.max(refusal);
+    loop {
         port.pause().await;
+        if port.now() >= until || !port.has_time() {
+            return;
+        }
     }
 }
 
@@ -161,7 +193,8 @@ async fn round<S: Stage, P: Port>(
         _ => {}
     }
     let look = Look { job, reads: S::READS, holding: &holding, verdict };
-    let world = port.observe(&look).await?;
+    let mut world = port.observe(&look).await?;
+    world.seen = port.now();
     let situation = Situation { job, holding: &holding, verdict, world: &world };
     let decision = S::decide(&situation, memo);
     port.tell(job, &decision);

@@ -266,6 +266,9 @@ pub struct Memo {
     /// Since when AWS has been unavailable or has refused for a conflict, without a break.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub unavailable: Option<Timestamp>,
+    /// Seconds in all for which AWS has refused this action's requests for being too many.
+    #[serde(skip_serializing_if = "is_none", default)]
+    pub throttled_secs: u32,
     /// When the holder was last said to be abandoned.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub abandoned: Option<Timestamp>,
@@ -273,6 +276,10 @@ pub struct Memo {
 
 fn is_zero(n: &u8) -> bool {
     *n == 0
+}
+
+fn is_none(secs: &u32) -> bool {
+    *secs == 0
 }
 
 impl Memo {
@@ -290,6 +297,7 @@ impl Memo {
             dips: 0,
             watched: None,
             unavailable: None,
+            throttled_secs: 0,
             abandoned: None,
         }
     }

@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 pub struct World {
     /// When the observation began.
     pub now: Timestamp,
+    /// When it had been made; the loop says so.
+    pub seen: Timestamp,
     /// Every instance that carries the service's tag, terminated ones too as long as EC2 shows them.
     pub instances: Vec<Instance>,
     /// The pair and the switches; none where the service has no load balancer.
@@ -30,6 +32,12 @@ pub struct World {
 }
 
 impl World {
+    /// Since when at the latest what this observation found has lasted. While it was made, which takes as long as AWS
+    /// throttles, another invocation may have brought it about.
+    pub fn since(&self) -> Timestamp {
+        self.seen.max(self.now)
+    }
+
     /// The instances of a release, gone ones too.
     pub fn fleet<'a>(&'a self, release: &'a ReleaseId) -> impl Iterator<Item = &'a Instance> {
         self.instances.iter().filter(move |instance| instance.release.as_ref() == Some(release))

@@ -9,8 +9,11 @@ use crate::past::{MINUTE, Ms, SECOND, timestamp};
 use crate::plan::Fault;
 use crate::port::{Answer, Ask};
 use rand::RngExt;
-use tagship::{Decision, Error, Job, Kind, Outcome, Step};
+use tagship::{Decision, Error, Job, Kind, Outcome, Step, World};
 use tagship_pipeline::report::{Failure, Success};
+
+/// Before Lambda's deadline the loop hands back, as the adapter's handler has it do.
+const RESERVE: Ms = 30 * SECOND;
 
 impl Day {
     pub(super) fn begin(&mut self, delivery: Delivery) {
@@ -18,8 +21,8 @@ impl Day {
         self.born += 1;
         let by = self.born;
         let now = self.cloud.now;
-        // Another round takes a minute at most.
-        let until = now + self.plan.timeout - MINUTE;
+        let until = now + self.plan.timeout - RESERVE;
+        self.began.entry((delivery.job.role.clone(), delivery.job.release.clone())).or_insert(now);
         self.tell(|| who(&delivery.job), || format!("begins (invocation {by}, attempt {})", delivery.attempt));
         self.invocations.insert(by, Invocation::begin(delivery, now, until, self.plan.mistake));
         self.after(self.plan.timeout, Event::Timeout(by));
@@ -79,6 +82,8 @@ impl Day {
         if asked.changes() {
             self.changing.push(number);
         }
+        let action = job.action;
+        self.coverage.pass(action, &asked);
         let fault = self.plan.injected.get(&number).copied().or_else(|| self.misfortune(&asked));
         if let Some(fault) = fault {
             *self.faults.entry(fault.name()).or_default() += 1;
@@ -86,6 +91,9 @@ impl Day {
                 || "fault".into(),
                 || format!("{} (call {number} of invocation {by}): {}", fault.name(), asked_for(&asked)),
             );
+        }
+        if let Some(fault) = fault {
+            self.coverage.hit(action, &asked, fault);
         }
         if fault == Some(Fault::Crash) {
             return self.die(by, "crashed");
@@ -103,13 +111,15 @@ impl Day {
             (_, Some(error)) => Some(Answer::Applied(Err(error))),
             _ => None,
         };
-        let (bound, usual) = match &asked {
-            Asked::Port(Ask::Holding { bound: true, .. }) => (4 * SECOND, 100),
-            Asked::Port(Ask::Apply(_)) => (10 * SECOND, 800),
-            _ => (10 * SECOND, 400),
+        let answers = &self.cloud.nature.answers;
+        let (bound, (low, high)) = match &asked {
+            Asked::Port(Ask::Holding { bound: true, .. }) => (4 * SECOND, answers.hold),
+            Asked::Port(Ask::Holding { .. }) => (10 * SECOND, answers.hold),
+            Asked::Port(Ask::Observe { .. } | Ask::Pause) => (10 * SECOND, answers.look),
+            Asked::Port(Ask::Apply(_)) | Asked::Report(..) => (10 * SECOND, answers.change),
         };
         let slow = self.chance(|odds| odds.slow);
-        let mut there = if slow { self.between(0, bound) } else { self.between(20, usual) };
+        let mut there = if slow { self.between(0, bound) } else { self.between(low, high) };
         if let Some(Fault::Late(delay)) = fault {
             there = delay.min(bound);
             self.die(by, "crashed while a call was under way");
@@ -118,8 +128,13 @@ impl Day {
         if let Some(invocation) = self.invocations.get_mut(&by) {
             invocation.looked = looked;
         }
-        self.calls.insert(number, Call { number, by, job, asked, fault, looked, answer });
-        self.after(there, Event::Effect(number));
+        let chains = self.chains(by, &job, &asked).into_iter().map(|mut chain| {
+            chain.reverse();
+            (chain, 0)
+        });
+        let chains = chains.collect();
+        self.calls.insert(number, Call { number, by, job, asked, fault, looked, answer, chains, there });
+        self.set_out(number);
     }
 
     /// What goes wrong by chance.
@@ -192,7 +207,10 @@ impl Day {
                 self.between(SECOND, 5 * SECOND)
             }
             Some(Fault::Freeze(length)) => self.freeze(call.by, Some(length)),
-            _ => self.between(20, 200),
+            _ => {
+                let (low, high) = self.cloud.nature.answers.back;
+                self.between(low, high)
+            }
         };
         self.calls.insert(number, call);
         self.after(back, Event::Reply(number));
@@ -208,6 +226,8 @@ impl Day {
             Asked::Port(Ask::Observe { reads, holding, .. }) => {
                 let pipes = &self.pipes;
                 let world = self.cloud.observe(job, *reads, holding, |held| execution(pipes, held));
+                // As old as when it was asked for.
+                let world = world.map(|world| World { now: timestamp(call.looked), ..world });
                 Some(Answer::World(Box::new(world)))
             }
             Asked::Port(Ask::Apply(step)) => {
@@ -234,7 +254,7 @@ impl Day {
                 );
                 if matches!(step, Step::SetWeights { .. }) {
                     for node in self.cloud.nature.nodes {
-                        self.after(node, Event::Node);
+                        self.after(node, Event::Node(job.role.clone()));
                     }
                 }
                 if let Step::Abandon { release, pipeline, action, reason } = step
@@ -292,7 +312,11 @@ impl Day {
 }
 
 fn refusal(kind: Kind, asked: &Asked) -> Answer {
-    let error = Error::new(kind, "a fault of the simulator");
+    refused(Error::new(kind, "a fault of the simulator"), asked)
+}
+
+/// The answer of a call that failed.
+pub(super) fn refused(error: Error, asked: &Asked) -> Answer {
     match asked {
         Asked::Port(Ask::Holding { .. }) => Answer::Holding(Box::new(Err(error))),
         Asked::Port(Ask::Observe { .. }) => Answer::World(Box::new(Err(error))),

@@ -5,7 +5,7 @@ use super::queue::Event;
 use crate::invocation::Delivery;
 use crate::past::{MINUTE, Ms, SECOND, timestamp};
 use crate::pipes::{Blueprint, Serial, job};
-use crate::plan::{USUAL_VOTE, Vote};
+use crate::plan::{Mishap, USUAL_VOTE, Vote};
 use rand::RngExt;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -104,25 +104,52 @@ impl Day {
 
     pub(super) fn send(&mut self, delivery: Delivery, delay: Ms) {
         let event = format!("{} of {}", delivery.job.action, delivery.job.release);
-        if delivery.answers.is_none() && self.chance(|odds| odds.lose_event) {
-            *self.faults.entry("event lost").or_default() += 1;
-            return self.tell(|| "fault".into(), || format!("the event is lost: {event}"));
+        let number = self.sent;
+        self.sent += 1;
+        if delivery.answers.is_none() {
+            self.direct.push(number);
         }
+        let mut mishaps = self.misadventure(&delivery);
+        mishaps.extend(self.plan.mishaps.get(&number));
         let mut delay = delay + self.between(50, 500);
-        if delivery.answers.is_none() && self.chance(|odds| odds.late_event) {
-            delay += self.between(SECOND, 10 * MINUTE);
-            *self.faults.entry("event late").or_default() += 1;
-            self.tell(|| "fault".into(), || format!("the event is {} s late: {event}", delay / SECOND));
-        }
-        if self.chance(|odds| odds.duplicate) {
-            *self.faults.entry("event duplicated").or_default() += 1;
-            let again = delay + if self.rng.random_bool(0.5) { 0 } else { self.between(0, 5 * MINUTE) };
-            self.tell(|| "fault".into(), || format!("the event comes twice: {event}"));
-            self.deliveries += 1;
-            self.after(again, Event::Deliver(delivery.clone()));
+        for mishap in mishaps {
+            match mishap {
+                Mishap::Lost => {
+                    *self.faults.entry("event lost").or_default() += 1;
+                    return self.tell(|| "fault".into(), || format!("the event is lost: {event}"));
+                }
+                Mishap::Late(by) => {
+                    *self.faults.entry("event late").or_default() += 1;
+                    delay += by;
+                    self.tell(|| "fault".into(), || format!("the event is {} s late: {event}", by / SECOND));
+                }
+                Mishap::Twice(apart) => {
+                    *self.faults.entry("event duplicated").or_default() += 1;
+                    self.tell(|| "fault".into(), || format!("the event comes twice: {event}"));
+                    self.deliveries += 1;
+                    self.after(delay + apart, Event::Deliver(delivery.clone()));
+                }
+            }
         }
         self.deliveries += 1;
         self.after(delay, Event::Deliver(delivery));
+    }
+
+    /// What goes wrong with an event by chance. A pipeline's job is late by less: nobody waits 20 minutes for it.
+    fn misadventure(&mut self, delivery: &Delivery) -> Vec<Mishap> {
+        let direct = delivery.answers.is_none();
+        let mut mishaps = Vec::new();
+        if direct && self.chance(|odds| odds.lose_event) {
+            return vec![Mishap::Lost];
+        }
+        if self.chance(|odds| odds.late_event) {
+            let longest = if direct { 10 * MINUTE } else { MINUTE };
+            mishaps.push(Mishap::Late(self.between(SECOND, longest)));
+        }
+        if self.chance(|odds| odds.duplicate) {
+            mishaps.push(Mishap::Twice(if self.rng.random_bool(0.5) { 0 } else { self.between(0, 5 * MINUTE) }));
+        }
+        mishaps
     }
 
     pub(super) fn abandoned(

@@ -5,16 +5,19 @@ use crate::invocation::Delivery;
 use crate::past::Ms;
 use crate::plan::PersonAct;
 use std::cmp::Ordering;
+use tagship::ServiceRole;
 use tagship_pipeline::pipeline::Id;
 
 /// What happens at a time.
 #[derive(Debug)]
 pub(super) enum Event {
     Turn(Turn),
-    /// A node of the balancer hears of a weight.
-    Node,
+    /// A node of the balancer hears of the weights of a service.
+    Node(ServiceRole),
     Deliver(Delivery),
     Wake(u32),
+    /// A throttled request of a call is repeated.
+    Request(u64, usize),
     Effect(u64),
     Reply(u64),
     /// Lambda's time-out.

@@ -94,6 +94,15 @@ fn retire() {
         },
         "do: change",
     );
+    // A person took the release's tag off its own fleet: that isn't another release.
+    retire(
+        |case| {
+            case.drained(0);
+            let own = case.world.instances.iter_mut().filter(|i| i.release == Some(release(2)));
+            own.for_each(|instance| instance.release = None);
+        },
+        "do: ",
+    );
     retire(|case| case.hold().moved_at = Some(at(90)), "wait: late calls and the balancer's nodes to settle, 6 s");
     retire(|_| {}, "do: deregister i-11, i-12 from arn:a");
     retire(
@@ -102,6 +111,15 @@ fn retire() {
             case.memo.since = None;
         },
         "wait: 2 targets to drain, 31 s more",
+    );
+    // Another invocation may have deregistered them at the end of a long look.
+    retire(
+        |case| {
+            case.drained(0);
+            case.memo.since = None;
+            case.world.seen = at(120);
+        },
+        "wait: 2 targets to drain, 51 s more",
     );
     retire(|case| case.drained(0), "do: change");
     fn bare(case: &mut Case) {
@@ -180,6 +198,27 @@ fn retire() {
     );
 }
 
+fn unshifted(case: &mut Case) {
+    case.hold().previous = None;
+    case.memo.weightless = None;
+}
+
+/// Marked as discarded while it took the hold: what it launched goes first, then the hold.
+fn marked(case: &mut Case) {
+    unshifted(case);
+    case.hold().phase = Phase::Open;
+    case.holding.held.as_mut().expect("a hold").freed = true;
+    let how = HowEnded::Discarded;
+    case.holding.ended = Some(Ended { release: release(2), how, at: at(80), artifact: None });
+}
+
+fn marked_and_bare(case: &mut Case) {
+    marked(case);
+    case.world = World { now: at(100), routing: world().routing, ..World::default() };
+    case.world.routing.as_mut().expect("routing").groups[1].targets.clear();
+    case.memo.weightless = Some(at(50));
+}
+
 #[test]
 fn discard() {
     let discard = |change: fn(&mut Case), expected| check(Action::Discard, ending(change), expected);
@@ -191,13 +230,19 @@ fn discard() {
         "wait: a person to deregister i-21 of this release from the live group",
     );
     discard(|case| case.memo.weightless = None, "wait: late calls and the balancer's nodes to settle, 16 s");
+    // Rollback may have moved the weight at the end of a long look.
+    discard(
+        |case| {
+            case.memo.weightless = None;
+            case.world.seen = at(120);
+        },
+        "wait: late calls and the balancer's nodes to settle, 36 s",
+    );
     discard(|_| {}, "do: deregister i-21, i-22 from arn:b");
     // Never shifted: it may go at once, but the last look is later.
-    fn unshifted(case: &mut Case) {
-        case.hold().previous = None;
-        case.memo.weightless = None;
-    }
     discard(unshifted, "do: deregister i-21, i-22 from arn:b");
+    discard(marked, "do: deregister i-21, i-22 from arn:b");
+    discard(marked_and_bare, "do: delete the hold");
     // A deployment is stopped even if its instances are all gone: it would keep the next one waiting.
     discard(
         |case| {
@@ -253,6 +298,14 @@ fn park() {
             case.world.names.clear();
         },
         "do: terminate i-11, i-12, i-21, i-22",
+    );
+    park(marked, "do: deregister i-11, i-12 from arn:a");
+    park(
+        |case| {
+            marked_and_bare(case);
+            case.world.routing.as_mut().expect("routing").groups[0].targets.clear();
+        },
+        "do: delete the hold",
     );
     // Its execution ended before it held the pre-product.
     check(Action::Park, |case| case.holding = Holding::default(), "do: mark r0000002 as discarded, then done");

@@ -47,7 +47,7 @@ pub(super) fn launched<'a>(now: &Situation<'a>, held: &Held, memo: &Memo) -> Fir
         );
         return Break(now.give_up(Kind::Release, message));
     }
-    if world.now > deadline(&held.hold) {
+    if world.now > deadline(&held.hold, memo) {
         let message = format!("only {} of {count} instances came up in {} × BOOT", fit.len(), super::BOOTS);
         return Break(now.give_up(Kind::Release, message));
     }

@@ -101,7 +101,9 @@ fn the_hold_is_taken_when_all_can_be_launched() {
     free(
         |case| {
             case.holding = held(hold(1));
-            case.holding.held.as_mut().expect("a hold").freed = true;
+            let held = case.holding.held.as_mut().expect("a hold");
+            held.freed = true;
+            held.hold.phase = Phase::Approved;
         },
         "do: write the hold of r0000002: Open",
     );
@@ -257,6 +259,15 @@ fn a_fleet_is_made_whole_again() {
             case.fleet([1]);
         },
         "fail: only 1 of 2 instances came up in 4 × BOOT",
+    );
+    // Other services of the account launch too: it isn't the release that is late.
+    check(
+        |case| {
+            case.world.now = at(2_401);
+            case.fleet([1]);
+            case.memo.throttled_secs = 600;
+        },
+        "do: launch 1 × t3.micro in subnet-b",
     );
     check(
         |case| {

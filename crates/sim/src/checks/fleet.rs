@@ -1,0 +1,106 @@
+//! Rules 6 and 9, and that nothing is launched twice: whose instances, targets, addresses and names there are.
+
+use super::{Act, Checks, UNSEEN};
+use crate::cloud::Cloud;
+use std::collections::BTreeSet;
+use tagship::settings::Keep;
+use tagship::{Ended, HowEnded, InstanceState, Job, ReleaseId, ServiceRole};
+
+impl Checks {
+    /// Rule 9. A stranger that a person adds is the person's.
+    pub(super) fn sharing(&mut self, cloud: &Cloud, act: Act<'_>, arn: &str, instances: &[String]) {
+        let Some(group) = cloud.groups.get(arn) else { return };
+        let release = |id: &String| cloud.instances.get(id).and_then(|it| it.face.now().release.clone());
+        let from = act.looked - cloud.nature.lag;
+        let others = group.targets.iter().filter(|(_, it)| it.counts() && !it.stranger && it.health.changed() < from);
+        let mut releases: BTreeSet<_> = others.filter_map(|((id, _), _)| release(id)).collect();
+        releases.extend(instances.iter().filter_map(release));
+        if releases.len() > 1 {
+            let who: Vec<_> = releases.iter().map(|release| release.short().to_owned()).collect();
+            self.broken(cloud.now, 9, &act.job.role, format!("{arn} {who:?}"), || {
+                format!("{} has targets of {}", group.name, who.join(" and "))
+            });
+        }
+    }
+
+    /// Nothing is launched twice: a release has as many instances as COUNT, and one for each that the world broke.
+    pub(super) fn fleet(&mut self, cloud: &Cloud, role: &ServiceRole, release: &ReleaseId) {
+        let launched = cloud.launched_for(role).map(|(_, it)| it);
+        let fleet: Vec<_> =
+            launched.filter(|it| it.of(role) && it.face.now().release.as_ref() == Some(release)).collect();
+        let broken = fleet.iter().filter(|instance| instance.hurt.is_some()).count();
+        // A describe may show a death and hide the replacement of the one before: surplus, which is removed.
+        if fleet.iter().any(|instance| instance.hurt.is_some_and(|at| cloud.now - at < UNSEEN)) {
+            return;
+        }
+        let count = cloud.holds.get(role).map_or(0, |(hold, _)| hold.settings.count as usize);
+        if fleet.len() > count + broken && !self.short.contains(release) {
+            let launched = fleet.len();
+            self.broken(cloud.now, 7, role, format!("surplus {release}"), || {
+                format!("{launched} instances were launched for {} of {count}, {broken} broke", release.short())
+            });
+        }
+    }
+
+    /// Rule 6, when the marker is written. What lost its tags by hand is nobody's.
+    pub(super) fn remains(&mut self, cloud: &Cloud, job: &Job, ended: &Ended) {
+        let role = &job.role;
+        let release = &ended.release;
+        let gone = |of: &ReleaseId| match ended.how {
+            HowEnded::Approved => of != release,
+            HowEnded::Discarded => of == release,
+            HowEnded::Parked => true,
+            HowEnded::Kept => false,
+        };
+        let keep = cloud.holds.get(role).is_some_and(|(hold, _)| hold.settings.keep == Keep::Stop);
+        let mut left = Vec::new();
+        let mut ips = BTreeSet::new();
+        for (id, instance) in cloud.launched_for(role) {
+            let face = instance.face.now();
+            if face.service.as_ref() != Some(role) || !face.release.as_ref().is_some_and(gone) {
+                continue;
+            }
+            ips.insert(instance.ip.as_str());
+            let stopped = matches!(face.state, InstanceState::Stopping | InstanceState::Stopped);
+            let kept = keep && stopped && face.retired_by.as_ref() == Some(release);
+            if instance.exists() && !kept {
+                left.push(format!("instance {id}"));
+            }
+            for group in cloud.groups.values() {
+                if group.targets.iter().any(|((of, _), target)| of == id && target.counts() && !target.stranger) {
+                    left.push(format!("target {id} in {}", group.name));
+                }
+            }
+        }
+        for (id, address) in &cloud.addresses {
+            if let Some(face) = address.face.now()
+                && face.service.as_ref() == Some(role)
+                && face.release.as_ref().is_some_and(gone)
+            {
+                left.push(format!("address {id}"));
+            }
+        }
+        for record in cloud.records.values() {
+            if record.values.iter().any(|value| ips.contains(value.as_str())) {
+                left.push(format!("name {}", record.name));
+            }
+        }
+        // A release that is called approved is live, unless a person has turned a switch since.
+        for switch in cloud.switches.values().filter(|it| it.service == *role && ended.how == HowEnded::Approved) {
+            let weighted = switch.weights.now().iter().filter(|(_, weight)| *weight > 0);
+            let elsewhere = weighted.filter_map(|(arn, _)| cloud.groups.get(arn)).find(|group| {
+                let counted = group.targets.iter().filter(|(_, it)| it.counts() && !it.stranger);
+                let mut others = counted.filter_map(|((id, _), _)| cloud.instances.get(id));
+                others.any(|it| it.of(role) && it.face.now().release.as_ref().is_some_and(|of| of != release))
+            });
+            if let Some(group) = elsewhere.filter(|_| switch.by_hand.is_none()) {
+                left.push(format!("{} on {}", switch.label, group.name));
+            }
+        }
+        if !left.is_empty() {
+            self.broken(cloud.now, 6, role, format!("{release}"), || {
+                format!("{} ended as {} and leaves {}", release.short(), ended.how.as_str(), left.join(", "))
+            });
+        }
+    }
+}
