@@ -33,6 +33,7 @@ build: $(BUILD)/installed ## the functions' archives, target/lambda/ARCHITECTURE
 		fi; \
 		PATH="$(CURDIR)/$(BUILD)/bin:$$PATH" cargo lambda build --locked --profile lambda --target $$target \
 			--output-format zip --lambda-dir target/lambda/$$architecture $(FUNCTIONS:%=--package tagship-%) || exit 1; \
+		$(BUILD)/bin/python infra/pack.py target/lambda/$$architecture/*/bootstrap.zip || exit 1; \
 		built="$$built $$architecture"; \
 	done; \
 	[ -n "$$built" ] || exit 1; ls -l $$(for each in $$built; do echo target/lambda/$$each/*/bootstrap.zip; done)
