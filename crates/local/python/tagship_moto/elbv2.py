@@ -1,7 +1,6 @@
 """Elastic Load Balancing as strict as AWS: targets go through initial, healthy, unhealthy, unused and draining."""
 
 import copy
-import time
 
 from moto.core.resource_tagging import TaggedResource
 from moto.elbv2.exceptions import ELBClientError, InvalidTargetError, TargetGroupNotFoundError, TargetNotRunning
@@ -78,7 +77,7 @@ def _register(self: FakeTargetGroup, targets: list[dict]) -> None:
     for target in targets:
         self.draining.pop(target["Id"], None)
         if target["Id"] not in self.targets:
-            self.registered_at[target["Id"]] = time.monotonic()
+            self.registered_at[target["Id"]] = clock.now()
         self.targets[target["Id"]] = {"Id": target["Id"], "Port": int(target.get("Port") or self.port)}
 
 
@@ -125,7 +124,7 @@ def health(self: FakeTargetGroup, target_id: str, balancers: dict[str, set[str]]
     if target_id in self.reported:
         return self.reported[target_id]
     if clock.config["targets"] == "timer":
-        if time.monotonic() - self.registered_at[target_id] >= clock.config["healthy_secs"]:
+        if clock.now() - self.registered_at[target_id] >= clock.config["healthy_secs"]:
             return _health("healthy", None)
         return _health("initial", "Elb.InitialHealthChecking")
     return _health("initial", "Elb.RegistrationInProgress")
