@@ -111,6 +111,8 @@ pub enum Build {
     FailsOnOne,
     /// Its hook never ends.
     Hangs,
+    /// It isn't in the bucket (any more).
+    Missing,
 }
 
 /// An instance.
@@ -457,7 +459,7 @@ impl Cloud {
         let succeeded = match build {
             Build::Good | Build::Unhealthy => up,
             Build::FailsOnOne => up && !first,
-            Build::Hangs => false,
+            Build::Hangs | Build::Missing => false,
         };
         found.targets.insert(id.to_owned(), Some(succeeded));
         if found.targets.values().all(Option::is_some) {
@@ -551,12 +553,16 @@ impl Cloud {
 
     /// The service's names lie under this.
     pub fn names_under(&self, role: &ServiceRole) -> Option<String> {
-        let zone = self.services.get(role)?.settings.zone.as_ref()?;
-        Some(format!(".{}.{zone}", role.label()))
+        Some(names_under(role, self.services.get(role)?.settings.zone.as_ref()?))
     }
 
     /// When a hold was taken, a deployment created and so on: the time as AWS would say it.
     pub fn timestamp(&self) -> jiff::Timestamp {
         timestamp(self.now)
     }
+}
+
+/// A service's names in a zone end with this.
+pub(crate) fn names_under(role: &ServiceRole, zone: &str) -> String {
+    format!(".{}.{zone}", role.label())
 }

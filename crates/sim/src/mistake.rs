@@ -157,7 +157,7 @@ fn instead(mistake: Mistake, now: &Situation<'_>, world: &World) -> Option<Decis
                 pipeline: now.job.pipeline.clone(),
                 since: world.now,
                 phase: Phase::Open,
-                settings: world.settings.as_ref()?.settings.clone(),
+                settings: held.hold.settings.clone(),
                 artifact: None,
                 previous: None,
                 moved_at: None,
