@@ -5,7 +5,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
 use tagship::settings::{Eip, Settings, TargetGroup};
-use tagship::{Artifact, DeploymentState, Ended, Health, Hold, InstanceState, Record, ReleaseId, ServiceRole};
+use tagship::{Artifact, DeploymentState, Ended, Health, Hold, InstanceState, Launch, Record, ReleaseId, ServiceRole};
 
 /// One account and Region.
 #[derive(Debug)]
@@ -36,8 +36,8 @@ pub struct Cloud {
     pub holds: BTreeMap<ServiceRole, (Hold, String)>,
     /// Markers of ended releases.
     pub ended: BTreeMap<(ServiceRole, ReleaseId), Ended>,
-    /// What RunInstances answered before: client token and subnet → instances, type.
-    pub tokens: BTreeMap<(String, String), (Vec<String>, String)>,
+    /// What RunInstances was asked before, by client token and subnet.
+    pub tokens: BTreeMap<(String, String), Launch>,
     /// What is left, by subnet and type; plenty where nothing is said.
     pub capacity: BTreeMap<(String, String), u32>,
     /// What each release's artifact is like.
@@ -401,7 +401,8 @@ impl Cloud {
             Turn::Stopped(id) => self.settle(id, InstanceState::Stopping, InstanceState::Stopped),
             Turn::Probe(arn, key) => {
                 let serves = self.serves(&key.0);
-                let used = self.switches.values().any(|s| s.weights.now().iter().any(|(group, _)| group == arn));
+                let runs = |it: &Instance| it.face.now().state == InstanceState::Running;
+                let used = self.used(arn) && self.instances.get(&key.0).is_some_and(runs);
                 let Some(target) = self.groups.get_mut(arn).and_then(|group| group.targets.get_mut(key)) else {
                     return;
                 };
@@ -507,8 +508,14 @@ impl Cloud {
     pub fn terminate(&mut self, id: &str) {
         let now = self.now;
         let Some(instance) = self.instances.get_mut(id).filter(|instance| instance.exists()) else { return };
+        let stopped = instance.face.now().state == InstanceState::Stopped;
         instance.face.alter(now, |face| face.state = InstanceState::ShuttingDown);
-        self.later(self.nature.shutdown, Turn::Gone(id.to_owned()));
+        if stopped {
+            // Nothing has to shut down.
+            self.settle(id, InstanceState::ShuttingDown, InstanceState::Terminated);
+        } else {
+            self.later(self.nature.shutdown, Turn::Gone(id.to_owned()));
+        }
         let keys: Vec<_> = self
             .groups
             .iter()
@@ -521,11 +528,19 @@ impl Cloud {
         }
     }
 
-    /// A target leaves its group.
+    /// Whether some switch names the group.
+    pub fn used(&self, arn: &str) -> bool {
+        self.switches.values().any(|switch| switch.weights.now().iter().any(|(group, _)| group == arn))
+    }
+
+    /// A target leaves its group; one that isn't in use has nothing to drain.
     pub fn deregister(&mut self, arn: &str, key: &(String, u16)) {
         let now = self.now;
+        let used = self.used(arn);
         let Some(target) = self.groups.get_mut(arn).and_then(|group| group.targets.get_mut(key)) else { return };
-        if target.counts() {
+        if target.counts() && !used {
+            target.health.set(now, None);
+        } else if target.counts() {
             target.health.set(now, Some(Health::Draining));
             target.deregistered = Some(now);
             let delay = self.nature.deregistration;
