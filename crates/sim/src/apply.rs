@@ -166,7 +166,7 @@ impl Cloud {
             let id = format!("i-{n:06}");
             let instance = Instance {
                 face: Past::new(self.now, face.clone()),
-                ip: format!("10.{}.{}.{}", n / 62_500, n / 250 % 250, n % 250 + 1),
+                ip: self.private_ip(&launch.subnet, n),
                 subnet: launch.subnet.clone(),
                 instance_type: launch.instance_type.clone(),
                 launched: self.now,
@@ -180,6 +180,18 @@ impl Cloud {
         }
         self.tokens.insert(key, launch.clone());
         Ok(())
+    }
+
+    /// An address of a subnet: one that an instance had before, if there is.
+    fn private_ip(&mut self, subnet: &str, n: u32) -> String {
+        let freed = self.freed.iter().find(|(of, _)| of == subnet).cloned();
+        match freed {
+            Some(freed) => {
+                self.freed.remove(&freed);
+                freed.1
+            }
+            None => format!("10.{}.{}.{}", n / 62_500, n / 250 % 250, n % 250 + 1),
+        }
     }
 
     fn stop(&mut self, ids: &[String]) -> Result<(), Error> {

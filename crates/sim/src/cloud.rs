@@ -36,6 +36,8 @@ pub struct Cloud {
     pub holds: BTreeMap<ServiceRole, (Hold, String)>,
     /// Markers of ended releases.
     pub ended: BTreeMap<(ServiceRole, ReleaseId), Ended>,
+    /// Private addresses of instances that are gone, by subnet: a subnet gives the lowest again.
+    pub freed: BTreeSet<(String, String)>,
     /// What RunInstances was asked before, by client token and subnet.
     pub tokens: BTreeMap<(String, String), Launch>,
     /// What is left, by subnet and type; plenty where nothing is said.
@@ -283,6 +285,7 @@ impl Cloud {
             filters: BTreeMap::new(),
             holds: BTreeMap::new(),
             ended: BTreeMap::new(),
+            freed: BTreeSet::new(),
             tokens: BTreeMap::new(),
             capacity: BTreeMap::new(),
             builds: BTreeMap::new(),
@@ -393,6 +396,7 @@ impl Cloud {
                 if fails {
                     instance.hurt = Some(now);
                     instance.face.alter(now, |face| face.state = InstanceState::Terminated);
+                    self.freed.insert((instance.subnet.clone(), instance.ip.clone()));
                 } else {
                     instance.face.alter(now, |face| face.state = InstanceState::Running);
                 }
@@ -435,6 +439,7 @@ impl Cloud {
         }
         instance.face.alter(now, |face| face.state = to);
         if to == InstanceState::Terminated {
+            self.freed.insert((instance.subnet.clone(), instance.ip.clone()));
             for address in self.addresses.values_mut() {
                 address.face.alter(now, |face| {
                     if let Some(face) = face
