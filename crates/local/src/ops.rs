@@ -53,6 +53,12 @@ impl Ops {
         Ok(version.unwrap_or_default().to_owned())
     }
 
+    /// Deletes an object's current version.
+    pub async fn delete(&self, bucket: &str, key: &str) -> Result<(), Error> {
+        let request = self.0.http.delete(format!("{}/{bucket}/{key}", self.0.endpoint_url));
+        self.send("DeleteObject", "s3", request).await.map(drop)
+    }
+
     /// Reads an object; none if it isn't there.
     pub async fn object(&self, bucket: &str, key: &str) -> Result<Option<Value>, Error> {
         match self.send("GetObject", "s3", self.0.http.get(format!("{}/{bucket}/{key}", self.0.endpoint_url))).await {
