@@ -152,9 +152,10 @@ async fn own_addresses_and_kept_instances(service: Service<'_>) {
     while records("cleanup", "ListPipelineExecutions").is_empty() {
         tokio::time::sleep(LOOK).await;
     }
-    let told = records("events", "Publish").into_iter().filter_map(|record| record.request.body);
-    let told: Vec<String> = told.filter(|body| body.contains("OWN_PRODUCT%2C+retire+%28cleanup%29")).collect();
-    assert_eq!(told.len(), 3, "o1, o2 and o3: {told:?}");
+    let told = notices::messages(local)
+        .into_iter()
+        .filter(|message| message.topic == "tagship-chat" && message.text.contains("ok: own-product retire of"));
+    assert_eq!(told.count(), 3, "o1, o2 and o3");
     service.rejects(&rejected, "QaApproval").await;
     service.marked(&rejected, "discarded").await;
     assert_eq!(service.addressed(), fleet, "released with the rejected fleet");

@@ -72,7 +72,11 @@ fn instance(found: &aws_sdk_ec2::types::Instance) -> Result<Instance, Error> {
         private_ip: found.private_ip_address().map(str::to_owned),
         launched_at: timestamp(required(found.launch_time(), "ec2:DescribeInstances", "launchTime")?),
         retired_by: release(found.tags(), TAG_RETIRED_BY),
-        reason: found.state_reason().and_then(|reason| reason.code()).map(str::to_owned),
+        reason: found
+            .state_reason()
+            .and_then(|reason| reason.code())
+            .filter(|code| !code.is_empty())
+            .map(str::to_owned),
         client_token: found.client_token().filter(|token| !token.is_empty()).map(str::to_owned),
     })
 }

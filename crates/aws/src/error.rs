@@ -34,6 +34,8 @@ const CODES: &[(&str, Kind, Option<&str>)] = &[
     ("NoSuchKey", Kind::Conflict, None),
     ("IdempotentParameterMismatch", Kind::Conflict, None),
     ("InvalidInstanceID.NotFound", Kind::Conflict, None),
+    // The instance isn't in a state for this: pending, or on its way out.
+    ("InvalidInstanceID", Kind::Conflict, None),
     ("IncorrectInstanceState", Kind::Conflict, None),
     ("IncorrectState", Kind::Conflict, None),
     ("Resource.AlreadyAssociated", Kind::Conflict, None),
@@ -46,6 +48,7 @@ const CODES: &[(&str, Kind, Option<&str>)] = &[
     ("TargetGroupNotFound", Kind::Conflict, None),
     ("DeploymentLimitExceededException", Kind::Conflict, None),
     ("DeploymentAlreadyCompletedException", Kind::Conflict, None),
+    ("DeploymentDoesNotExistException", Kind::Conflict, None),
     ("DeploymentNotStartedException", Kind::Conflict, None),
     // Unavailable: the same call succeeds later.
     ("RequestLimitExceeded", Kind::Unavailable, None),

@@ -11,11 +11,12 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use reqwest::header::{ETAG, HeaderValue, IF_NONE_MATCH};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
-use crate::state::State;
+use crate::state::{InstanceState, State, TargetState};
 
 /// Where this crate's Python lives.
 const PYTHON_DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
@@ -187,6 +188,28 @@ impl Client {
     /// Changes how the emulated cloud behaves.
     pub async fn configure(&self, behaviour: &Behaviour) -> Result<(), Error> {
         self.post("config", behaviour).await
+    }
+
+    /// Reports an instance as the instance manager does: up (`running`) or gone (`stopped`, `terminated`), with EC2's
+    /// reason if it has another than the usual one. Late news change nothing.
+    pub async fn report_instance(&self, id: &str, state: InstanceState, reason: Option<&str>) -> Result<(), Error> {
+        self.post("instance", &json!({"id": id, "state": state, "reason": reason})).await
+    }
+
+    /// Reports a target's health as the balancer's probes do; `reason` is ELB's code.
+    pub async fn report_target(
+        &self,
+        group: &str,
+        (id, port): (&str, u16),
+        state: TargetState,
+        reason: Option<&str>,
+    ) -> Result<(), Error> {
+        self.post("health", &json!({group: {format!("{id}:{port}"): {"state": state, "reason": reason}}})).await
+    }
+
+    /// Puts the plug-in's clock forward: what is then due happens before the next request is answered.
+    pub async fn skip(&self, time: Duration) -> Result<(), Error> {
+        self.post("skip", &json!({"secs": time.as_secs_f64()})).await
     }
 
     /// The snapshot as it is now.

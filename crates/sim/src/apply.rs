@@ -1,15 +1,17 @@
 //! What a changing call does to the cloud, and how AWS refuses it.
 
-use crate::cloud::{AddressFace, Cloud, Deployment, Face, Instance, Turn};
-use crate::past::Past;
+use crate::cloud::{AddressFace, Cloud, Deployment, Face, Instance, Turn, ip};
+use crate::past::{Ms, Past};
 use std::collections::BTreeSet;
-use tagship::{DeploymentState, Error, InstanceState, Kind, Launch, NameChange, ReleaseId, ServiceRole, Step};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use tagship::{DeploymentState, Error, Hold, InstanceState, Kind, Launch, NameChange, ReleaseId, ServiceRole, Step};
 
 impl Cloud {
-    /// Whether the adapter would send the call at all: it compares the weights right before it changes them.
-    pub fn refuses(&self, step: &Step) -> Option<Error> {
+    /// Whether the adapter would send the call at all: it compares the weights with those that it saw when it looked.
+    /// Load balancers have no compare-and-swap, so what a person does in between is overwritten.
+    pub fn refuses(&self, step: &Step, looked: Ms) -> Option<Error> {
         let Step::SetWeights { switch, label, weights } = step else { return None };
-        let is = self.switches.get(switch)?.weights.now();
+        let is = self.switches.get(switch)?.weights.at(looked)?;
         let expected = weights.iter().all(|(group, before, _)| is.contains(&(group.clone(), *before)));
         (!expected).then(|| Error::new(Kind::Conflict, format!("{label} has other weights by now")))
     }
@@ -21,8 +23,7 @@ impl Cloud {
         match step {
             Step::WriteHold { hold, etag } => {
                 self.compare(role, etag.as_deref())?;
-                let tag = format!("etag-{}", self.serial());
-                self.holds.insert(role.clone(), ((**hold).clone(), tag));
+                self.holds.insert(role.clone(), ((**hold).clone(), entity_tag(hold)));
             }
             Step::DeleteHold { etag } => {
                 self.compare(role, Some(etag))?;
@@ -48,12 +49,14 @@ impl Cloud {
             Step::Stop { instances } => self.stop(instances)?,
             Step::AllocateAddress { tags } => self.allocate(tags)?,
             Step::AssociateAddress { address, instance } => self.associate(address, instance)?,
-            Step::DisassociateAddress { address, association } => {
-                let face = self.address(address)?;
-                if face.associated.as_ref().is_none_or(|(is, _)| is != association) {
+            // AWS is told the association only.
+            Step::DisassociateAddress { association, .. } => {
+                let is = |face: &AddressFace| face.associated.as_ref().is_some_and(|(is, _)| is == association);
+                let mut addresses = self.addresses.values_mut();
+                let Some(found) = addresses.find(|address| address.face.now().as_ref().is_some_and(is)) else {
                     return Err(conflict("InvalidAssociationID.NotFound", association));
-                }
-                self.addresses.get_mut(address).expect("found above").face.alter(now, |face| {
+                };
+                found.face.alter(now, |face| {
                     if let Some(face) = face {
                         face.associated = None;
                     }
@@ -74,13 +77,13 @@ impl Cloud {
                 let Some(found) = self.deployments.get_mut(deployment) else {
                     return Err(conflict("DeploymentDoesNotExistException", deployment));
                 };
-                if *found.state.now() == DeploymentState::Running {
-                    found.state.set(now, DeploymentState::Stopped);
-                    let open = found.targets.values_mut().filter(|state| state.is_none());
-                    open.for_each(|state| *state = Some(false));
+                if *found.state.now() != DeploymentState::Running {
+                    return Err(conflict("DeploymentAlreadyCompletedException", deployment));
                 }
+                found.state.set(now, DeploymentState::Stopped);
             }
             Step::Register { group, instances, port } => {
+                self.known_group(group)?;
                 self.known(instances)?;
                 if let Some(id) =
                     instances.iter().find(|id| self.instances[*id].face.now().state != InstanceState::Running)
@@ -89,7 +92,10 @@ impl Cloud {
                 }
                 instances.iter().for_each(|id| self.register(group, (id.clone(), *port), false));
             }
-            Step::Deregister { group, targets } => targets.iter().for_each(|key| self.deregister(group, key)),
+            Step::Deregister { group, targets } => {
+                self.known_group(group)?;
+                targets.iter().for_each(|key| self.deregister(group, key));
+            }
             Step::SetWeights { switch, weights, .. } => {
                 let Some(switch) = self.switches.get_mut(switch) else { return Err(conflict("RuleNotFound", switch)) };
                 switch.weights.alter(now, |is| {
@@ -120,6 +126,10 @@ impl Cloud {
         }
     }
 
+    fn known_group(&self, arn: &str) -> Result<(), Error> {
+        if self.groups.contains_key(arn) { Ok(()) } else { Err(conflict("TargetGroupNotFound", arn)) }
+    }
+
     fn faces(&mut self, ids: &[String], change: impl Fn(&mut Face)) {
         let now = self.now;
         for id in ids {
@@ -132,8 +142,8 @@ impl Cloud {
     /// RunInstances: all or none, and by the same token in the same subnet the same instances again.
     fn launch(&mut self, launch: &Launch) -> Result<(), Error> {
         let key = (launch.client_token.clone(), launch.subnet.clone());
-        if let Some((ids, instance_type)) = self.tokens.get(&key) {
-            let same = *instance_type == launch.instance_type && ids.len() == launch.count as usize;
+        if let Some(before) = self.tokens.get(&key) {
+            let same = before == launch;
             return if same { Ok(()) } else { Err(conflict("IdempotentParameterMismatch", &launch.client_token)) };
         }
         let pool = (launch.subnet.clone(), launch.instance_type.clone());
@@ -152,13 +162,12 @@ impl Cloud {
             retired_by: None,
             state: InstanceState::Pending,
         };
-        let mut ids = Vec::new();
         for _ in 0..launch.count {
             let n = self.serial();
             let id = format!("i-{n:06}");
             let instance = Instance {
                 face: Past::new(self.now, face.clone()),
-                ip: crate::cloud::ip(n),
+                ip: self.private_ip(&launch.subnet, n),
                 subnet: launch.subnet.clone(),
                 instance_type: launch.instance_type.clone(),
                 launched: self.now,
@@ -171,10 +180,21 @@ impl Cloud {
             self.instances.insert(id.clone(), instance);
             self.later(self.nature.boot, Turn::Boot(id.clone()));
             self.index(&id);
-            ids.push(id);
         }
-        self.tokens.insert(key, (ids, launch.instance_type.clone()));
+        self.tokens.insert(key, launch.clone());
         Ok(())
+    }
+
+    /// An address of a subnet: one that an instance had before, if there is.
+    fn private_ip(&mut self, subnet: &str, n: u32) -> String {
+        let freed = self.freed.iter().find(|(of, _)| of == subnet).cloned();
+        match freed {
+            Some(freed) => {
+                self.freed.remove(&freed);
+                freed.1
+            }
+            None => ip(n),
+        }
     }
 
     fn stop(&mut self, ids: &[String]) -> Result<(), Error> {
@@ -229,13 +249,18 @@ impl Cloud {
     fn associate(&mut self, address: &str, instance: &str) -> Result<(), Error> {
         let now = self.now;
         self.known(&[instance.to_owned()])?;
-        if self.instances[instance].face.now().state != InstanceState::Running {
+        if !matches!(self.instances[instance].face.now().state, InstanceState::Running | InstanceState::Stopped) {
             return Err(conflict("InvalidInstanceID", instance));
         }
-        match &self.address(address)?.associated {
-            Some((_, is)) if is == instance => return Ok(()),
+        let to = |face: &AddressFace| face.associated.as_ref().map(|(_, instance)| instance.clone());
+        match to(self.address(address)?) {
+            Some(is) if is == instance => return Ok(()),
             Some(_) => return Err(conflict("Resource.AlreadyAssociated", address)),
             None => {}
+        }
+        let faces = self.addresses.values().filter_map(|address| address.face.now().as_ref());
+        if faces.filter_map(to).any(|is| is == instance) {
+            return Err(conflict("Resource.AlreadyAssociated", instance));
         }
         let association = format!("eipassoc-{}", self.serial());
         self.addresses.get_mut(address).expect("found above").face.alter(now, |face| {
@@ -265,10 +290,13 @@ impl Cloud {
             };
         }
         if let Some(name) = self.live_name(role)
-            && let Some(live) = self.live.get_mut(role)
+            && names.contains(&name)
         {
-            let values = self.records.get(&name).map(|record| record.values.clone());
-            live.set(self.now, values.unwrap_or_default());
+            let values = self.records.get(&name).into_iter().flat_map(|record| &record.values);
+            let reached = values.map(|ip| self.with_ip(role, ip).unwrap_or(ip).clone()).collect();
+            if let Some(live) = self.live.get_mut(role) {
+                live.set(self.now, reached);
+            }
         }
         Ok(())
     }
@@ -310,4 +338,11 @@ impl Cloud {
 /// A refusal without an effect, after which the loop looks again.
 fn conflict(code: &str, what: &str) -> Error {
     Error { code: Some(code.to_owned()), ..Error::new(Kind::Conflict, format!("{code}: {what}")) }
+}
+
+/// As S3's: the same words have the same tag again.
+fn entity_tag(hold: &Hold) -> String {
+    let mut hasher = DefaultHasher::new();
+    serde_json::to_string(hold).unwrap_or_default().hash(&mut hasher);
+    format!("etag-{:016x}", hasher.finish())
 }

@@ -13,7 +13,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
 use tagship::settings::{Eip, Settings, TargetGroup};
-use tagship::{Artifact, DeploymentState, Ended, Health, Hold, InstanceState, Record, ReleaseId, ServiceRole};
+use tagship::{Artifact, DeploymentState, Ended, Health, Hold, InstanceState, Launch, Record, ReleaseId, ServiceRole};
 
 /// One account and Region.
 #[derive(Debug)]
@@ -44,8 +44,10 @@ pub struct Cloud {
     pub holds: BTreeMap<ServiceRole, (Hold, String)>,
     /// Markers of ended releases.
     pub ended: BTreeMap<(ServiceRole, ReleaseId), Ended>,
-    /// What RunInstances answered before: client token and subnet → instances, type.
-    pub tokens: BTreeMap<(String, String), (Vec<String>, String)>,
+    /// Private addresses of instances that are gone, by subnet: a subnet gives the lowest again.
+    pub freed: BTreeSet<(String, String)>,
+    /// What RunInstances was asked before, by client token and subnet.
+    pub tokens: BTreeMap<(String, String), Launch>,
     /// What is left, by subnet and type; plenty where nothing is said.
     pub capacity: BTreeMap<(String, String), u32>,
     /// What each release's artifact is like.
@@ -54,7 +56,8 @@ pub struct Cloud {
     pub due: Vec<(Ms, Turn)>,
     /// The account's token buckets.
     pub buckets: Buckets,
-    /// The addresses that `live.…` holds, now and before, of services that are reached by name only.
+    /// The instances whose addresses `live.…` holds, now and before, of services that are reached by name only: those
+    /// that had them when the name was changed. An address that was nobody's stands for itself.
     pub live: BTreeMap<ServiceRole, Past<Vec<String>>>,
     /// The services that something has changed of since the checkers looked.
     pub touched: BTreeSet<ServiceRole>,
@@ -79,6 +82,7 @@ impl Cloud {
             filters: BTreeMap::new(),
             holds: BTreeMap::new(),
             ended: BTreeMap::new(),
+            freed: BTreeSet::new(),
             tokens: BTreeMap::new(),
             capacity: BTreeMap::new(),
             builds: BTreeMap::new(),
@@ -224,6 +228,7 @@ impl Cloud {
                 } else if fails {
                     instance.hurt = Some(now);
                     instance.face.alter(now, |face| face.state = InstanceState::Terminated);
+                    self.freed.insert((instance.subnet.clone(), instance.ip.clone()));
                 } else {
                     instance.up = Some(now);
                     instance.face.alter(now, |face| face.state = InstanceState::Running);
@@ -233,7 +238,8 @@ impl Cloud {
             Turn::Stopped(id) => self.settle(id, InstanceState::Stopping, InstanceState::Stopped),
             Turn::Probe(arn, key) => {
                 let serves = self.serves(&key.0);
-                let used = self.switches.values().any(|s| s.weights.now().iter().any(|(group, _)| group == arn));
+                let runs = |it: &Instance| it.face.now().state == InstanceState::Running;
+                let used = self.used(arn) && self.instances.get(&key.0).is_some_and(runs);
                 let Some(target) = self.groups.get_mut(arn).and_then(|group| group.targets.get_mut(key)) else {
                     return;
                 };
@@ -269,6 +275,7 @@ impl Cloud {
         }
         instance.face.alter(now, |face| face.state = to);
         if to == InstanceState::Terminated {
+            self.freed.insert((instance.subnet.clone(), instance.ip.clone()));
             for address in self.addresses.values_mut() {
                 address.face.alter(now, |face| {
                     if let Some(face) = face
@@ -294,7 +301,7 @@ impl Cloud {
         let succeeded = match build {
             Build::Good | Build::Unhealthy => up,
             Build::FailsOnOne => up && !first,
-            Build::Hangs => false,
+            Build::Hangs | Build::Missing => false,
         };
         found.targets.insert(id.to_owned(), Some(succeeded));
         if found.targets.values().all(Option::is_some) {
@@ -345,18 +352,32 @@ impl Cloud {
     pub fn terminate(&mut self, id: &str) {
         let now = self.now;
         let Some(instance) = self.instances.get_mut(id).filter(|instance| instance.exists()) else { return };
+        let stopped = instance.face.now().state == InstanceState::Stopped;
         instance.face.alter(now, |face| face.state = InstanceState::ShuttingDown);
-        self.later(self.nature.shutdown, Turn::Gone(id.to_owned()));
+        if stopped {
+            // Nothing has to shut down.
+            self.settle(id, InstanceState::ShuttingDown, InstanceState::Terminated);
+        } else {
+            self.later(self.nature.shutdown, Turn::Gone(id.to_owned()));
+        }
         for (arn, key) in self.places(id) {
             self.deregister(&arn, &key);
         }
     }
 
-    /// A target leaves its group.
+    /// Whether some switch names the group.
+    pub fn used(&self, arn: &str) -> bool {
+        self.switches.values().any(|switch| switch.weights.now().iter().any(|(group, _)| group == arn))
+    }
+
+    /// A target leaves its group; one that isn't in use has nothing to drain.
     pub fn deregister(&mut self, arn: &str, key: &(String, u16)) {
         let now = self.now;
+        let used = self.used(arn);
         let Some(target) = self.groups.get_mut(arn).and_then(|group| group.targets.get_mut(key)) else { return };
-        if target.counts() {
+        if target.counts() && !used {
+            target.health.set(now, None);
+        } else if target.counts() {
             target.health.set(now, Some(Health::Draining));
             target.deregistered = Some(now);
             let delay = self.nature.deregistration;
@@ -386,8 +407,13 @@ impl Cloud {
     }
 
     /// The instances that were launched for a service, those that are gone included, by id.
-    pub fn launched_for(&self, role: &ServiceRole) -> impl Iterator<Item = (&String, &Instance)> {
+    pub fn launched_for(&self, role: &ServiceRole) -> impl DoubleEndedIterator<Item = (&String, &Instance)> {
         self.launched.get(role).into_iter().flatten().filter_map(|id| self.instances.get_key_value(id))
+    }
+
+    /// The service's instance that has a private address, or had it last.
+    pub fn with_ip(&self, role: &ServiceRole, ip: &str) -> Option<&String> {
+        self.launched_for(role).rev().find(|(_, instance)| instance.ip == ip).map(|(id, _)| id)
     }
 
     /// How many instances a describe of the service shows.
@@ -414,8 +440,7 @@ impl Cloud {
 
     /// The service's names lie under this.
     pub fn names_under(&self, role: &ServiceRole) -> Option<String> {
-        let zone = self.services.get(role)?.settings.zone.as_ref()?;
-        Some(format!(".{}.{zone}", role.label()))
+        Some(names_under(role, self.services.get(role)?.settings.zone.as_ref()?))
     }
 
     /// When a hold was taken, a deployment created and so on: the time as AWS would say it.
@@ -427,4 +452,9 @@ impl Cloud {
 /// The private address of the `n`th instance.
 pub(crate) fn ip(n: u32) -> String {
     format!("10.{}.{}.{}", n / 62_500, n / 250 % 250, n % 250 + 1)
+}
+
+/// A service's names in a zone end with this.
+pub(crate) fn names_under(role: &ServiceRole, zone: &str) -> String {
+    format!(".{}.{zone}", role.label())
 }

@@ -1,13 +1,13 @@
 //! What a describe says: the cloud's truth in the planners' nouns, behind by as much as describes lag.
 
-use crate::cloud::Cloud;
+use crate::cloud::{Build, Cloud, names_under};
 use crate::past::{Ms, timestamp};
 use crate::requests::SKEW;
 use rand::RngExt;
-use tagship::settings::{Eip, Settings};
+use tagship::settings::{Eip, Settings, TargetGroup};
 use tagship::{
-    Action, Address, Deployment, Error, Execution, Group, Held, Hold, Holding, Install, Installed, Instance,
-    InstanceState, Job, Offer, Reads, ReleaseId, Routing, ServiceRole, Switch, Target, Verdict, World, admit,
+    Action, Address, Deployment, DeploymentState, Error, Execution, Group, Held, Hold, Holding, Install, Installed,
+    Instance, InstanceState, Job, Offer, Reads, ReleaseId, Routing, ServiceRole, Switch, Target, Verdict, World, admit,
 };
 
 impl Cloud {
@@ -38,40 +38,46 @@ impl Cloud {
         };
         let mut world = World { now: timestamp(self.now), ..World::default() };
         let verdict = admit(job.action, &job.release, holding);
-        if let Some(held) = &holding.held
-            && reads.holder
+        // Who waits for the holder, or sweeps its hold, sees nothing but its execution.
+        if reads.holder
             && (verdict == Verdict::AwaitHolder || job.action == Action::Sweep)
+            && let Some(held) = &holding.held
         {
-            // Who waits for another looks at nothing else.
-            world.holder = Some(holder(held));
-            return Ok(world);
+            return Ok(World { holder: Some(holder(held)), ..world });
         }
+        let own = holding.held.as_ref().map(|held| &held.hold).filter(|hold| hold.release == job.release);
         if reads.settings && verdict == Verdict::Take {
             world.settings = Some(Offer { settings: service.settings.clone(), user_data: None });
         }
-        let own = holding.held.as_ref().map(|held| &held.hold).filter(|hold| hold.release == job.release);
-        let offered = world.settings.as_ref().map(|offer| &offer.settings);
-        let Some(settings) = offered.or(own.map(|hold| &hold.settings)).cloned() else { return Ok(world) };
-        let settings = &settings;
+        // Whoever has neither hold nor settings doesn't know where to look.
+        let settings = own.map(|hold| &hold.settings).filter(|_| verdict != Verdict::Take);
+        let Some(settings) = settings.or(world.settings.as_ref().map(|offer| &offer.settings)).cloned() else {
+            return Ok(world);
+        };
         if reads.instances {
             let at = self.lagged();
             world.instances = self.describe_instances(role, at);
         }
-        if reads.routing && !service.groups.is_empty() {
+        if reads.routing && matches!(settings.target_group, TargetGroup::Pair(_)) {
             let at = self.lagged();
             world.routing = Some(Routing {
                 groups: service.groups.iter().filter_map(|arn| self.describe_group(arn, at)).collect(),
-                switches: service.switches.iter().filter_map(|arn| self.describe_switch(arn)).collect(),
+                switches: service
+                    .switches
+                    .iter()
+                    .filter_map(|arn| self.describe_switch(arn, &service.groups))
+                    .collect(),
             });
         }
         // Whatever the settings say now: earlier ones may have allocated some.
         if reads.addresses {
             let at = self.lagged();
-            world.addresses = self.describe_addresses(role, settings, at);
+            world.addresses = self.describe_addresses(role, &settings, at);
         }
         if reads.names
-            && let Some(under) = self.names_under(role)
+            && let Some(zone) = &settings.zone
         {
+            let under = names_under(role, zone);
             world.names = self.records.values().filter(|record| record.name.ends_with(&under)).cloned().collect();
         }
         if let Some(hold) = own.filter(|_| reads.install) {
@@ -82,7 +88,12 @@ impl Cloud {
             });
         }
         if let Some(hold) = own.filter(|_| reads.artifact) {
-            world.artifact = Some(Ok(hold.artifact.clone().unwrap_or_else(|| self.artifact(&job.release))));
+            world.artifact = Some(match (&hold.artifact, self.build(&job.release)) {
+                // Chosen before.
+                (Some(chosen), _) => Ok(chosen.clone()),
+                (None, Build::Missing) => Err(format!("the artifact of {} doesn't exist (any more)", job.release)),
+                (None, _) => Ok(self.artifact(&job.release)),
+            });
         }
         Ok(world)
     }
@@ -109,7 +120,11 @@ impl Cloud {
                 private_ip: (!gone).then(|| instance.ip.clone()),
                 launched_at: timestamp(instance.launched),
                 retired_by: face.retired_by.clone(),
-                reason: (gone && instance.hurt.is_some()).then(|| "Server.InternalError".to_owned()),
+                reason: match face.state {
+                    InstanceState::Pending | InstanceState::Running => None,
+                    _ if instance.hurt.is_some() => Some("Server.InternalError".to_owned()),
+                    _ => Some("Client.UserInitiatedShutdown".to_owned()),
+                },
                 client_token: instance.client_token.clone(),
             })
         };
@@ -125,9 +140,11 @@ impl Cloud {
         Some(Group { arn: arn.to_owned(), name: group.name.clone(), port: group.port, targets: targets.collect() })
     }
 
-    fn describe_switch(&self, arn: &str) -> Option<Switch> {
+    /// None if a person has it forward to neither of the groups.
+    fn describe_switch(&self, arn: &str, groups: &[String]) -> Option<Switch> {
         let switch = self.switches.get(arn)?;
-        Some(Switch {
+        let names_one = switch.weights.now().iter().any(|(group, _)| groups.contains(group));
+        names_one.then(|| Switch {
             arn: arn.to_owned(),
             default_action: switch.default_action,
             label: switch.label.clone(),
@@ -160,20 +177,24 @@ impl Cloud {
             of_release.filter(|(_, found)| found.state.at(at).is_some()).max_by_key(|(_, it)| it.created)?;
         let state = *found.state.at(at)?;
         let count = |wanted: Option<bool>| found.targets.values().filter(|is| **is == wanted).count();
-        let targets = found.targets.iter().filter_map(|(instance, succeeded)| {
-            Some(Installed {
-                instance: instance.clone(),
-                succeeded: (*succeeded)?,
-                diagnostics: (*succeeded == Some(false)).then(|| "AfterInstall: exit code 1".to_owned()),
-            })
+        // One without an outcome was skipped.
+        let targets = found.targets.iter().map(|(instance, succeeded)| Installed {
+            instance: instance.clone(),
+            succeeded: *succeeded == Some(true),
+            diagnostics: (*succeeded == Some(false)).then(|| "AfterInstall: exit code 1".to_owned()),
         });
+        let error = match state {
+            DeploymentState::Running | DeploymentState::Succeeded => None,
+            DeploymentState::Stopped => Some("MANUAL_STOP: the deployment was stopped"),
+            DeploymentState::Failed if found.targets.is_empty() => Some("NO_INSTANCES: no instances were found"),
+            DeploymentState::Failed => Some("HEALTH_CONSTRAINTS: too many failed"),
+        };
         Some(Deployment {
             id: id.clone(),
             state,
             created_at: timestamp(found.created),
-            error: (state == tagship::DeploymentState::Failed)
-                .then(|| "HEALTH_CONSTRAINTS: too many failed".to_owned()),
-            targets: if state == tagship::DeploymentState::Running { Vec::new() } else { targets.collect() },
+            error: error.map(str::to_owned),
+            targets: if state == DeploymentState::Running { Vec::new() } else { targets.collect() },
             overview: format!("{} succeeded, {} in progress", count(Some(true)), count(None)),
         })
     }

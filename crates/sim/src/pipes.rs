@@ -5,8 +5,9 @@ use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use tagship::{Action, Job, ReleaseId, ServiceRole};
-use tagship_pipeline::engine::Ids;
+use tagship::{Action, Execution, ExecutionState, Job, ReleaseId, ServiceRole};
+use tagship_pipeline::engine::{Engine, Ids};
+use tagship_pipeline::execution::Status;
 use tagship_pipeline::pipeline::{Id, Pipeline};
 use tagship_pipeline::rule::{On, Rule};
 use tagship_pipeline::template::{Stack, Template};
@@ -101,6 +102,21 @@ pub fn job(parameters: &Value, function: Option<&str>) -> Option<Job> {
         action,
         input: None,
     })
+}
+
+/// How CodePipeline says that a release's execution stands.
+pub fn execution(engine: Option<&Engine<Serial>>, release: &ReleaseId) -> Execution {
+    match engine.and_then(|engine| engine.execution(release.as_str())) {
+        Some(execution) => Execution {
+            state: match execution.status {
+                Status::InProgress | Status::Stopping => ExecutionState::Running,
+                Status::Succeeded => ExecutionState::Succeeded,
+                _ => ExecutionState::Ended,
+            },
+            updated_at: Some(execution.updated),
+        },
+        None => Execution { state: ExecutionState::NotFound, updated_at: None },
+    }
 }
 
 /// Ids of executions, jobs and so on: short, and told apart by their first eight characters.

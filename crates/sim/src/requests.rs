@@ -1,6 +1,6 @@
 //! Which requests an observation and a step are on the wire, as crates/aws makes them.
 
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, names_under};
 use crate::limits::Bucket;
 use crate::past::{MINUTE, timestamp};
 use jiff::SignedDuration;
@@ -84,8 +84,9 @@ pub fn observation(cloud: &Cloud, job: &Job, reads: Reads, holding: &Holding, zo
         chains.push(vec![read("ec2:DescribeAddresses", Some(Bucket::Describe))]);
     }
     if reads.names
-        && let Some(under) = cloud.names_under(&job.role)
+        && let Some(zone) = &settings.zone
     {
+        let under = names_under(&job.role, zone);
         let records = cloud.records.keys().filter(|name| name.ends_with(&under)).count();
         let page = read("route53:ListResourceRecordSets", Some(Bucket::Route53));
         let mut chain = vec![page; pages(records + 1, RECORDS_A_PAGE)];

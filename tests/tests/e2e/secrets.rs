@@ -57,7 +57,7 @@ async fn no_event_gives_its_secrets_away_in_any_function() {
     let local = cloud(vec![line]).await;
     let (desk, mut ear) = (Desk::open(&local), Ear::open(&local));
     // The samples' artifact: so that there is something to install.
-    let bucket = "mzum-web-releases-123456789012-eu-west-1";
+    let bucket = &format!("mzum-web-releases-123456789012-{REGION}");
     aws(&local.gateway.url(), &format!("s3api create-bucket --bucket {bucket}"));
     let artifact = pack("r1", Variant::Healthy).expect("a zip");
     local.ops.upload(bucket, "mzum-web/App/XyZ1aB2", artifact).await.expect("an upload");
@@ -87,6 +87,8 @@ async fn no_event_gives_its_secrets_away_in_any_function() {
 /// Neither the function's answer nor its report has a secret. What the story asks for is done.
 async fn run(local: &Local, desk: &Desk, sample: &str, function: &str) {
     let text = std::fs::read_to_string(folder().join(format!("{sample}.json"))).expect("a sample");
+    // deploy may read the buckets of its own Region.
+    let text = text.replace("eu-west-1", REGION);
     let event: Value = serde_json::from_str(&text).expect("JSON");
     if event["CodePipeline.job"]["data"].is_object() {
         assert!(CREDENTIALS.iter().all(|secret| text.contains(secret)), "{sample}: no credentials to give away");

@@ -43,6 +43,10 @@ fn create() -> Step {
     Step::CreateDeployment { release: release(RELEASE), artifact }
 }
 
+fn stop_deployment() -> Step {
+    Step::StopDeployment { deployment: "d-123456789".to_owned() }
+}
+
 fn delete_hold() -> Step {
     Step::DeleteHold { etag: "\"1\"".to_owned() }
 }
@@ -147,6 +151,8 @@ async fn codes_decide_what_can_be_done() {
         (stop(), "ec2", code("IncorrectInstanceState"), Kind::Conflict, ""),
         (stop(), "ec2", code("InvalidInstanceID.NotFound"), Kind::Conflict, ""),
         (associate(), "ec2", code("Resource.AlreadyAssociated"), Kind::Conflict, ""),
+        // It died since it was seen running.
+        (associate(), "ec2", code("InvalidInstanceID"), Kind::Conflict, ""),
         (register(), "elasticloadbalancing", code("InvalidTarget"), Kind::Conflict, ""),
         (register(), "elasticloadbalancing", code("Throttling"), Kind::Unavailable, ""),
         (register(), "elasticloadbalancing", code("TooManyTargets"), Kind::Release, "AWS's own words"),
@@ -155,6 +161,7 @@ async fn codes_decide_what_can_be_done() {
         (delete_hold(), "s3", status(503, "SlowDown"), Kind::Unavailable, ""),
         (create(), "codedeploy", code("DeploymentLimitExceededException"), Kind::Conflict, ""),
         (create(), "codedeploy", code("DeploymentGroupDoesNotExistException"), Kind::Configuration, "Correct DEPLOY"),
+        (stop_deployment(), "codedeploy", code("DeploymentDoesNotExistException"), Kind::Conflict, ""),
         (create(), "codedeploy", code("ThrottlingException"), Kind::Unavailable, ""),
         (abandon(), "events", status(500, "InternalException"), Kind::Unavailable, ""),
         // It may have taken effect.

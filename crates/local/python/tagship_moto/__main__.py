@@ -105,6 +105,9 @@ def own_route(request: Request) -> Response:
                 return reply({"state": ec2.report(news["id"], news["state"], news.get("reason"))})
             except KeyError as missing:
                 return reply({"error": f"no instance or key {missing}"}, status=404)
+        case "POST", "/tagship/skip":
+            clock.skip(float(request.get_json(force=True)["secs"]))
+            return reply({})
         case "POST", "/tagship/config":
             try:
                 clock.configure(request.get_json(force=True))

@@ -24,6 +24,8 @@ config: dict = {
 _version = itertools.count(1)
 version: int = next(_version)
 _due: list[tuple[float, int, Callable[[], None]]] = []
+# How far POST /tagship/skip has put the clock forward, in seconds.
+_ahead = 0.0
 _order = itertools.count()
 _lock = threading.RLock()
 
@@ -43,16 +45,28 @@ def changed() -> None:
     version = next(_version)
 
 
+def now() -> float:
+    """Seconds since some moment, as far as anything here depends on time."""
+    return time.monotonic() + _ahead
+
+
+def skip(secs: float) -> None:
+    """Puts the clock forward: what would have fallen due by then does so with the next request."""
+    global _ahead
+    with _lock:
+        _ahead += secs
+
+
 def after(secs: float, action: Callable[[], None]) -> None:
     """Has `action` done by the first request that comes `secs` from now or later."""
     with _lock:
-        heapq.heappush(_due, (time.monotonic() + secs, next(_order), action))
+        heapq.heappush(_due, (now() + secs, next(_order), action))
 
 
 def advance() -> None:
     """Does all that has fallen due. Every request begins with it, so none sees the past."""
     with _lock:
-        while _due and _due[0][0] <= time.monotonic():
+        while _due and _due[0][0] <= now():
             _, _, action = heapq.heappop(_due)
             action()
             changed()

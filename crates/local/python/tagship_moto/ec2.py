@@ -15,6 +15,7 @@ from moto.ec2.models.instances import Instance, InstanceBackend, StateReason
 from moto.ec2.responses._base_response import EC2BaseResponse
 from moto.ec2.responses.elastic_ip_addresses import ElasticIPAddresses
 from moto.ec2.responses.instances import InstanceResponse
+from moto.ec2.responses.tags import TagResponse
 
 from . import clock
 
@@ -33,6 +34,7 @@ _moto = {
     "run_instances": InstanceResponse.run_instances,
     "describe_instances": InstanceResponse.describe_instances,
     "associate": ElasticIPAddresses.associate_address,
+    "create_tags": TagResponse.create_tags,
     "allocate": ElasticAddressBackend.allocate_address,
     "release": ElasticAddressBackend.release_address,
     "describe_images": AmiBackend.describe_images,
@@ -173,6 +175,10 @@ def _is_terminated(instance: Instance) -> None:
     instance._subnet_id = None
 
 
+def _by_user() -> StateReason:
+    return StateReason("Client.UserInitiatedShutdown: User initiated shutdown", "Client.UserInitiatedShutdown")
+
+
 def _leave_target_groups(instance: Instance) -> None:
     from moto.elbv2.models import elbv2_backends
 
@@ -184,9 +190,7 @@ def _terminate(self: Instance):
     if previous.name in ("shutting-down", "terminated"):
         return previous
     _set_state(self, "shutting-down")
-    self.state_reason = StateReason(
-        "Client.UserInitiatedShutdown: User initiated shutdown", "Client.UserInitiatedShutdown"
-    )
+    self.state_reason = _by_user()
     _leave_target_groups(self)
     if previous.name == "stopped":  # has no process whose end anybody could report
         clock.after(0, lambda: _is_terminated(self))
@@ -204,6 +208,7 @@ def _stop(self: Instance):
             "IncorrectInstanceState", f"This instance '{self.id}' is not in a state from which it can be stopped."
         )
     _set_state(self, "stopping")
+    self.state_reason = _by_user()
     _after_secs("shutdown_secs", self, _is_stopped)
     return previous
 
@@ -290,7 +295,8 @@ def _private_dns_name(self: Instance) -> str:
 
 
 def _associate_address(self: ElasticIPAddresses):
-    """By default AWS takes the address away from whoever has it; and it wants a running instance."""
+    """By default AWS takes the address away from whoever has it; it wants an instance that is up, or stopped, and that
+    has no other address. Repeated, it changes nothing."""
     params = self._get_params()
     params.setdefault("AllowReassociation", True)
     if "InstanceId" in params:
@@ -300,7 +306,23 @@ def _associate_address(self: ElasticIPAddresses):
                 "InvalidInstanceID",
                 f"The {instance.state} instance '{instance.id}' is not in a valid state for this operation.",
             )
+        its = [address for address in self.ec2_backend.addresses if address.instance is instance]
+        if any(address.allocation_id == params.get("AllocationId") for address in its):
+            return ActionResult({"AssociationId": its[0].association_id})
+        if its and params["AllowReassociation"] in (False, "false"):
+            raise EC2ClientError(
+                "Resource.AlreadyAssociated",
+                f"resource {instance.nics[0].id} is already associated with address {its[0].public_ip}",
+            )
     return _moto["associate"](self)
+
+
+def _create_tags(self: TagResponse):
+    """moto tags what isn't there."""
+    for resource in self._get_param("Resources", []):
+        if resource.startswith("i-"):
+            self.ec2_backend.get_instance(resource)
+    return _moto["create_tags"](self)
 
 
 def _allocate_address(self, *args, **kwargs):
@@ -343,5 +365,6 @@ def install() -> None:
     TaggedEC2Resource.get_tags = _get_tags
     EC2Backend.iter_tagged_resources = _iter_tagged_resources
     ElasticIPAddresses.associate_address = _associate_address
+    TagResponse.create_tags = _create_tags
     ElasticAddressBackend.allocate_address = _allocate_address
     ElasticAddressBackend.release_address = _release_address

@@ -1,7 +1,6 @@
 """Elastic Load Balancing as strict as AWS: targets go through initial, healthy, unhealthy, unused and draining."""
 
 import copy
-import time
 
 from moto.core.resource_tagging import TaggedResource
 from moto.elbv2.exceptions import ELBClientError, InvalidTargetError, TargetGroupNotFoundError, TargetNotRunning
@@ -63,6 +62,11 @@ def _load_balancer_arns(self: FakeTargetGroup) -> list[str]:
     return sorted(usage(elbv2_backends[self.account_id][self.region_name]).get(self.arn, {}))
 
 
+def _key(self: FakeTargetGroup, target: dict) -> str:
+    """An instance may be registered with several ports, and each is a target of its own."""
+    return f"{target['Id']}:{int(target.get('Port') or self.port)}"
+
+
 def _register(self: FakeTargetGroup, targets: list[dict]) -> None:
     """All targets or none, as on AWS. One that drains becomes a target again."""
     for target in targets:
@@ -73,13 +77,14 @@ def _register(self: FakeTargetGroup, targets: list[dict]) -> None:
             raise TargetNotRunning(instance_id=target["Id"])
         if instance.vpc_id != self.vpc_id:
             raise InvalidTargetError()
-    if len(set(self.targets) | {target["Id"] for target in targets}) > TARGETS_MAX:
+    if len(set(self.targets) | {_key(self, target) for target in targets}) > TARGETS_MAX:
         raise ELBClientError("TooManyTargets", f"The maximum number of targets a target group is {TARGETS_MAX}")
     for target in targets:
-        self.draining.pop(target["Id"], None)
-        if target["Id"] not in self.targets:
-            self.registered_at[target["Id"]] = time.monotonic()
-        self.targets[target["Id"]] = {"Id": target["Id"], "Port": int(target.get("Port") or self.port)}
+        key = _key(self, target)
+        self.draining.pop(key, None)
+        if key not in self.targets:
+            self.registered_at[key] = clock.now()
+        self.targets[key] = {"Id": target["Id"], "Port": int(target.get("Port") or self.port)}
 
 
 def _deregister(self: FakeTargetGroup, targets: list[dict]) -> None:
@@ -87,34 +92,36 @@ def _deregister(self: FakeTargetGroup, targets: list[dict]) -> None:
     drains = bool(self.load_balancer_arns)
     delay = float(self.attributes["deregistration_delay.timeout_seconds"])
     for target in targets:
-        gone = self.targets.pop(target["Id"], None)
-        self.reported.pop(target["Id"], None)
-        self.registered_at.pop(target["Id"], None)
+        key = _key(self, target)
+        gone = self.targets.pop(key, None)
+        self.reported.pop(key, None)
+        self.registered_at.pop(key, None)
         if gone and drains and delay > 0:
-            self.draining[target["Id"]] = gone
-            clock.after(delay, lambda gone=gone: _drained(self, gone))
+            self.draining[key] = gone
+            clock.after(delay, lambda key=key, gone=gone: _drained(self, key, gone))
 
 
-def _drained(self: FakeTargetGroup, target: dict) -> None:
-    if self.draining.get(target["Id"]) is target:
-        del self.draining[target["Id"]]
+def _drained(self: FakeTargetGroup, key: str, target: dict) -> None:
+    if self.draining.get(key) is target:
+        del self.draining[key]
 
 
 def _deregister_terminated_instances(self: FakeTargetGroup, instance_ids: list[str]) -> None:
-    self.deregister([{"Id": i} for i in instance_ids if i in self.targets])
+    self.deregister([target for target in list(self.targets.values()) if target["Id"] in instance_ids])
 
 
-def health(self: FakeTargetGroup, target_id: str, balancers: dict[str, set[str]] | None) -> dict:
+def health(self: FakeTargetGroup, target: dict, balancers: dict[str, set[str]] | None) -> dict:
     """State, reason and description of one target; `balancers` is the group's entry in `usage`."""
-    if target_id in self.draining:
+    key = _key(self, target)
+    if key in self.draining:
         return _health("draining", "Target.DeregistrationInProgress")
-    if target_id not in self.targets:
+    if key not in self.targets:
         return _health("unused", "Target.NotRegistered")
-    instance = self.ec2_backend.get_instance_by_id(target_id)
+    instance = self.ec2_backend.get_instance_by_id(target["Id"])
     if instance is None or instance.state != "running":
         return _health("unused", "Target.InvalidState")
     if not balancers:
-        self.reported.pop(target_id, None)  # its checks begin anew when a rule comes to use the group
+        self.reported.pop(key, None)  # its checks begin anew when a rule comes to use the group
         return _health("unused", "Target.NotInUse")
     if not any(instance.availability_zone in zones for zones in balancers.values()):
         return _health(
@@ -122,10 +129,10 @@ def health(self: FakeTargetGroup, target_id: str, balancers: dict[str, set[str]]
             "Target.NotInUse",
             "Target is in an Availability Zone that is not enabled for the load balancer",
         )
-    if target_id in self.reported:
-        return self.reported[target_id]
+    if key in self.reported:
+        return self.reported[key]
     if clock.config["targets"] == "timer":
-        if time.monotonic() - self.registered_at[target_id] >= clock.config["healthy_secs"]:
+        if clock.now() - self.registered_at[key] >= clock.config["healthy_secs"]:
             return _health("healthy", None)
         return _health("initial", "Elb.InitialHealthChecking")
     return _health("initial", "Elb.RegistrationInProgress")
@@ -141,12 +148,10 @@ def report(seen: dict[str, dict[str, dict]]) -> None:
     for arn, targets in seen.items():
         group = groups.get(arn)
         for key, said in targets.items() if group else ():
-            target_id, _, port = key.rpartition(":")
-            target = group.targets.get(target_id)
-            if target and str(target["Port"]) == port:
+            if key in group.targets:
                 now = _health(said["state"], said.get("reason"), said.get("description"))
-                if group.reported.get(target_id) != now:
-                    group.reported[target_id] = now
+                if group.reported.get(key) != now:
+                    group.reported[key] = now
                     clock.changed()
 
 
@@ -162,8 +167,8 @@ def _describe_target_health(self: ELBv2Backend, target_group_arn: str, targets: 
     known = {**group.draining, **group.targets}
     result = []
     for target in targets or list(known.values()):
-        said = health(group, target["Id"], balancers)
-        port = known.get(target["Id"], target).get("Port") or group.port
+        said = health(group, target, balancers)
+        port = target.get("Port") or group.port
         checked = port if group.health_check_port == "traffic-port" else group.health_check_port
         result.append(
             FakeHealthStatus(target["Id"], port, str(checked), said["state"], said["reason"], said["description"])

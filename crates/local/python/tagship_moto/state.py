@@ -163,7 +163,7 @@ def _target_group(backend, group, balancers) -> dict:
         },
         "deregistration_delay_secs": int(group.attributes["deregistration_delay.timeout_seconds"]),
         "targets": [
-            {"id": t["Id"], "port": int(t["Port"]), "state": elbv2.health(group, t["Id"], balancers)["state"]}
+            {"id": t["Id"], "port": int(t["Port"]), "state": elbv2.health(group, t, balancers)["state"]}
             for t in [*group.targets.values(), *group.draining.values()]
         ],
     }

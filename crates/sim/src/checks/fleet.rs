@@ -72,6 +72,12 @@ impl Checks {
                 }
             }
         }
+        // Unless another has, or had, the address too.
+        for instance in cloud.instances.values() {
+            if !instance.face.now().release.as_ref().is_some_and(gone) || !instance.of(role) {
+                ips.remove(instance.ip.as_str());
+            }
+        }
         for (id, address) in &cloud.addresses {
             if let Some(face) = address.face.now()
                 && face.service.as_ref() == Some(role)
@@ -80,7 +86,8 @@ impl Checks {
                 left.push(format!("address {id}"));
             }
         }
-        for record in cloud.records.values() {
+        let label = format!(".{}.", role.label());
+        for record in cloud.records.values().filter(|record| record.name.contains(&label)) {
             if record.values.iter().any(|value| ips.contains(value.as_str())) {
                 left.push(format!("name {}", record.name));
             }

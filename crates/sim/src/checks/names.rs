@@ -14,10 +14,10 @@ const BEFORE: Ms = 60 * SECOND;
 
 impl Checks {
     /// Rule 1: whoever asks for the name now, or asked within its TTL, reaches an instance that serves. One that the
-    /// world broke costs its own requests.
+    /// world broke costs its own requests, those too that reach whoever gets its address next.
     pub(super) fn named(&mut self, cloud: &Cloud, role: &ServiceRole) {
         let Some(live) = cloud.live.get(role) else { return };
-        let of = |ip: &String| cloud.launched_for(role).map(|(_, it)| it).find(|it| it.ip == *ip);
+        let of = |id: &String| cloud.instances.get(id);
         let broken = |it: &Instance| it.hurt.is_some() || it.face.now().service.is_none();
         let serves = |it: &Instance| it.face.now().state == InstanceState::Running && it.app.is_some();
         let key = (live_key(role), 0);
@@ -36,10 +36,10 @@ impl Checks {
             }
             self.broken(cloud.now, 1, role, "no live name", || format!("the live name of {role} is gone"));
         }
-        for ip in live.since(cloud.now - TTL).flatten() {
-            if !of(ip).is_some_and(|it| serves(it) || broken(it)) {
-                self.broken(cloud.now, 1, role, format!("live {ip}"), || {
-                    format!("who asks for the live name of {role} reaches {ip}, which doesn't serve")
+        for id in live.since(cloud.now - TTL).flatten() {
+            if !of(id).is_some_and(|it| serves(it) || broken(it)) {
+                self.broken(cloud.now, 1, role, format!("live {id}"), || {
+                    format!("who asks for the live name of {role} reaches {id}, which doesn't serve")
                 });
             }
         }
@@ -49,16 +49,19 @@ impl Checks {
     /// What the world does between the look and the change counts as it was at the look.
     pub(super) fn naming(&mut self, cloud: &Cloud, act: Act<'_>, changes: &[NameChange]) {
         let Job { role, release, action, .. } = act.job;
-        let (Some(live), Some(name)) = (cloud.live.get(role), cloud.live_name(role)) else { return };
+        let Some(name) = cloud.live_name(role).filter(|_| cloud.live.contains_key(role)) else { return };
+        let holds = cloud.records.get(&name).map(|record| &record.values);
         let moved = changes.iter().find_map(|change| match change {
-            NameChange::Upsert(record) if record.name == name && record.values != *live.now() => Some(&record.values),
+            NameChange::Upsert(record) if record.name == name => {
+                Some(&record.values).filter(|values| Some(*values) != holds)
+            }
             _ => None,
         });
         // Cleanup only takes addresses out that don't serve any more.
         let moves = matches!(action, Action::Provision | Action::Deploy | Action::Shift | Action::Rollback);
         let Some(to) = moved.filter(|_| moves) else { return };
         let from = act.looked - cloud.nature.lag;
-        let reached = cloud.launched_for(role).map(|(_, it)| it).filter(|it| to.contains(&it.ip));
+        let reached = to.iter().filter_map(|ip| cloud.instances.get(cloud.with_ip(role, ip)?));
         let own = |it: &&Instance| it.face.since(from).any(|face| face.release.as_ref() == Some(release));
         let running =
             |it: &&Instance| it.app.is_some() && it.face.since(from).any(|face| face.state == InstanceState::Running);
@@ -87,8 +90,8 @@ impl Checks {
     /// Rule 3: who was reached by name within the last SETTLE seconds isn't taken away.
     pub(super) fn named_removal(&mut self, cloud: &Cloud, act: Act<'_>, id: &str, settle: Ms) {
         let Job { role, release, action, .. } = act.job;
-        let (Some(live), Some(instance)) = (cloud.live.get(role), cloud.instances.get(id)) else { return };
-        if live.since(cloud.now - settle).flatten().any(|ip| *ip == instance.ip) {
+        let Some(live) = cloud.live.get(role) else { return };
+        if live.since(cloud.now - settle).flatten().any(|is| is == id) {
             self.broken(cloud.now, 3, role, format!("{id} by name"), || {
                 format!("{action} of {} removes {id}, which the live name has or had within SETTLE", release.short())
             });

@@ -97,6 +97,8 @@ pub enum Build {
     FailsOnOne,
     /// Its hook never ends.
     Hangs,
+    /// It isn't in the bucket (any more).
+    Missing,
 }
 
 /// An instance.

@@ -103,7 +103,7 @@ impl Day {
         }
         let looked = self.invocations.get(&by).map_or(self.cloud.now, |it| it.looked);
         let refused = match &asked {
-            Asked::Port(Ask::Apply(step)) => self.cloud.refuses(step),
+            Asked::Port(Ask::Apply(step)) => self.cloud.refuses(step, looked),
             _ => None,
         };
         let answer = match (fault, refused) {

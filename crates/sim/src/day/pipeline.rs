@@ -4,16 +4,16 @@ use super::Day;
 use super::queue::Event;
 use crate::invocation::Delivery;
 use crate::past::{MINUTE, Ms, SECOND, timestamp};
-use crate::pipes::{Blueprint, Serial, job};
+use crate::pipes::{self, Blueprint, Serial, job};
 use crate::plan::{Mishap, USUAL_VOTE, Vote};
 use rand::RngExt;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use tagship::{Action, Execution, ExecutionState, Held, Job, ReleaseId, ServiceRole};
+use tagship::{Action, Execution, Held, Job, ReleaseId, ServiceRole};
 use tagship_pipeline::change::{Origin, Subject};
 use tagship_pipeline::effect::Effect;
 use tagship_pipeline::engine::Engine;
-use tagship_pipeline::execution::{Status, Trigger};
+use tagship_pipeline::execution::Trigger;
 use tagship_pipeline::pipeline::Id;
 
 pub(super) struct Pipe {
@@ -182,15 +182,5 @@ pub(super) fn sweep(role: &ServiceRole, hold: &tagship::Hold) -> Job {
 /// How CodePipeline says that a holder's execution stands.
 pub(super) fn execution(pipes: &[Pipe], held: &Held) -> Execution {
     let pipe = pipes.iter().find(|pipe| pipe.name == held.hold.pipeline);
-    match pipe.and_then(|pipe| pipe.engine.execution(held.hold.release.as_str())) {
-        Some(execution) => Execution {
-            state: match execution.status {
-                Status::InProgress | Status::Stopping => ExecutionState::Running,
-                Status::Succeeded => ExecutionState::Succeeded,
-                _ => ExecutionState::Ended,
-            },
-            updated_at: Some(execution.updated),
-        },
-        None => Execution { state: ExecutionState::NotFound, updated_at: None },
-    }
+    pipes::execution(pipe.map(|pipe| &pipe.engine), &held.hold.release)
 }

@@ -1,0 +1,375 @@
+//! One cloud's own ids in the scenario's names and back, and the form in which both clouds are compared.
+//!
+//! What the comparison leaves out may drift, so each is left out here, in one place, with the reason:
+//!
+//! - times (`now`, `launched_at`, `created_at`, `updated_at`, `since`, `moved_at`, `at`): one clock is virtual. Whether
+//!   there is one is compared.
+//! - a group's `name`, a switch's `label`, a target's `reason` and `description`, a deployment's `overview` and all but
+//!   the first word of its `error` and of a target's `diagnostics`: words for people, which no planner branches on; the
+//!   simulator has none or its own.
+//! - the words of an artifact that wasn't found, and of an error: its kind is compared.
+//! - the order of lists: AWS promises none.
+
+use jiff::Timestamp;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use tagship::settings::Settings;
+use tagship::{
+    Address, Artifact, Deployment, Ended, Execution, Group, Held, Hold, Holding, Install, Installed, Instance, Launch,
+    NameChange, Offer, Previous, Record, ReleaseId, Routing, Step, Switch, Target, World,
+};
+
+use crate::scenario::{named_artifact, release};
+
+/// Ids of one cloud, in both directions.
+#[derive(Debug)]
+pub(crate) struct Names {
+    real: BTreeMap<String, String>,
+    named: BTreeMap<String, String>,
+    counts: BTreeMap<&'static str, u32>,
+    /// The service's settings in the cloud's ids, and in the scenario's names.
+    settings: (Settings, Settings),
+    /// When each release took the hold.
+    since: RefCell<BTreeMap<ReleaseId, Timestamp>>,
+    /// What the cloud would say is the time.
+    pub(crate) now: Timestamp,
+}
+
+impl Names {
+    pub(crate) fn new(real: Settings, named: Settings) -> Self {
+        Self {
+            real: BTreeMap::new(),
+            named: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            settings: (real, named),
+            since: RefCell::default(),
+            now: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    /// From now on that is called this.
+    pub(crate) fn bind(&mut self, name: &str, real: &str) {
+        self.real.insert(name.to_owned(), real.to_owned());
+        self.named.insert(real.to_owned(), name.to_owned());
+    }
+
+    /// The cloud's id; what has no name is meant as it is.
+    pub(crate) fn real(&self, name: &str) -> String {
+        self.real.get(name).cloned().unwrap_or_else(|| name.to_owned())
+    }
+
+    /// The name of an id; one that wasn't seen before gets the next number of its kind.
+    fn name(&mut self, kind: &'static str, real: &str) -> String {
+        if let Some(name) = self.named.get(real) {
+            return name.clone();
+        }
+        let count = self.counts.entry(kind).or_default();
+        *count += 1;
+        let name = format!("{kind}{count}");
+        self.bind(&name, real);
+        name
+    }
+
+    /// The name of what has one from the beginning.
+    pub(crate) fn known(&self, real: &str) -> String {
+        self.named.get(real).cloned().unwrap_or_else(|| real.to_owned())
+    }
+
+    fn release(&self, real: &ReleaseId) -> ReleaseId {
+        release(&self.known(real.as_str()))
+    }
+
+    pub(crate) fn real_release(&self, name: &ReleaseId) -> ReleaseId {
+        release(&self.real(name.as_str()))
+    }
+
+    fn artifact(&mut self, real: &Artifact) -> Artifact {
+        named_artifact(&self.name("artifact", &text(real)))
+    }
+
+    fn real_artifact(&self, named: &Artifact) -> Artifact {
+        serde_json::from_str(&self.real(&named.key)).unwrap_or_else(|_| named.clone())
+    }
+
+    fn settings(&self, real: Settings) -> Settings {
+        if real == self.settings.0 { self.settings.1.clone() } else { real }
+    }
+}
+
+/// As the key that it is known by.
+fn text(artifact: &Artifact) -> String {
+    serde_json::to_string(artifact).expect("an artifact can be written")
+}
+
+/// A step in the cloud's own ids.
+impl Names {
+    pub(crate) fn real_step(&self, step: &Step) -> Step {
+        let id = |name: &String| self.real(name);
+        let ids = |names: &[String]| names.iter().map(id).collect();
+        match step {
+            Step::WriteHold { hold, etag } => {
+                Step::WriteHold { hold: Box::new(self.real_hold(hold)), etag: etag.as_ref().map(id) }
+            }
+            Step::WriteEnded(ended) => Step::WriteEnded(Ended {
+                release: self.real_release(&ended.release),
+                how: ended.how,
+                at: self.now,
+                artifact: ended.artifact.as_ref().map(|artifact| self.real_artifact(artifact)),
+            }),
+            Step::DeleteHold { etag } => Step::DeleteHold { etag: id(etag) },
+            Step::Launch(launch) => Step::Launch(Box::new(Launch {
+                release: self.real_release(&launch.release),
+                subnet: id(&launch.subnet),
+                ami: id(&launch.ami),
+                security_groups: ids(&launch.security_groups),
+                instance_profile: id(&launch.instance_profile),
+                tags: self.real_tags(&launch.tags),
+                ..(**launch).clone()
+            })),
+            Step::Terminate { instances } => Step::Terminate { instances: ids(instances) },
+            Step::TagRetired { instances, by } => {
+                Step::TagRetired { instances: ids(instances), by: self.real_release(by) }
+            }
+            Step::Stop { instances } => Step::Stop { instances: ids(instances) },
+            Step::AllocateAddress { tags } => Step::AllocateAddress { tags: self.real_tags(tags) },
+            Step::AssociateAddress { address, instance } => {
+                Step::AssociateAddress { address: id(address), instance: id(instance) }
+            }
+            Step::DisassociateAddress { address, association } => {
+                Step::DisassociateAddress { address: id(address), association: id(association) }
+            }
+            Step::ReleaseAddress { address } => Step::ReleaseAddress { address: id(address) },
+            Step::ChangeNames { zone, changes } => {
+                let record = |record: &Record| Record { values: sorted(ids(&record.values)), ..record.clone() };
+                let change = |change: &NameChange| match change {
+                    NameChange::Upsert(it) => NameChange::Upsert(record(it)),
+                    NameChange::Delete(it) => NameChange::Delete(record(it)),
+                };
+                Step::ChangeNames { zone: zone.clone(), changes: changes.iter().map(change).collect() }
+            }
+            Step::FilterDeployments { release } => Step::FilterDeployments { release: self.real_release(release) },
+            Step::CreateDeployment { release, artifact } => {
+                Step::CreateDeployment { release: self.real_release(release), artifact: self.real_artifact(artifact) }
+            }
+            Step::StopDeployment { deployment } => Step::StopDeployment { deployment: id(deployment) },
+            Step::Register { group, instances, port } => {
+                Step::Register { group: id(group), instances: ids(instances), port: *port }
+            }
+            Step::Deregister { group, targets } => {
+                let targets = targets.iter().map(|(instance, port)| (id(instance), *port)).collect();
+                Step::Deregister { group: id(group), targets }
+            }
+            Step::SetWeights { switch, label, weights } => Step::SetWeights {
+                switch: id(switch),
+                label: label.clone(),
+                weights: weights.iter().map(|(group, is, to)| (id(group), *is, *to)).collect(),
+            },
+            Step::Abandon { release, pipeline, action, reason } => Step::Abandon {
+                release: self.real_release(release),
+                pipeline: pipeline.clone(),
+                action: *action,
+                reason: reason.clone(),
+            },
+        }
+    }
+
+    fn real_tags(&self, tags: &[(String, String)]) -> Vec<(String, String)> {
+        tags.iter().map(|(key, value)| (key.clone(), self.real(value))).collect()
+    }
+
+    fn real_hold(&self, hold: &Hold) -> Hold {
+        Hold {
+            release: self.real_release(&hold.release),
+            pipeline: hold.pipeline.clone(),
+            since: *self.since.borrow_mut().entry(hold.release.clone()).or_insert(self.now),
+            phase: hold.phase,
+            settings: if hold.settings == self.settings.1 { self.settings.0.clone() } else { hold.settings.clone() },
+            artifact: hold.artifact.as_ref().map(|artifact| self.real_artifact(artifact)),
+            previous: hold.previous.as_ref().map(|previous| Previous {
+                release: previous.release.as_ref().map(|release| self.real_release(release)),
+                healthy: previous.healthy,
+            }),
+            moved_at: hold.moved_at.map(|_| self.now),
+        }
+    }
+}
+
+/// What was seen, in the scenario's names. A field more in any of it doesn't compile here.
+impl Names {
+    pub(crate) fn holding(&mut self, holding: &Holding) -> Holding {
+        let Holding { held, ended } = holding;
+        let held = held.as_ref().map(|Held { hold, etag, freed }| Held {
+            hold: self.hold(hold),
+            etag: self.name("etag", etag),
+            freed: *freed,
+        });
+        let ended = ended.as_ref().map(|Ended { release, how, at: _, artifact }| Ended {
+            release: self.release(release),
+            how: *how,
+            at: Timestamp::UNIX_EPOCH,
+            artifact: artifact.as_ref().map(|artifact| self.artifact(artifact)),
+        });
+        Holding { held, ended }
+    }
+
+    fn hold(&mut self, hold: &Hold) -> Hold {
+        let Hold { release, pipeline, since: _, phase, settings, artifact, previous, moved_at } = hold;
+        Hold {
+            release: self.release(release),
+            pipeline: pipeline.clone(),
+            since: Timestamp::UNIX_EPOCH,
+            phase: *phase,
+            settings: self.settings(settings.clone()),
+            artifact: artifact.as_ref().map(|artifact| self.artifact(artifact)),
+            previous: previous.as_ref().map(|Previous { release, healthy }| Previous {
+                release: release.as_ref().map(|release| self.release(release)),
+                healthy: *healthy,
+            }),
+            moved_at: moved_at.map(|_| Timestamp::UNIX_EPOCH),
+        }
+    }
+
+    pub(crate) fn world(&mut self, world: World) -> World {
+        let World { now: _, seen: _, instances, routing, addresses, names, install, artifact, settings, holder } =
+            world;
+        World {
+            now: Timestamp::UNIX_EPOCH,
+            seen: Timestamp::UNIX_EPOCH,
+            instances: sorted_by(instances.into_iter().map(|it| self.instance(it)), |it| it.id.clone()),
+            routing: routing.map(|routing| self.routing(routing)),
+            addresses: sorted_by(addresses.into_iter().map(|it| self.address(it)), |it| it.id.clone()),
+            names: sorted_by(names.into_iter().map(|it| self.record(it)), |it| it.name.clone()),
+            install: install.map(|Install { filtered, deployment }| Install {
+                filtered,
+                deployment: deployment.map(|deployment| self.deployment(deployment)),
+            }),
+            artifact: artifact.map(|found| match found {
+                Ok(artifact) => Ok(self.artifact(&artifact)),
+                Err(_) => Err("missing".to_owned()),
+            }),
+            settings: settings
+                .map(|Offer { settings, user_data }| Offer { settings: self.settings(settings), user_data }),
+            holder: holder.map(|Execution { state, updated_at }| Execution {
+                state,
+                updated_at: updated_at.map(|_| Timestamp::UNIX_EPOCH),
+            }),
+        }
+    }
+
+    fn instance(&mut self, instance: Instance) -> Instance {
+        let Instance {
+            id,
+            release,
+            state,
+            subnet,
+            instance_type,
+            private_ip,
+            launched_at: _,
+            retired_by,
+            reason,
+            client_token,
+        } = instance;
+        let new = !self.named.contains_key(&id);
+        let id = self.name("instance", &id);
+        if let (true, Some(ip)) = (new, &private_ip) {
+            // By its instance: a subnet gives an address again once it is free.
+            self.bind(&id.replace("instance", "ip"), ip);
+        }
+        Instance {
+            id,
+            release: release.map(|release| self.release(&release)),
+            state,
+            subnet: subnet.map(|subnet| self.known(&subnet)),
+            instance_type,
+            private_ip: private_ip.map(|ip| self.known(&ip)),
+            launched_at: Timestamp::UNIX_EPOCH,
+            retired_by: retired_by.map(|release| self.release(&release)),
+            reason,
+            client_token,
+        }
+    }
+
+    fn routing(&mut self, routing: Routing) -> Routing {
+        let Routing { groups, switches } = routing;
+        Routing {
+            groups: sorted_by(groups.into_iter().map(|it| self.group(it)), |it| it.arn.clone()),
+            switches: sorted_by(switches.into_iter().map(|it| self.switch(it)), |it| it.arn.clone()),
+        }
+    }
+
+    fn group(&mut self, group: Group) -> Group {
+        let Group { arn, name: _, port, targets } = group;
+        let targets = targets.into_iter().map(|Target { id, port, health, reason: _, description: _ }| Target {
+            id: self.name("instance", &id),
+            port,
+            health,
+            reason: None,
+            description: None,
+        });
+        let targets = sorted_by(targets, |it| (it.id.clone(), it.port));
+        let arn = self.known(&arn);
+        Group { name: arn.clone(), arn, port, targets }
+    }
+
+    fn switch(&mut self, switch: Switch) -> Switch {
+        let Switch { arn, default_action, label: _, weights, sticky } = switch;
+        let weights = weights.into_iter().map(|(group, weight)| (self.known(&group), weight));
+        Switch {
+            arn: self.known(&arn),
+            default_action,
+            label: String::new(),
+            weights: sorted_by(weights, |(group, _)| group.clone()),
+            sticky,
+        }
+    }
+
+    fn address(&mut self, address: Address) -> Address {
+        let Address { id, public_ip, release, association, instance } = address;
+        Address {
+            id: self.name("address", &id),
+            public_ip: self.name("public", &public_ip),
+            release: release.map(|release| self.release(&release)),
+            association: association.map(|association| self.name("association", &association)),
+            instance: instance.map(|instance| self.name("instance", &instance)),
+        }
+    }
+
+    fn record(&mut self, record: Record) -> Record {
+        let Record { name, values, ttl } = record;
+        Record { name, values: sorted(values.iter().map(|ip| self.known(ip)).collect()), ttl }
+    }
+
+    fn deployment(&mut self, deployment: Deployment) -> Deployment {
+        let Deployment { id, state, created_at: _, error, targets, overview: _ } = deployment;
+        let targets = targets.into_iter().map(|Installed { instance, succeeded, diagnostics }| Installed {
+            instance: self.name("instance", &instance),
+            succeeded,
+            diagnostics: diagnostics.as_deref().map(first_word),
+        });
+        let targets = sorted_by(targets, |it| it.instance.clone());
+        Deployment {
+            id: self.name("deployment", &id),
+            state,
+            created_at: Timestamp::UNIX_EPOCH,
+            error: error.as_deref().map(first_word),
+            targets,
+            overview: String::new(),
+        }
+    }
+}
+
+/// Up to the first colon.
+fn first_word(text: &str) -> String {
+    text.split(':').next().unwrap_or_default().to_owned()
+}
+
+fn sorted(mut values: Vec<String>) -> Vec<String> {
+    values.sort();
+    values
+}
+
+fn sorted_by<T, K: Ord>(items: impl Iterator<Item = T>, key: impl Fn(&T) -> K) -> Vec<T> {
+    let mut items: Vec<T> = items.collect();
+    items.sort_by_key(key);
+    items
+}

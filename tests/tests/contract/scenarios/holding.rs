@@ -1,0 +1,128 @@
+//! The hold, the markers, and the execution of who holds.
+
+use crate::scenario::{Act, Move, Scenario, Steps, delete_hold, end, named_artifact, release, write};
+use jiff::Timestamp;
+use serde_json::Value;
+use tagship::{Action, Ended, Hold, HowEnded, Phase, Previous, Step};
+
+pub(crate) fn all() -> Vec<Scenario> {
+    vec![hold(), markers(), holders(), overtaken(), approved(), gone()]
+}
+
+/// Every write is a compare-and-swap.
+fn hold() -> Scenario {
+    Scenario::new("HOLD", Value::Null, &["r1", "r2"], |steps| {
+        let open = steps.hold("r1");
+        let chosen = Hold { artifact: Some(named_artifact("artifact1")), ..open.clone() };
+        let watched = Hold {
+            previous: Some(Previous { release: Some(release("r0")), healthy: 2 }),
+            moved_at: Some(Timestamp::UNIX_EPOCH),
+            ..chosen.clone()
+        };
+        vec![
+            Move::Act(Act::Look),
+            write(open.clone(), Some("\"0123456789abcdef0123456789abcdef\"")),
+            steps.take("r1"),
+            Move::Act(Act::Look),
+            steps.take("r1"),
+            steps.take("r2"),
+            write(chosen.clone(), Some("etag1")),
+            write(open.clone(), Some("etag1")),
+            // The same words have the same tag: a hold's phases and marks only ever go forward.
+            write(open, Some("etag2")),
+            write(chosen, Some("etag1")),
+            write(watched.clone(), Some("etag2")),
+            write(Hold { phase: Phase::Approved, ..watched.clone() }, Some("etag3")),
+            Move::Act(Act::Look),
+            write(Hold { phase: Phase::Ending, ..watched }, Some("etag4")),
+            Move::Act(Act::Look),
+            delete_hold("etag1"),
+            delete_hold("etag5"),
+            delete_hold("etag5"),
+            steps.take("r2"),
+            Move::Act(Act::Look),
+        ]
+    })
+}
+
+/// The first word on a release's end stays, and frees the hold.
+fn markers() -> Scenario {
+    Scenario::new("MARKERS", Value::Null, &["r1", "r2", "r3"], |steps| {
+        let approved = Ended {
+            release: release("r1"),
+            how: HowEnded::Approved,
+            at: Timestamp::UNIX_EPOCH,
+            artifact: Some(named_artifact("artifact1")),
+        };
+        vec![
+            steps.take("r1"),
+            end("r3", HowEnded::Kept),
+            Move::Step(Step::WriteEnded(approved)),
+            Move::Act(Act::Look),
+            end("r1", HowEnded::Discarded),
+            end("r2", HowEnded::Parked),
+            // The hold is free, and the next one's.
+            write(steps.hold("r4"), Some("etag1")),
+            delete_hold("etag1"),
+            delete_hold("etag2"),
+            Move::Act(Act::Look),
+        ]
+    })
+}
+
+/// What a release that waits sees of the holder's execution.
+fn holders() -> Scenario {
+    Scenario::new("HOLDERS", Value::Null, &["r1", "r2"], |steps| {
+        vec![
+            Move::Act(Act::Start("r1")),
+            steps.take("r1"),
+            Move::Act(Act::Look),
+            Move::Act(Act::Halt("r1", false)),
+            Move::Act(Act::Look),
+            Move::Act(Act::Halt("r1", true)),
+            Move::Act(Act::Look),
+            abandon(steps, "r1"),
+        ]
+    })
+}
+
+fn abandon(steps: &Steps, of: &str) -> Move {
+    Move::Step(Step::Abandon {
+        release: release(of),
+        pipeline: steps.hold(of).pipeline,
+        action: Action::Discard,
+        reason: "its execution ended".to_owned(),
+    })
+}
+
+/// Superseded while it waits for the stage; the one that was inside is rejected.
+fn overtaken() -> Scenario {
+    Scenario::new("OVERTAKEN", Value::Null, &["r2", "r3"], |steps| {
+        vec![
+            Move::Act(Act::Start("r1")),
+            Move::Act(Act::Start("r2")),
+            steps.take("r2"),
+            Move::Act(Act::Start("r3")),
+            Move::Act(Act::Look),
+            delete_hold("etag1"),
+            write(steps.hold("r1"), None),
+            Move::Act(Act::Reject),
+            Move::Act(Act::Look),
+        ]
+    })
+}
+
+/// Succeeded while it still holds.
+fn approved() -> Scenario {
+    Scenario::new("APPROVED", Value::Null, &["r1", "r2"], |steps| {
+        vec![Move::Act(Act::Start("r1")), steps.take("r1"), Move::Act(Act::Approve), Move::Act(Act::Look)]
+    })
+}
+
+/// Its execution is unknown, and then even its pipeline.
+fn gone() -> Scenario {
+    Scenario::new("GONE", Value::Null, &["r1", "r2"], |steps| {
+        let elsewhere = Hold { pipeline: "no-such-pipeline".to_owned(), ..steps.hold("r1") };
+        vec![steps.take("r1"), Move::Act(Act::Look), write(elsewhere, Some("etag1")), Move::Act(Act::Look)]
+    })
+}

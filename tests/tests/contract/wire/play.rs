@@ -1,0 +1,195 @@
+//! One scenario through the adapter: its steps, and what each release then sees.
+
+use super::{Everything, Wire, observe, port};
+use crate::looks::{EVERYTHING, LOOKERS, Look, Seen, admitted, open_eyed, reads};
+use crate::names::Names;
+use crate::scenario::{Act, Move, Scenario, release, settings};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use tagship::notify::Notice;
+use tagship::settings::{Ami, Choice, Eip, TargetGroup};
+use tagship::{Action, Artifact, Error, Holding, Job, Port, ReleaseId, Step, Verdict, World};
+use tagship_aws::Aws;
+use tagship_local::moto::Behaviour;
+use tagship_local::setup::ServiceStack;
+use tagship_sim::cloud::Build;
+
+/// One scenario's service on the wire.
+pub(super) struct Play<'a> {
+    pub(super) wire: &'a Wire,
+    pub(super) scenario: &'a Scenario,
+    pub(super) stack: &'a ServiceStack,
+    pub(super) names: Names,
+    /// The port that looked last makes the steps, as in the loop.
+    port: Aws<'a, Everything>,
+    holding: Holding,
+    pub(super) builds: BTreeMap<ReleaseId, Build>,
+    /// Instances whose artifact is installed, and of which release.
+    pub(super) installed: BTreeMap<String, ReleaseId>,
+    pub(super) sick: BTreeSet<String>,
+}
+
+impl<'a> Play<'a> {
+    pub(super) async fn begin(wire: &'a Wire, scenario: &'a Scenario) -> Self {
+        let stack = &wire.account.services[scenario.name];
+        let real = settings(&scenario.role(), &scenario.text(stack.settings.clone()));
+        let named = scenario.named_settings();
+        let mut names = Names::new(real.clone(), named.clone());
+        let pairs = [(&named.subnet, &real.subnet), (&named.sg, &real.sg)];
+        for (named, real) in pairs {
+            let (Choice::Ids(named), Choice::Ids(real)) = (named, real) else { panic!("settings are resolved") };
+            named.iter().zip(real).for_each(|(name, id)| names.bind(name, id));
+        }
+        let (Ami::Id(name), Ami::Id(id)) = (&named.ami, &real.ami) else { panic!("settings are resolved") };
+        names.bind(name, id);
+        names.bind(&named.instance_profile, &real.instance_profile);
+        for (name, arn) in ["a", "b"].into_iter().zip(&stack.target_groups) {
+            names.bind(name, arn);
+        }
+        names.bind("other", &wire.other);
+        for (name, arn) in ["http", "https"].into_iter().zip(&stack.rules) {
+            names.bind(name, arn);
+        }
+        let mut play = Self {
+            wire,
+            scenario,
+            stack,
+            names,
+            port: port(&wire.cloud),
+            holding: Holding::default(),
+            builds: BTreeMap::new(),
+            installed: BTreeMap::new(),
+            sick: BTreeSet::new(),
+        };
+        let plenty = Behaviour { capacity: Some(Vec::new()), address_limit: Some(1_000), ..Behaviour::default() };
+        wire.moto.client().configure(&plenty).await.expect("configured");
+        play.listen().await;
+        play.make_pool().await;
+        let group = json!({"applicationName": real.deploy.application, "deploymentGroupName": real.deploy.group,
+            "serviceRoleArn": "arn:aws:iam::123456789012:role/codedeploy"});
+        wire.deployments("CreateApplication", group.clone()).await;
+        wire.deployments("CreateDeploymentGroup", group).await;
+        for of in &scenario.releases {
+            wire.ops.upload(&stack.bucket, of, b"a zip".to_vec()).await.expect("an artifact");
+        }
+        play
+    }
+
+    /// One of the account's listeners is for whoever plays: its default action is a switch too.
+    async fn listen(&mut self) {
+        if matches!(self.scenario.named_settings().target_group, TargetGroup::Pair(_)) {
+            self.names.bind("default", &self.wire.listener);
+            self.turn("default", &[("a", 100), ("b", 0)]).await;
+        }
+    }
+
+    /// Two fleets' worth of addresses, where the settings name a pool.
+    async fn make_pool(&self) {
+        let settings = self.scenario.named_settings();
+        if !matches!(settings.eip, Eip::Pool(_)) {
+            return;
+        }
+        for _ in 0..2 * settings.count {
+            let tag = "TagSpecification.1.Tag.1";
+            let parameters = [
+                ("Domain", "vpc"),
+                ("TagSpecification.1.ResourceType", "elastic-ip"),
+                (&format!("{tag}.Key"), tagship::TAG_SERVICE),
+                (&format!("{tag}.Value"), self.scenario.name),
+            ];
+            self.wire.query("ec2", "AllocateAddress", &parameters).await;
+        }
+    }
+
+    pub(super) async fn make(&mut self, it: &Move) -> Seen {
+        self.names.now = Timestamp::now();
+        let (it, unseen) = it.parts();
+        let mut seen = Seen::default();
+        match it {
+            Move::Step(step) => seen.refused = self.step(step).await.err().map(|error| error.kind),
+            Move::Act(act) => self.act(act).await,
+            Move::Unseen(_) => unreachable!("unseen once is enough"),
+        }
+        if unseen {
+            return seen;
+        }
+        let by_all = matches!(it, Move::Act(Act::Look));
+        for of in self.scenario.watchers(by_all) {
+            seen.looks.extend(self.look(of, by_all).await);
+        }
+        seen
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), Error> {
+        let step = self.names.real_step(step);
+        if matches!(step, Step::CreateDeployment { .. }) {
+            self.refresh().await;
+        }
+        let of = self.names.real_release(&release(self.scenario.releases[0]));
+        // As the loop does: it reads the hold again before each change.
+        self.holding = self.port.holding(&self.scenario.role(), &of, true).await?;
+        let job = self.job(Action::Provision, &of);
+        let look = tagship::Look { job: &job, reads: EVERYTHING, holding: &self.holding, verdict: Verdict::Act };
+        let mut told = self.wire.events.listen();
+        let applied = self.port.apply(&look, &step).await;
+        if let Err(error) = &applied {
+            // Shown if the test fails.
+            println!("{}: wire: {error}", self.scenario.name);
+        }
+        if let (Step::Abandon { release, pipeline, action, reason }, Ok(())) = (&step, &applied) {
+            let notice = Notice::abandoned(&self.scenario.role(), release, pipeline, *action, reason);
+            let event = told.recv().await.expect("an event");
+            let detail: Value = serde_json::from_str(&notice.detail()).expect("JSON");
+            assert_eq!((&event["source"], &event["detail-type"]), (&json!("tagship"), &json!("Release Abandoned")));
+            assert_eq!(event["detail"], detail);
+        }
+        applied
+    }
+
+    fn job(&self, action: Action, release: &ReleaseId) -> Job {
+        let input =
+            self.scenario.releases.iter().find(|name| self.names.real_release(&self::release(name)) == *release);
+        let input = input.map(|key| Artifact {
+            bucket: self.stack.bucket.clone(),
+            key: (*key).to_owned(),
+            version: None,
+            etag: None,
+        });
+        let (role, pipeline) = (self.scenario.role(), self.scenario.pipeline());
+        Job { role, release: release.clone(), pipeline, action, input }
+    }
+
+    async fn look(&mut self, of: &'static str, by_all: bool) -> Vec<Look> {
+        let id = self.names.real_release(&release(of));
+        let holding = self.port.holding(&self.scenario.role(), &id, false).await;
+        let holding = holding.unwrap_or_else(|error| panic!("{error}"));
+        let named = self.names.holding(&holding);
+        let mut looks = Vec::new();
+        let mut seen = |names: &mut Names, stage, world: Option<Result<World, Error>>| {
+            let world = world.map(|world| world.map(|it| names.world(it)).map_err(|error| error.kind));
+            looks.push(Look { release: of, stage, holding: named.clone(), world });
+        };
+        let everything = match open_eyed(&id, &holding) {
+            None => None,
+            Some((action, verdict)) => {
+                let job = self.job(action, &id);
+                let look = tagship::Look { job: &job, reads: EVERYTHING, holding: &holding, verdict };
+                Some(self.port.observe(&look).await)
+            }
+        };
+        seen(&mut self.names, None, everything);
+        for action in LOOKERS.into_iter().filter(|_| by_all) {
+            let world = match admitted(action, &id, &holding) {
+                None => None,
+                Some(verdict) => {
+                    let job = self.job(action, &id);
+                    let look = tagship::Look { job: &job, reads: reads(action), holding: &holding, verdict };
+                    Some(observe(&self.wire.cloud, &look).await)
+                }
+            };
+            seen(&mut self.names, Some(action), world);
+        }
+        looks
+    }
+}
