@@ -103,8 +103,8 @@ pub fn mishaps(story: &Story) -> Explored {
     explored
 }
 
-/// Every pair of crashes right after changing calls.
-pub fn pairs(story: &Story) -> Explored {
+/// Every pair of crashes right after changing calls that are at most so many changing calls apart.
+pub fn pairs(story: &Story, apart: usize) -> Explored {
     let undisturbed = story.undisturbed();
     let expected = undisturbed.ends();
     let mut explored = Explored::default();
@@ -113,7 +113,7 @@ pub fn pairs(story: &Story) -> Explored {
         let once = Plan { injected: BTreeMap::from([(*first, Fault::CrashAfter)]), ..story.plan.clone() };
         let mut day = Day::new(once, false);
         day.live();
-        for second in day.changing.iter().filter(|second| *second > first) {
+        for second in day.changing.iter().filter(|second| *second > first).take(apart) {
             let injected = BTreeMap::from([(*first, Fault::CrashAfter), (*second, Fault::CrashAfter)]);
             explored.try_out(story, &expected, injected, BTreeMap::new());
         }

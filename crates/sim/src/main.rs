@@ -122,7 +122,7 @@ fn exhaustive() -> bool {
     let kinds: [(&str, Explore); 3] = [
         ("faults", |story| explore::faults(story, u64::MAX)),
         ("mishaps", explore::mishaps),
-        ("pairs of crashes", explore::pairs),
+        ("pairs of crashes", |story| explore::pairs(story, usize::MAX)),
     ];
     let tasks: Vec<_> = stories.iter().flat_map(|story| kinds.map(|kind| (story, kind))).collect();
     let explored = each(0..tasks.len() as u64, |all: &mut Vec<Explored>, n| {
