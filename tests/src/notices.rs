@@ -1,5 +1,6 @@
 //! What people are told, as it comes to SNS.
 
+use crate::person::aws;
 use crate::releases::LOOK;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -35,6 +36,13 @@ pub fn messages(local: &Local) -> Vec<Message> {
         }
     });
     message.collect()
+}
+
+/// Tags the account's topic so that it can be a service's own `TOPIC`, too.
+pub fn may_be_told(local: &Local, role: &str) {
+    let topic = &local.account.topic;
+    let tag = format!("sns tag-resource --resource-arn {topic} --tags Key=tagship:service,Value={role}");
+    aws(&local.gateway.url(), &tag);
 }
 
 /// What of a message Amazon Q shows.

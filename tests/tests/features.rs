@@ -125,11 +125,14 @@ async fn own_addresses_and_kept_instances(service: Service<'_>) {
     let unnamed = service.refuses("provision", "route53", "ChangeResourceRecordSets");
     let third = service.releases("o3").await;
     local.until(|state| state.instances.iter().filter(|instance| service.is_of(&third, instance)).count() == 2).await;
-    let fleet = service.ids(&third);
     let tags = ["tagship:service", service.role, "tagship:release", &third];
-    let surplus = service.launches(a, &tags).await;
-    let gone = |instance: &Instance| instance.id == surplus && instance.state == InstanceState::Terminated;
+    service.launches(a, &tags).await;
+    // Launched in the same second, any of the three is the youngest.
+    let gone = |instance: &Instance| service.is_of(&third, instance) && instance.state == InstanceState::Terminated;
     local.until(|state| state.instances.iter().any(gone)).await;
+    let fleet: BTreeSet<String> =
+        service.fleet(&third).into_iter().filter(|instance| !gone(instance)).map(|instance| instance.id).collect();
+    assert_eq!(fleet.len(), 2);
     let address = service.allocates(&tags);
     while service.addresses().contains_key(&address) {
         tokio::time::sleep(LOOK).await;
@@ -401,8 +404,8 @@ impl Service<'_> {
     async fn launches(&self, subnet: &str, tags: &[&str]) -> String {
         let local = &self.stage.local;
         let specification = match specified("instance", tags) {
-            tags if tags.is_empty() => String::new(),
-            tags => format!("--tag-specifications {tags}"),
+            of_instance if of_instance.is_empty() => String::new(),
+            of_instance => format!("--tag-specifications {of_instance} {}", specified("network-interface", tags)),
         };
         let launched = self.aws(&format!(
             "ec2 run-instances --image-id {} --instance-type t3.micro --subnet-id {subnet} {specification}",

@@ -107,6 +107,7 @@ async fn an_instance_that_dies_in_the_watch_sends_the_traffic_back() {
     line.settings["TIMEOUTS"]["WATCH"] = 15.into();
     line.settings["TOPIC"] = format!("arn:aws:sns:{REGION}:123456789012:tagship").into();
     let local = cloud(vec![line.clone()]).await;
+    notices::may_be_told(&local, &line.product.service_role);
     let (web, mut ear) = (Releases::of(&local, &line), Ear::open(&local));
     let r1 = web.succeed("r1").await;
     let r2 = web.upload("r2", Variant::Healthy).await;

@@ -9,6 +9,7 @@ use tagship_local::up::{Line, Local};
 use tagship_tests::desk::{Desk, Verdict};
 use tagship_tests::leak::Ear;
 use tagship_tests::metrics;
+use tagship_tests::notices::may_be_told;
 use tagship_tests::person::aws;
 use tagship_tests::releases::cloud;
 
@@ -55,6 +56,7 @@ async fn no_event_gives_its_secrets_away_in_any_function() {
     line.settings["USER_DATA"] = USER_DATA[0].into();
     line.settings["TOPIC"] = format!("arn:aws:sns:{REGION}:123456789012:tagship").into();
     let local = cloud(vec![line]).await;
+    may_be_told(&local, "MZUM_WEB_PRODUCT");
     let (desk, mut ear) = (Desk::open(&local), Ear::open(&local));
     // The samples' artifact: so that there is something to install.
     let bucket = &format!("mzum-web-releases-123456789012-{REGION}");
