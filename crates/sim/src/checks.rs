@@ -45,6 +45,8 @@ pub struct Checks {
     /// What was found; nothing twice.
     pub violations: Vec<Violation>,
     holds: BTreeMap<ServiceRole, Past<Option<(ReleaseId, Phase)>>>,
+    /// Who has ever held.
+    held: BTreeSet<(ServiceRole, ReleaseId)>,
     /// When each hold turned to ending.
     turned: BTreeMap<(ServiceRole, ReleaseId), Ms>,
     /// Switches, and the node, that have served once.
@@ -61,6 +63,11 @@ impl Checks {
         if self.seen.insert((rule, key.into())) {
             self.violations.push(Violation { at, rule, role: Some(role.clone()), what: what() });
         }
+    }
+
+    /// Whether the release has ever held the service.
+    pub fn held(&self, role: &ServiceRole, release: &ReleaseId) -> bool {
+        self.held.contains(&(role.clone(), release.clone()))
     }
 
     /// What is neither: a mistake that no rule names, such as an outcome of kind `Bug`.
@@ -141,6 +148,7 @@ impl Checks {
     pub fn after(&mut self, cloud: &Cloud, act: Act<'_>) {
         let role = &act.job.role;
         let is = cloud.holds.get(role).map(|(hold, _)| (hold.release.clone(), hold.phase));
+        self.held.extend(is.iter().map(|(holder, _)| (role.clone(), holder.clone())));
         let log = self.holds.entry(role.clone()).or_insert_with(|| Past::new(0, None));
         let was = log.now().clone();
         if let (Some((before, from)), Some((after, to))) = (&was, &is)

@@ -340,7 +340,12 @@ impl Day {
                 let n = pipe.releases.get(&execution.id).copied().unwrap_or_default() + 1;
                 let release = ReleaseId::try_from(execution.id.to_string()).ok();
                 let how = release.iter().flat_map(|release| {
-                    let marks = self.cloud.ended.iter().filter(move |((_, of), _)| of == release);
+                    // A release that never held is marked only so that it doesn't start later; its event may get lost.
+                    let marks = self
+                        .cloud
+                        .ended
+                        .iter()
+                        .filter(move |((role, of), _)| of == release && self.checks.held(role, release));
                     marks.map(|((role, _), ended)| format!("{role} {}", ended.how.as_str()))
                 });
                 let how: Vec<String> = how.collect();

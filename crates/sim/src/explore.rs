@@ -4,7 +4,7 @@ use crate::checks::Violation;
 use crate::coverage::Coverage;
 use crate::day::Day;
 use crate::past::{MINUTE, SECOND};
-use crate::plan::{Fault, Mishap, Plan};
+use crate::plan::{Fault, Mishap, Plan, REFUSED};
 use crate::story::Story;
 use std::collections::BTreeMap;
 use tagship::Kind;
@@ -140,7 +140,7 @@ impl Explored {
         // A bug that was injected is told as one.
         let planted = injected.values().any(|fault| *fault == Fault::Refuse(Kind::Bug));
         let mut violations = day.checks.violations;
-        violations.retain(|violation| !planted || violation.what != "a fault of the simulator");
+        violations.retain(|violation| !planted || !violation.what.starts_with(REFUSED));
         if ends.is_some() || !violations.is_empty() {
             self.findings.push(Finding { story: story.name, injected, mishaps, violations, ends });
         }

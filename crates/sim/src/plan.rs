@@ -165,6 +165,9 @@ pub enum Mishap {
     Twice(Ms),
 }
 
+/// What a call that [`Fault::Refuse`] refuses is told.
+pub const REFUSED: &str = "a fault of the simulator";
+
 impl Fault {
     /// For the report.
     pub fn name(self) -> &'static str {

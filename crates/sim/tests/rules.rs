@@ -79,7 +79,7 @@ fn discard() {
 #[test]
 fn park() {
     check("park", &["web-product r1: Succeeded, WEB_PRODUCT approved, WEB_QA parked", LIVE]);
-    check("pre-product rejected", &["web-product r1: Failed, WEB_PRODUCT discarded, WEB_QA parked"]);
+    check("pre-product rejected", &["web-product r1: Failed, WEB_QA parked"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::{CHANGES_MAX, Day, who};
 use crate::checks::Act;
 use crate::invocation::{Asked, Call, Delivery, Invocation, Went};
 use crate::past::{MINUTE, Ms, SECOND, timestamp};
-use crate::plan::Fault;
+use crate::plan::{Fault, REFUSED};
 use crate::port::{Answer, Ask};
 use rand::RngExt;
 use tagship::{Decision, Error, Job, Kind, Outcome, Step, World};
@@ -312,7 +312,7 @@ impl Day {
 }
 
 fn refusal(kind: Kind, asked: &Asked) -> Answer {
-    refused(Error::new(kind, "a fault of the simulator"), asked)
+    refused(Error::new(kind, REFUSED), asked)
 }
 
 /// The answer of a call that failed.
