@@ -10,10 +10,11 @@ ARCHITECTURE ?= arm64
 STACK ?= tagship
 PREFIX ?= tagship-
 TEMPLATE ?= infra/pipeline.yaml
+SERVICE_STACK ?= $(PIPELINE)-$(basename $(notdir $(TEMPLATE)))
 
 .PHONY: validate build deploy deploy-service
 
-validate: $(VALIDATE)/installed ## hold infra/ against cfn-lint, SAM and a policy scanner
+validate: $(VALIDATE)/installed ## hold infra/ against cfn-lint, SAM, AWS's own word on IAM and a policy scanner
 	$(VALIDATE)/bin/python infra/validate.py
 
 $(VALIDATE)/installed: infra/requirements.txt
@@ -48,8 +49,8 @@ deploy: ## tagship itself, after asking; CODE_BUCKET= takes the archives
 		--s3-prefix tagship --output-template-file target/infra/packaged.json > target/infra/package.log
 	@python3 infra/settings.py --function $(PREFIX)provision carry target/infra/packaged.json
 	@CODE_BUCKET=$(CODE_BUCKET) infra/deploy.sh $(STACK) target/infra/packaged.json \
-		FunctionPrefix=$(PREFIX) Architecture=$(ARCHITECTURE) $(PARAMETERS)
+		FunctionPrefix=$(PREFIX) Architecture=$(ARCHITECTURE) $(strip $(PARAMETERS))
 
-deploy-service: ## a service, after asking; PIPELINE=, TEMPLATE=infra/pipeline.yaml or infra/service.yaml
+deploy-service: ## a service, after asking; PIPELINE=, TEMPLATE=infra/pipeline.yaml or infra/service.yaml, SERVICE_STACK= its name
 	@[ -n "$(PIPELINE)" ] || { echo "say PIPELINE=…, the pipeline's name"; exit 1; }
-	@infra/deploy.sh $(PIPELINE)-$(basename $(notdir $(TEMPLATE))) $(TEMPLATE) PipelineName=$(PIPELINE) $(PARAMETERS)
+	@infra/deploy.sh $(SERVICE_STACK) $(TEMPLATE) PipelineName=$(PIPELINE) $(strip $(PARAMETERS))
