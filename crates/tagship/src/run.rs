@@ -120,8 +120,7 @@ pub async fn run<S: Stage, P: Port>(port: &P, job: &Job, memo: &mut Memo) -> Out
             Err(error) => match error.kind {
                 Kind::Conflict | Kind::Unavailable => {
                     let since = *memo.unavailable.get_or_insert(port.now());
-                    let patience = if error.throttled() { THROTTLED_SECS } else { UNAVAILABLE_SECS };
-                    if port.now().duration_since(since) > SignedDuration::from_secs(patience) {
+                    if port.now().duration_since(since) > patience(&error, memo) {
                         return Outcome::Failed(error);
                     }
                     refused = if error.throttled() { refused + 1 } else { 0 };
@@ -142,6 +141,13 @@ pub async fn run<S: Stage, P: Port>(port: &P, job: &Job, memo: &mut Memo) -> Out
             memo.throttled_secs = memo.throttled_secs.saturating_add(u32::try_from(secs).unwrap_or_default());
         }
     }
+}
+
+/// How long such an error may go on without a break. What was spent on being throttled costs the others nothing: a
+/// conflict at the end of a storm is the first of its kind.
+fn patience(error: &Error, memo: &Memo) -> SignedDuration {
+    let secs = if error.throttled() { THROTTLED_SECS } else { UNAVAILABLE_SECS + i64::from(memo.throttled_secs) };
+    SignedDuration::from_secs(secs)
 }
 
 /// Pauses before the next round: once, but as long as the round took where AWS throttles it, and longer each time that

@@ -80,3 +80,16 @@ fn a_failure_tells_what_was_seen_and_what_is_left_behind() {
         assert_eq!(report.weights["HTTP:80"], "web-a=100, web-b=0");
     }
 }
+
+#[test]
+fn a_storm_costs_other_errors_no_patience() {
+    let check = |code: &str, throttled_secs, expected| {
+        let error = Error { code: Some(code.to_owned()), ..Error::new(Kind::Unavailable, "") };
+        let mut memo = Memo::new(at(0));
+        memo.throttled_secs = throttled_secs;
+        assert_eq!(patience(&error, &memo).as_secs(), expected, "{code} after {throttled_secs} s");
+    };
+    check("ServiceUnavailable", 0, UNAVAILABLE_SECS);
+    check("ServiceUnavailable", 1_800, 1_800 + UNAVAILABLE_SECS);
+    check("Throttling", 1_800, THROTTLED_SECS);
+}
