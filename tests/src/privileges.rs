@@ -4,9 +4,9 @@
 //! That they grant enough, each end-to-end test shows: the gateway refuses what they don't.
 
 use std::collections::BTreeSet;
+use tagship_emulator::policy::{Condition, Operator, Policy, Request};
 use tagship_local::gateway::Record;
 use tagship_local::up::Local;
-use tagship_pipeline::policy::{Condition, Operator, Policy, Request};
 
 /// Granted for what AWS does as the function, without a call of its own that could be recorded: whose doing each is.
 const IMPLIED: [(&str, &str); 5] = [

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tagship::metrics::{Calls, Line, NAMESPACE};
 use tagship::notify::Notice;
 use tagship::{Action, Done, Ending, Error, Job, Outcome, Report, Request};
-use tagship_pipeline::template::{Stack, Template};
+use tagship_emulator::template::{Stack, Template};
 
 /// A metric as it is found: its name, and its dimensions.
 type Metric = (String, BTreeSet<String>);

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tagship::notify::Notice;
 use tagship::{Action, Error, Job, Kind, Outcome};
-use tagship_pipeline::rule::On;
-use tagship_pipeline::template::{Stack, Template};
+use tagship_emulator::rule::On;
+use tagship_emulator::template::{Stack, Template};
 
 /// What the account's topic and the chat's topic are sent of a notice.
 fn sent(notice: &Notice) -> [String; 2] {

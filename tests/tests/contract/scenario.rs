@@ -13,7 +13,7 @@ use tagship::{
     Artifact, Ended, Hold, HowEnded, Launch, NameChange, Phase, Record, ReleaseId, ServiceRole, Step, TAG_RELEASE,
     TAG_SERVICE,
 };
-use tagship_pipeline::pipeline::{self, Mode, Pipeline};
+use tagship_emulator::pipeline::{self, Mode, Pipeline};
 use tagship_sim::cloud::Build;
 
 pub(crate) const ZONE: &str = "cd.internal";

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tagship::{Action, Decision, Error, Memo, Port, Reads, Situation, Stage, World, cleanup, deploy, provision, route};
 use tagship_aws::{Adapted, Aws, Changes, Cloud};
+use tagship_emulator::engine::Timings;
 use tagship_local::codedeploy::{self, Agents, CodeDeploy};
 use tagship_local::codepipeline::{self, CodePipeline};
 use tagship_local::events::{self, Events};
@@ -27,7 +28,6 @@ use tagship_local::ops::Ops;
 use tagship_local::service::Service;
 use tagship_local::setup::{self, Account, ServicePlan};
 use tagship_local::state::State;
-use tagship_pipeline::engine::Timings;
 use tokio::sync::watch;
 
 /// Reads and changes everything, so decides nothing.

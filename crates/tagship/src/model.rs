@@ -1,0 +1,23 @@
+//! The nouns: what is read from AWS, what is decided, and how failures are told. No judgement.
+
+mod noun;
+pub use noun::{
+    Action, ReleaseId, ServiceRole, StageName, TAG_RELEASE, TAG_RETIRED_BY, TAG_SERVICE, bounded, listed, name_tag,
+};
+
+mod error;
+pub use error::{Error, Kind};
+
+pub mod settings;
+
+mod hold;
+pub use hold::{Artifact, Ended, Held, Hold, Holding, HowEnded, Phase, Previous, Verdict, admit, ended_key, hold_key};
+
+mod world;
+pub use world::{
+    Address, Deployment, DeploymentState, Execution, ExecutionState, Found, Group, Health, Install, Installed,
+    Instance, InstanceState, Offer, Record, Routing, Switch, Target, World,
+};
+
+mod step;
+pub use step::{INSTANCES_A_CALL, Launch, NAMES_A_BATCH, NameChange, Step, TARGETS_A_CALL};

@@ -1,0 +1,402 @@
+//! One day: everything that happens, in virtual time, on one thread, from one plan.
+
+mod calls;
+mod pipeline;
+mod queue;
+mod wire;
+
+use self::pipeline::{Pipe, sweep};
+use self::queue::{Due, Event};
+use crate::checks::Checks;
+use crate::cloud::Cloud;
+use crate::coverage::Coverage;
+use crate::invocation::{Asked, Call, Invocation};
+use crate::mistake;
+use crate::past::{MINUTE, Ms, clock, timestamp};
+use crate::pipes::{APPROVAL, Blueprint, Serial, pipeline_name};
+use crate::plan::{Odds, PersonAct, Plan, ServicePlan};
+use crate::port::Answer;
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt, SeedableRng};
+use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
+use tagship::{Job, ReleaseId, ServiceRole};
+use tagship_emulator::engine::{Engine, Timings};
+use tagship_emulator::execution::{Artifact, Revision};
+
+/// How often sweep runs.
+const SWEEP: Ms = 5 * MINUTE;
+
+/// A line of the day's story.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// When.
+    pub at: Ms,
+    /// Who.
+    pub who: String,
+    /// What, and why.
+    pub what: String,
+}
+
+impl std::fmt::Display for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}  {:<28} {}", clock(self.at), self.who, self.what)
+    }
+}
+
+/// Requests of one operation.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Requested {
+    /// Requests made, repeated ones too.
+    pub made: u64,
+    /// Those that AWS refused for being too many.
+    pub throttled: u64,
+}
+
+/// A day in progress.
+pub struct Day {
+    plan: Plan,
+    /// The cloud.
+    pub cloud: Cloud,
+    /// The checkers.
+    pub checks: Checks,
+    /// What was told, if a trace was asked for.
+    pub story: Vec<Line>,
+    /// Calls made.
+    pub calls_made: u64,
+    /// Changes made.
+    pub effects: u64,
+    /// Which calls changed something.
+    pub changing: Vec<u64>,
+    /// Faults by name.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// Requests on the wire, by operation.
+    pub requests: BTreeMap<&'static str, Requested>,
+    /// Places where a process could die, and where it did.
+    pub coverage: Coverage,
+    /// Which of the events sent were no pipeline's jobs.
+    pub direct: Vec<u64>,
+    /// Events sent, retries aside.
+    pub sent: u64,
+    /// When the first invocation for a release began.
+    pub began: BTreeMap<(ServiceRole, ReleaseId), Ms>,
+    trace: bool,
+    queue: BinaryHeap<Due>,
+    sequence: u64,
+    rng: Xoshiro256PlusPlus,
+    pipes: Vec<Pipe>,
+    invocations: BTreeMap<u32, Invocation>,
+    born: u32,
+    calls: BTreeMap<u64, Call>,
+    deliveries: usize,
+    /// Changes by job: rule 8 bounds them.
+    changes: BTreeMap<(ServiceRole, ReleaseId, &'static str), u32>,
+}
+
+/// What a job could do at most until it gives up: a change every other second for 4 × BOOT, and retries.
+const CHANGES_MAX: u32 = 2_000;
+
+impl Day {
+    /// A day that hasn't begun.
+    pub fn new(plan: Plan, trace: bool) -> Self {
+        let mut cloud = Cloud::new(plan.seed.wrapping_mul(2).wrapping_add(1), plan.nature.clone());
+        let mut pipes = Vec::new();
+        for (of, service) in plan.services.iter().enumerate() {
+            cloud.add_service(&service.role, service.settings.clone(), service.switches);
+            if service.settled {
+                cloud.begin_with_live(&service.role);
+            }
+            if let Some((role, settings)) = &service.pre {
+                cloud.add_service(role, settings.clone(), 1);
+            }
+            let pre = service.pre.as_ref().map(|(role, _)| role);
+            let blueprint = Blueprint::of(&service.role, pre, service.queued);
+            let timings = Timings { approval: Duration::from_millis(APPROVAL as u64), ..Timings::default() };
+            let engine = Engine::new(blueprint.pipeline.clone(), timings, Serial { of, last: 0 });
+            let name = pipeline_name(&service.role);
+            pipes.push(Pipe { engine, blueprint, name, releases: BTreeMap::new(), uploaded: 0 });
+        }
+        let mut day = Self {
+            cloud,
+            checks: Checks::default(),
+            story: Vec::new(),
+            calls_made: 0,
+            effects: 0,
+            changing: Vec::new(),
+            faults: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            coverage: Coverage::default(),
+            direct: Vec::new(),
+            sent: 0,
+            began: BTreeMap::new(),
+            trace,
+            queue: BinaryHeap::new(),
+            sequence: 0,
+            rng: Xoshiro256PlusPlus::seed_from_u64(plan.seed),
+            pipes,
+            invocations: BTreeMap::new(),
+            born: 0,
+            calls: BTreeMap::new(),
+            deliveries: 0,
+            changes: BTreeMap::new(),
+            plan,
+        };
+        for (pipe, service) in day.plan.services.clone().iter().enumerate() {
+            for (n, release) in service.releases.iter().enumerate() {
+                day.at(release.at, Event::Upload(pipe, n));
+            }
+        }
+        for (at, act) in day.plan.acts.clone() {
+            day.at(at, Event::Person(act));
+        }
+        if !day.plan.acts.is_empty() {
+            // Nobody leaves a switch where a message says that it must not be.
+            day.at(day.plan.calm, Event::Person(PersonAct::Mend));
+        }
+        day.at(SWEEP, Event::Sweep);
+        day
+    }
+
+    /// Lives it to its end.
+    pub fn live(&mut self) {
+        mistake::plant(self.plan.mistake);
+        let limit = self.plan.calm + self.plan.patience;
+        while let Some(Due(at, _, event)) = self.queue.pop() {
+            if at > limit {
+                break;
+            }
+            self.cloud.now = at;
+            let over = matches!(event, Event::Sweep) && self.idle();
+            if over {
+                break;
+            }
+            self.happen(event);
+            for (at, turn) in std::mem::take(&mut self.cloud.due) {
+                self.at(at, Event::Turn(turn));
+            }
+            let touched = std::mem::take(&mut self.cloud.touched);
+            self.checks.instant(&self.cloud, &touched);
+        }
+        let unfinished: Vec<String> = if self.idle() { Vec::new() } else { self.unfinished() };
+        self.checks.end(&self.cloud, &unfinished);
+    }
+
+    fn idle(&self) -> bool {
+        self.invocations.is_empty()
+            && self.deliveries == 0
+            && self.cloud.holds.is_empty()
+            && self.pipes.iter().zip(&self.plan.services).all(|(pipe, service)| {
+                pipe.uploaded == service.releases.len()
+                    && pipe.engine.executions().iter().all(|execution| execution.status.ended())
+            })
+            && self.plan.acts.iter().all(|(at, _)| *at < self.cloud.now)
+    }
+
+    fn unfinished(&self) -> Vec<String> {
+        let executions = self.pipes.iter().flat_map(|pipe| pipe.engine.executions());
+        let open = executions.filter(|execution| !execution.status.ended());
+        let open = open.map(|execution| format!("execution {} is still {}", execution.id, execution.status.as_str()));
+        let running = self
+            .invocations
+            .values()
+            .map(|it| format!("{} of {} is still running", it.delivery.job.action, it.delivery.job.release));
+        open.chain(running).collect()
+    }
+
+    fn at(&mut self, at: Ms, event: Event) {
+        self.sequence += 1;
+        self.queue.push(Due(at, self.sequence, event));
+    }
+
+    fn after(&mut self, delay: Ms, event: Event) {
+        self.at(self.cloud.now + delay, event);
+    }
+
+    fn chance(&mut self, odds: impl FnOnce(&Odds) -> f64) -> bool {
+        let odds = if self.cloud.now < self.plan.calm { odds(&self.plan.odds) } else { 0.0 };
+        odds > 0.0 && self.rng.random_bool(odds)
+    }
+
+    fn between(&mut self, low: Ms, high: Ms) -> Ms {
+        self.rng.random_range(low..=high)
+    }
+
+    fn tell(&mut self, who: impl FnOnce() -> String, what: impl FnOnce() -> String) {
+        if self.trace {
+            self.story.push(Line { at: self.cloud.now, who: who(), what: what() });
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Turn(turn) => {
+                self.cloud.turn(&turn);
+                self.tell(|| "cloud".into(), || format!("{turn:?}"));
+            }
+            Event::Node(role) => {
+                self.cloud.touched.insert(role);
+            }
+            Event::Deliver(delivery) => self.begin(delivery),
+            Event::Wake(by) => self.go(by, Some(Answer::Paused)),
+            Event::Request(number, chain) => self.request(number, chain),
+            Event::Effect(number) => self.effect(number),
+            Event::Reply(number) => {
+                if let Some(call) = self.calls.remove(&number) {
+                    match call.asked {
+                        Asked::Report(..) => {
+                            self.invocations.remove(&call.by);
+                        }
+                        Asked::Port(_) => self.go(call.by, call.answer),
+                    }
+                }
+            }
+            Event::Timeout(by) => {
+                let Some(invocation) = self.invocations.get(&by) else { return };
+                if invocation.frozen > self.cloud.now {
+                    // It wakes up later, when nobody remembers it.
+                    let delivery = invocation.delivery.clone();
+                    self.retry(delivery, "timed out, frozen");
+                } else {
+                    self.die(by, "timed out");
+                }
+            }
+            Event::Tick(pipe) => {
+                let now = timestamp(self.cloud.now);
+                self.pipes[pipe].engine.tick(now);
+                self.pump(pipe);
+            }
+            Event::Upload(pipe, n) => self.upload(pipe, n),
+            Event::Fetched(pipe, job) => {
+                let (now, n) = (timestamp(self.cloud.now), self.cloud.serial());
+                let revision = Revision { version: format!("v{n}"), etag: format!("e{n}") };
+                let artifact =
+                    Artifact { name: "App".into(), bucket: "releases".into(), key: format!("app/{n}"), revision: None };
+                let _ = self.pipes[pipe].engine.fetched(now, &job, revision, artifact);
+                self.pump(pipe);
+            }
+            Event::Voted { pipe, stage, action, token, granted } => {
+                let now = timestamp(self.cloud.now);
+                let engine = &mut self.pipes[pipe].engine;
+                let voted = engine.approve(now, &stage, &action, &token, granted, String::new(), "arn:person");
+                self.tell(
+                    || "person".into(),
+                    || {
+                        let word = if granted { "approves" } else { "rejects" };
+                        format!("{word} {action}{}", voted.err().map(|e| format!(": {e}")).unwrap_or_default())
+                    },
+                );
+                self.pump(pipe);
+            }
+            Event::Stop(pipe, id, abandon) => {
+                let now = timestamp(self.cloud.now);
+                let _ = self.pipes[pipe].engine.stop(now, &id, abandon, None);
+                self.tell(|| "person".into(), || format!("stops {id}"));
+                self.pump(pipe);
+            }
+            Event::Person(act) => self.person(act),
+            Event::Sweep => {
+                let holds: Vec<Job> = self.cloud.holds.iter().map(|(role, (hold, _))| sweep(role, hold)).collect();
+                for job in holds {
+                    self.deliver(job, 0);
+                }
+                self.after(SWEEP, Event::Sweep);
+            }
+        }
+    }
+
+    fn person(&mut self, act: PersonAct) {
+        let now = self.cloud.now;
+        self.tell(|| "person".into(), || format!("{act:?}"));
+        let what = if matches!(act, PersonAct::Storm(_)) { "throttling storm" } else { "people" };
+        *self.faults.entry(what).or_default() += 1;
+        match act {
+            PersonAct::Retry(role) => {
+                let Some(pipe) = self.plan.services.iter().position(|service| service.role == role) else { return };
+                let last = self.pipes[pipe].engine.executions().last().map(|it| it.id.clone());
+                if let Some(id) = last {
+                    let _ = self.pipes[pipe].engine.retry(timestamp(now), "Release", &id, false);
+                    self.pump(pipe);
+                }
+            }
+            act => {
+                if let Some((later, again)) = self.cloud.by_hand(act) {
+                    self.after(later, Event::Person(again));
+                }
+                let roles: Vec<ServiceRole> = self.cloud.services.keys().cloned().collect();
+                for node in self.cloud.nature.nodes {
+                    for role in &roles {
+                        self.after(node, Event::Node(role.clone()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// How the day ended, in words that don't depend on numbers given on the way.
+    pub fn ends(&self) -> Vec<String> {
+        let mut ends = Vec::new();
+        for pipe in &self.pipes {
+            for execution in pipe.engine.executions() {
+                let n = pipe.releases.get(&execution.id).copied().unwrap_or_default() + 1;
+                let release = ReleaseId::try_from(execution.id.to_string()).ok();
+                let how = release.iter().flat_map(|release| {
+                    // A release that never held is marked only so that it doesn't start later; its event may get lost.
+                    let marks = self
+                        .cloud
+                        .ended
+                        .iter()
+                        .filter(move |((role, of), _)| of == release && self.checks.held(role, release));
+                    marks.map(|((role, _), ended)| format!("{role} {}", ended.how.as_str()))
+                });
+                let how: Vec<String> = how.collect();
+                ends.push(format!("{} r{n}: {}, {}", pipe.name, execution.status.as_str(), how.join(", ")));
+                for role in self.cloud.services.keys() {
+                    let alive = self.cloud.instances.values().filter(|instance| {
+                        let face = instance.face.now();
+                        instance.alive() && face.service.as_ref() == Some(role) && face.release == release
+                    });
+                    let alive = alive.count();
+                    if alive > 0 {
+                        ends.push(format!("  {role} r{n}: {alive} alive"));
+                    }
+                }
+            }
+        }
+        ends
+    }
+
+    /// Every release of a product, and when its execution was touched last.
+    pub fn releases(&self) -> Vec<(ServiceRole, ReleaseId, Ms)> {
+        let of = |(pipe, service): (&Pipe, &ServicePlan)| -> Vec<_> {
+            let executions = pipe.engine.executions().iter();
+            let told = executions.filter_map(|it| {
+                let at = it.updated.duration_since(timestamp(0)).as_millis() as Ms;
+                Some((service.role.clone(), ReleaseId::try_from(it.id.to_string()).ok()?, at))
+            });
+            told.collect()
+        };
+        self.pipes.iter().zip(&self.plan.services).flat_map(of).collect()
+    }
+
+    /// Executions by their status.
+    pub fn executions(&self) -> BTreeMap<&'static str, u64> {
+        let mut executions = BTreeMap::new();
+        for execution in self.pipes.iter().flat_map(|pipe| pipe.engine.executions()) {
+            *executions.entry(execution.status.as_str()).or_default() += 1;
+        }
+        executions
+    }
+
+    /// Releases by how they ended.
+    pub fn outcomes(&self) -> BTreeMap<&'static str, u64> {
+        let mut outcomes = BTreeMap::new();
+        for ended in self.cloud.ended.values() {
+            *outcomes.entry(ended.how.as_str()).or_default() += 1;
+        }
+        outcomes
+    }
+}
+
+fn who(job: &Job) -> String {
+    format!("{} {} {}", job.role, job.action, job.release.short())
+}

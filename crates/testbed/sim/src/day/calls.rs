@@ -1,0 +1,345 @@
+//! Invocations and their calls: when each arrives, what goes wrong with it, what it is answered.
+
+use super::pipeline::execution;
+use super::queue::Event;
+use super::{CHANGES_MAX, Day, who};
+use crate::checks::Act;
+use crate::invocation::{Asked, Call, Delivery, Invocation, Went};
+use crate::past::{MINUTE, Ms, SECOND, timestamp};
+use crate::plan::{Fault, REFUSED};
+use crate::port::{Answer, Ask};
+use rand::RngExt;
+use tagship::{Decision, Error, Job, Kind, Outcome, Step, World};
+use tagship_emulator::report::{Failure, Success};
+
+/// Before Lambda's deadline the loop hands back, as the adapter's handler has it do.
+const RESERVE: Ms = 30 * SECOND;
+
+impl Day {
+    pub(super) fn begin(&mut self, delivery: Delivery) {
+        self.deliveries -= 1;
+        self.born += 1;
+        let by = self.born;
+        let now = self.cloud.now;
+        let until = now + self.plan.timeout - RESERVE;
+        self.began.entry((delivery.job.role.clone(), delivery.job.release.clone())).or_insert(now);
+        self.tell(|| who(&delivery.job), || format!("begins (invocation {by}, attempt {})", delivery.attempt));
+        self.invocations.insert(by, Invocation::begin(delivery, now, until, self.plan.mistake));
+        self.after(self.plan.timeout, Event::Timeout(by));
+        self.go(by, None);
+    }
+
+    pub(super) fn go(&mut self, by: u32, answer: Option<Answer>) {
+        let now = self.cloud.now;
+        let Some(invocation) = self.invocations.get_mut(&by) else { return };
+        let went = invocation.go(now, answer);
+        let told = std::mem::take(&mut invocation.line.mailbox().told);
+        let job = invocation.delivery.job.clone();
+        for decision in told {
+            self.tell(|| who(&job), || decided(&decision));
+        }
+        match went {
+            Went::On(Ask::Pause) => {
+                let mut delay = self.between(SECOND, 2 * SECOND);
+                if self.chance(|odds| odds.freeze) {
+                    delay = self.freeze(by, None);
+                }
+                self.after(delay, Event::Wake(by));
+            }
+            Went::On(ask) => self.call(by, job, Asked::Port(ask)),
+            Went::Over(end) => self.ended(by, job, end.0, end.1),
+        }
+    }
+
+    pub(super) fn ended(&mut self, by: u32, job: Job, outcome: Outcome, memo: tagship::Memo) {
+        self.tell(
+            || who(&job),
+            || match &outcome {
+                Outcome::Done(done) => format!("DONE: {}", done.message),
+                Outcome::Failed(error) => format!("FAILED ({:?}): {}", error.kind, error.message),
+                Outcome::Waiting(why) => format!("hands back: waits for {why}"),
+            },
+        );
+        if let Outcome::Failed(Error { kind: Kind::Bug, message, .. }) = &outcome {
+            self.checks.other(self.cloud.now, &job.role, message.clone());
+        }
+        let direct = self.invocations.get(&by).is_some_and(|it| it.delivery.answers.is_none());
+        if !direct {
+            return self.call(by, job, Asked::Report(Box::new(outcome), memo));
+        }
+        let invocation = self.invocations.remove(&by);
+        if !matches!(outcome, Outcome::Done(_))
+            && let Some(invocation) = invocation
+        {
+            self.retry(invocation.delivery, "failed");
+        }
+    }
+
+    /// A call sets out.
+    pub(super) fn call(&mut self, by: u32, job: Job, asked: Asked) {
+        let number = self.calls_made;
+        self.calls_made += 1;
+        if asked.changes() {
+            self.changing.push(number);
+        }
+        let action = job.action;
+        self.coverage.pass(action, &asked);
+        let fault = self.plan.injected.get(&number).copied().or_else(|| self.misfortune(&asked));
+        if let Some(fault) = fault {
+            *self.faults.entry(fault.name()).or_default() += 1;
+            self.tell(
+                || "fault".into(),
+                || format!("{} (call {number} of invocation {by}): {}", fault.name(), asked_for(&asked)),
+            );
+        }
+        if let Some(fault) = fault {
+            self.coverage.hit(action, &asked, fault);
+        }
+        if fault == Some(Fault::Crash) {
+            return self.die(by, "crashed");
+        }
+        if fault == Some(Fault::Refuse(Kind::Capacity)) {
+            self.checks.short.insert(job.release.clone());
+        }
+        let looked = self.invocations.get(&by).map_or(self.cloud.now, |it| it.looked);
+        let refused = match &asked {
+            Asked::Port(Ask::Apply(step)) => self.cloud.refuses(step, looked),
+            _ => None,
+        };
+        let answer = match (fault, refused) {
+            (Some(Fault::Refuse(kind)), _) => Some(refusal(kind, &asked)),
+            (_, Some(error)) => Some(Answer::Applied(Err(error))),
+            _ => None,
+        };
+        let answers = &self.cloud.nature.answers;
+        let (bound, (low, high)) = match &asked {
+            Asked::Port(Ask::Holding { bound: true, .. }) => (4 * SECOND, answers.hold),
+            Asked::Port(Ask::Holding { .. }) => (10 * SECOND, answers.hold),
+            Asked::Port(Ask::Observe { .. } | Ask::Pause) => (10 * SECOND, answers.look),
+            Asked::Port(Ask::Apply(_)) | Asked::Report(..) => (10 * SECOND, answers.change),
+        };
+        let slow = self.chance(|odds| odds.slow);
+        let mut there = if slow { self.between(0, bound) } else { self.between(low, high) };
+        if let Some(Fault::Late(delay)) = fault {
+            there = delay.min(bound);
+            self.die(by, "crashed while a call was under way");
+        }
+        let looked = if matches!(asked, Asked::Port(Ask::Observe { .. })) { self.cloud.now } else { looked };
+        if let Some(invocation) = self.invocations.get_mut(&by) {
+            invocation.looked = looked;
+        }
+        let chains = self.chains(by, &job, &asked).into_iter().map(|mut chain| {
+            chain.reverse();
+            (chain, 0)
+        });
+        let chains = chains.collect();
+        self.calls.insert(number, Call { number, by, job, asked, fault, looked, answer, chains, there });
+        self.set_out(number);
+    }
+
+    /// What goes wrong by chance.
+    pub(super) fn misfortune(&mut self, asked: &Asked) -> Option<Fault> {
+        if self.cloud.now >= self.plan.calm {
+            return None;
+        }
+        let odds = self.plan.odds;
+        let dice: f64 = self.rng.random();
+        let mut below = 0.0;
+        let mut falls = |odds: f64| {
+            below += odds;
+            dice < below
+        };
+        if falls(odds.crash) {
+            return Some(Fault::Crash);
+        }
+        if falls(odds.crash_after) {
+            return Some(Fault::CrashAfter);
+        }
+        if falls(odds.lost) {
+            return Some(Fault::Lost);
+        }
+        if falls(odds.refuse) {
+            let kind = match self.rng.random_range(0..10) {
+                0..6 => Kind::Unavailable,
+                6..9 => Kind::Conflict,
+                _ => Kind::Denied,
+            };
+            let launch = matches!(asked, Asked::Port(Ask::Apply(Step::Launch(_))));
+            return Some(Fault::Refuse(if launch && kind == Kind::Conflict { Kind::Capacity } else { kind }));
+        }
+        if falls(odds.late) && asked.changes() {
+            return Some(Fault::Late(self.between(0, 10 * SECOND)));
+        }
+        if falls(odds.stale) && matches!(asked, Asked::Port(Ask::Observe { .. } | Ask::Holding { bound: false, .. })) {
+            return Some(Fault::Freeze(self.between(SECOND, 60 * MINUTE)));
+        }
+        None
+    }
+
+    pub(super) fn freeze(&mut self, by: u32, length: Option<Ms>) -> Ms {
+        let length = length.unwrap_or_else(|| self.rng.random_range(SECOND..=60 * MINUTE));
+        if let Some(invocation) = self.invocations.get_mut(&by) {
+            invocation.frozen = self.cloud.now + length;
+        }
+        *self.faults.entry("process frozen").or_default() += 1;
+        self.tell(|| "fault".into(), || format!("invocation {by} stands still for {} s", length / SECOND));
+        length
+    }
+
+    /// A call arrives.
+    pub(super) fn effect(&mut self, number: u64) {
+        let Some(mut call) = self.calls.remove(&number) else { return };
+        if let (Asked::Report(..), Some(Fault::Refuse(_))) = (&call.asked, call.fault) {
+            // An invocation that can't report is a Lambda error.
+            return self.die(call.by, "could not report");
+        }
+        if call.answer.is_none() {
+            call.answer = self.answer(&call);
+        }
+        let back = match call.fault {
+            Some(Fault::CrashAfter) => return self.die(call.by, "crashed right after a call"),
+            Some(Fault::Late(_)) => return,
+            Some(Fault::Lost) if matches!(call.asked, Asked::Report(..)) => {
+                return self.die(call.by, "could not report");
+            }
+            Some(Fault::Lost) => {
+                call.answer = Some(refusal(Kind::Unavailable, &call.asked));
+                self.between(SECOND, 5 * SECOND)
+            }
+            Some(Fault::Freeze(length)) => self.freeze(call.by, Some(length)),
+            _ => {
+                let (low, high) = self.cloud.nature.answers.back;
+                self.between(low, high)
+            }
+        };
+        self.calls.insert(number, call);
+        self.after(back, Event::Reply(number));
+    }
+
+    pub(super) fn answer(&mut self, call: &Call) -> Option<Answer> {
+        let job = &call.job;
+        match &call.asked {
+            Asked::Port(Ask::Pause) => None,
+            Asked::Port(Ask::Holding { role, release, .. }) => {
+                Some(Answer::Holding(Box::new(Ok(self.cloud.holding(role, release)))))
+            }
+            Asked::Port(Ask::Observe { reads, holding, .. }) => {
+                let pipes = &self.pipes;
+                let world = self.cloud.observe(job, *reads, holding, |held| execution(pipes, held));
+                // As old as when it was asked for.
+                let world = world.map(|world| World { now: timestamp(call.looked), ..world });
+                Some(Answer::World(Box::new(world)))
+            }
+            Asked::Port(Ask::Apply(step)) => {
+                let act = Act { job, step, looked: call.looked };
+                self.checks.before(&self.cloud, act);
+                let applied = self.cloud.apply(&job.role, step);
+                self.effects += 1;
+                let changes =
+                    self.changes.entry((job.role.clone(), job.release.clone(), job.action.as_str())).or_default();
+                *changes += 1;
+                if *changes == CHANGES_MAX {
+                    let what = format!("{} of {} doesn't come to an end: {step}", job.action, job.release.short());
+                    self.checks.endless(self.cloud.now, &job.role, what);
+                }
+                if applied.is_ok() {
+                    self.checks.after(&self.cloud, act);
+                }
+                self.tell(
+                    || who(job),
+                    || match &applied {
+                        Ok(()) => format!("  ✓ {step}"),
+                        Err(error) => format!("  ✗ {step}: {error}"),
+                    },
+                );
+                if matches!(step, Step::SetWeights { .. }) {
+                    for node in self.cloud.nature.nodes {
+                        self.after(node, Event::Node(job.role.clone()));
+                    }
+                }
+                if let Step::Abandon { release, pipeline, action, reason } = step
+                    && applied.is_ok()
+                {
+                    self.abandoned(&job.role, release, pipeline, *action, reason);
+                }
+                Some(Answer::Applied(applied))
+            }
+            Asked::Report(outcome, memo) => {
+                let (pipe, id) = self.invocations.get(&call.by)?.delivery.answers.clone()?;
+                let now = timestamp(self.cloud.now);
+                let engine = &mut self.pipes[pipe].engine;
+                let reported = match &**outcome {
+                    Outcome::Done(done) => {
+                        let outputs = done.outputs.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
+                        engine.job_succeeded(now, &id, Success { outputs: outputs.collect(), ..Success::default() })
+                    }
+                    Outcome::Waiting(_) => {
+                        let continuation = Some(memo.to_token());
+                        engine.job_succeeded(now, &id, Success { continuation, ..Success::default() })
+                    }
+                    Outcome::Failed(error) => {
+                        let kind = error.kind.failure_type().to_owned();
+                        let message = error.message.chars().take(5_000).collect();
+                        engine.job_failed(now, &id, Failure { kind, message, external_id: None })
+                    }
+                };
+                if let Err(refusal) = reported {
+                    self.tell(|| who(job), || format!("the report is refused: {refusal}"));
+                }
+                self.pump(pipe);
+                None
+            }
+        }
+    }
+
+    /// A process dies; Lambda delivers its event again.
+    pub(super) fn die(&mut self, by: u32, why: &str) {
+        if let Some(invocation) = self.invocations.remove(&by) {
+            self.retry(invocation.delivery, why);
+        }
+    }
+
+    /// Lambda retries twice, after one minute and two (FACTS.md).
+    pub(super) fn retry(&mut self, delivery: Delivery, why: &str) {
+        let attempt = delivery.attempt;
+        self.tell(|| who(&delivery.job), || format!("{why} (attempt {attempt})"));
+        if attempt < 2 {
+            self.deliveries += 1;
+            let delay = MINUTE * Ms::from(attempt + 1);
+            self.after(delay, Event::Deliver(Delivery { attempt: attempt + 1, ..delivery }));
+        }
+    }
+}
+
+fn refusal(kind: Kind, asked: &Asked) -> Answer {
+    refused(Error::new(kind, REFUSED), asked)
+}
+
+/// The answer of a call that failed.
+pub(super) fn refused(error: Error, asked: &Asked) -> Answer {
+    match asked {
+        Asked::Port(Ask::Holding { .. }) => Answer::Holding(Box::new(Err(error))),
+        Asked::Port(Ask::Observe { .. }) => Answer::World(Box::new(Err(error))),
+        Asked::Port(Ask::Apply(_)) => Answer::Applied(Err(error)),
+        Asked::Port(Ask::Pause) | Asked::Report(..) => Answer::Paused,
+    }
+}
+
+fn asked_for(asked: &Asked) -> String {
+    match asked {
+        Asked::Port(Ask::Pause) => "a pause".into(),
+        Asked::Port(Ask::Holding { bound, .. }) => format!("reading the hold{}", if *bound { " again" } else { "" }),
+        Asked::Port(Ask::Observe { .. }) => "an observation".into(),
+        Asked::Port(Ask::Apply(step)) => step.to_string(),
+        Asked::Report(..) => "the report".into(),
+    }
+}
+
+fn decided(decision: &Decision) -> String {
+    match decision {
+        Decision::Do { step, why, .. } => format!("{step}: {why}"),
+        Decision::Wait(why) | Decision::Yield(why) => format!("waits for {why}"),
+        Decision::Done(done) => format!("is done: {}", done.message),
+        Decision::Fail(error) => format!("fails: {error}"),
+    }
+}

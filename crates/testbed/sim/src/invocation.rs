@@ -1,0 +1,164 @@
+//! One Lambda invocation: the real loop with a real planner, as a future that the day polls.
+
+use crate::mistake::{Mistake, Wrong};
+use crate::past::{Ms, timestamp};
+use crate::plan::Fault;
+use crate::port::{Answer, Ask, Line};
+use crate::requests::Request;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use tagship::{Action, Job, Memo, Outcome, Stage, run};
+
+/// An event on its way to a function.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// What it asks for.
+    pub job: Job,
+    /// The pipeline's number and its job; none for a direct invocation.
+    pub answers: Option<(usize, tagship_emulator::pipeline::Id)>,
+    /// The continuation token.
+    pub token: Option<String>,
+    /// How often it was tried before; Lambda retries twice.
+    pub attempt: u8,
+}
+
+/// How an invocation goes on.
+#[derive(Debug)]
+pub enum Went {
+    /// It asks for something.
+    On(Ask),
+    /// It has ended.
+    Over(Box<(Outcome, Memo)>),
+}
+
+/// Tokens of the SDK's standard retry mode; a repetition costs [`RETRY_COST`].
+const RETRY_QUOTA: u32 = 500;
+/// What a repetition costs.
+pub const RETRY_COST: u32 = 5;
+
+type Running = Pin<Box<dyn Future<Output = (Outcome, Memo)> + Send>>;
+
+/// A running invocation.
+pub struct Invocation {
+    /// Its event.
+    pub delivery: Delivery,
+    /// Its port.
+    pub line: Line,
+    /// When its last observation began.
+    pub looked: Ms,
+    /// It stands still until then.
+    pub frozen: Ms,
+    /// No other round begins after this.
+    pub until: Ms,
+    /// Whether it has looked up its zone's id.
+    pub zone_known: bool,
+    /// What is left of the SDK's retry quota.
+    pub retries: u32,
+    future: Running,
+}
+
+impl std::fmt::Debug for Invocation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Invocation").field("delivery", &self.delivery).finish_non_exhaustive()
+    }
+}
+
+impl Invocation {
+    /// Begins; no other round begins after `until`.
+    pub fn begin(delivery: Delivery, now: Ms, until: Ms, mistake: Option<Mistake>) -> Self {
+        let line = Line::default();
+        {
+            let mut mailbox = line.mailbox();
+            mailbox.until = until;
+            mailbox.careless = mistake == Some(Mistake::NoSecondLook);
+            mailbox.job = delivery.answers.is_some();
+        }
+        let memo = delivery.token.as_deref().and_then(Memo::from_token).unwrap_or_else(|| Memo::new(timestamp(now)));
+        let future = start(delivery.job.clone(), line.clone(), memo, mistake);
+        Self { delivery, line, looked: now, frozen: 0, until, zone_known: false, retries: RETRY_QUOTA, future }
+    }
+
+    /// Goes on, perhaps with an answer, until it asks or has ended.
+    pub fn go(&mut self, now: Ms, answer: Option<Answer>) -> Went {
+        {
+            let mut mailbox = self.line.mailbox();
+            mailbox.now = now;
+            mailbox.answer = answer;
+        }
+        match self.future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(end) => Went::Over(Box::new(end)),
+            Poll::Pending => Went::On(self.line.mailbox().ask.take().expect("an invocation waits for the day only")),
+        }
+    }
+}
+
+/// A call under way. It outlives the process that made it.
+#[derive(Debug)]
+pub struct Call {
+    /// Its number in the day.
+    pub number: u64,
+    /// Which invocation.
+    pub by: u32,
+    /// For whom.
+    pub job: Job,
+    /// What.
+    pub asked: Asked,
+    /// What goes wrong with it.
+    pub fault: Option<Fault>,
+    /// When the observation began that it was decided by.
+    pub looked: Ms,
+    /// The answer, once it had its effect.
+    pub answer: Option<Answer>,
+    /// The requests that it still is, the next last, with the attempts of that one.
+    pub chains: Vec<(Vec<Request>, u32)>,
+    /// How long it is under way besides.
+    pub there: Ms,
+}
+
+/// What a call is.
+#[derive(Debug)]
+pub enum Asked {
+    /// Through the port.
+    Port(Ask),
+    /// The report to CodePipeline.
+    Report(Box<Outcome>, Memo),
+}
+
+impl Asked {
+    /// Whether it changes anything in the cloud.
+    pub fn changes(&self) -> bool {
+        matches!(self, Asked::Port(Ask::Apply(_)))
+    }
+}
+
+fn start(job: Job, line: Line, memo: Memo, mistake: Option<Mistake>) -> Running {
+    if mistake.is_some() {
+        return match job.action {
+            Action::Provision => go::<Wrong<tagship::provision::Provision>>(job, line, memo),
+            Action::Deploy => go::<Wrong<tagship::deploy::Deploy>>(job, line, memo),
+            Action::Shift => go::<Wrong<tagship::route::Shift>>(job, line, memo),
+            Action::Rollback => go::<Wrong<tagship::route::Rollback>>(job, line, memo),
+            Action::Retire => go::<Wrong<tagship::cleanup::Retire>>(job, line, memo),
+            Action::Discard => go::<Wrong<tagship::cleanup::Discard>>(job, line, memo),
+            Action::Park => go::<Wrong<tagship::cleanup::Park>>(job, line, memo),
+            Action::Sweep => go::<Wrong<tagship::cleanup::Sweep>>(job, line, memo),
+        };
+    }
+    match job.action {
+        Action::Provision => go::<tagship::provision::Provision>(job, line, memo),
+        Action::Deploy => go::<tagship::deploy::Deploy>(job, line, memo),
+        Action::Shift => go::<tagship::route::Shift>(job, line, memo),
+        Action::Rollback => go::<tagship::route::Rollback>(job, line, memo),
+        Action::Retire => go::<tagship::cleanup::Retire>(job, line, memo),
+        Action::Discard => go::<tagship::cleanup::Discard>(job, line, memo),
+        Action::Park => go::<tagship::cleanup::Park>(job, line, memo),
+        Action::Sweep => go::<tagship::cleanup::Sweep>(job, line, memo),
+    }
+}
+
+fn go<S: Stage + 'static>(job: Job, line: Line, mut memo: Memo) -> Running {
+    Box::pin(async move {
+        let outcome = run::<S, Line>(&line, &job, &mut memo).await;
+        (outcome, memo)
+    })
+}
