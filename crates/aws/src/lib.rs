@@ -2,7 +2,7 @@
 //!
 //! Only this crate knows SDK types, the environment and the clock. [`Aws`] is generic over its stage, so that
 //! a binary links only the operations that the stage reads ([`tagship::Stage::READS`]) and changes
-//! ([`Changes`]). A file a service; `error.rs` has the one table of error codes.
+//! ([`Changes`]). A file a service; `error` has the one table of error codes.
 
 mod error;
 

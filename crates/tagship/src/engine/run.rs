@@ -118,12 +118,12 @@ pub async fn run<S: Stage, P: Port>(port: &P, job: &Job, memo: &mut Memo) -> Out
                 why
             }
             Err(error) => match error.kind {
-                Kind::Conflict | Kind::Unavailable => {
+                kind if kind.passes() => {
                     let since = *memo.unavailable.get_or_insert(port.now());
                     if port.now().duration_since(since) > patience(&error, memo) {
                         return Outcome::Failed(error);
                     }
-                    refused = if error.throttled() { refused + 1 } else { 0 };
+                    refused = if kind == Kind::Throttled { refused + 1 } else { 0 };
                     format!("AWS to answer otherwise: {}", error.message)
                 }
                 _ => return Outcome::Failed(error),
@@ -146,7 +146,8 @@ pub async fn run<S: Stage, P: Port>(port: &P, job: &Job, memo: &mut Memo) -> Out
 /// How long such an error may go on without a break. What was spent on being throttled costs the others nothing: a
 /// conflict at the end of a storm is the first of its kind.
 fn patience(error: &Error, memo: &Memo) -> SignedDuration {
-    let secs = if error.throttled() { THROTTLED_SECS } else { UNAVAILABLE_SECS + i64::from(memo.throttled_secs) };
+    let secs =
+        if error.kind == Kind::Throttled { THROTTLED_SECS } else { UNAVAILABLE_SECS + i64::from(memo.throttled_secs) };
     SignedDuration::from_secs(secs)
 }
 

@@ -109,7 +109,7 @@ impl<'a> Situation<'a> {
     /// Why a change was not made, with what an event tells of what was seen. Where the release can't go on by it,
     /// the message says what is left behind.
     pub(crate) fn unchanged(&self, error: Error) -> Error {
-        let retried = matches!(error.kind, Kind::Conflict | Kind::Unavailable);
+        let retried = error.kind.passes();
         let discarded = matches!(self.job.action, Action::Provision | Action::Deploy | Action::Shift);
         self.seen_by(if discarded && !retried && self.held().is_some() { self.leaving_all(error) } else { error })
     }

@@ -176,12 +176,15 @@ impl Fault {
             Fault::CrashAfter => "crash after a call",
             Fault::Late(_) => "crash with a late call",
             Fault::Lost => "reply lost",
+            Fault::Refuse(Kind::Throttled) => "call failed: throttled",
             Fault::Refuse(Kind::Unavailable) => "call failed: unavailable",
             Fault::Refuse(Kind::Conflict) => "call failed: conflict",
             Fault::Refuse(Kind::Capacity) => "call failed: no capacity",
             Fault::Refuse(Kind::Denied) => "call failed: denied",
             Fault::Refuse(Kind::Configuration) => "call failed: configuration",
-            Fault::Refuse(Kind::Release | Kind::Bug) => "call failed: refused",
+            Fault::Refuse(Kind::Spent | Kind::Protected | Kind::Refused | Kind::Release | Kind::Bug) => {
+                "call failed: refused"
+            }
             Fault::Freeze(_) => "process frozen",
         }
     }

@@ -108,5 +108,5 @@ impl Day {
 fn throttled(request: Request) -> Error {
     let code = if request.operation.starts_with("ec2:") { "RequestLimitExceeded" } else { "Throttling" };
     let message = format!("{}: {code}: Rate exceeded", request.operation);
-    Error { code: Some(code.to_owned()), ..Error::new(Kind::Unavailable, message) }
+    Error { code: Some(code.to_owned()), ..Error::new(Kind::Throttled, message) }
 }
