@@ -14,9 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The settings of a service (DESIGN: one environment variable a service role).
 ///
-/// Serialised under the same keys that ops write, so that a hold can be read by a person.
+/// Serialised under the same keys that ops write, so that a hold can be read by a person. Keys that came later than the
+/// others aren't written where they have their default: so the version before reads them too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE", deny_unknown_fields)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub struct Settings {
     /// Where instances are launched; in a hold always ids.
     pub subnet: Choice,
@@ -70,6 +71,41 @@ pub struct Settings {
     /// How it is told.
     #[serde(skip_serializing_if = "TopicFormat::is_text", default)]
     pub topic_format: TopicFormat,
+    /// The pipeline that may release the service.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pipeline: Option<String>,
+    /// Whether the service is a pre-product: one that may be parked.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub pre_product: bool,
+    /// When a rollback may give the traffic back.
+    #[serde(skip_serializing_if = "Rollback::is_default", default)]
+    pub rollback: Rollback,
+    /// How many network hops away from an instance its metadata may be asked: a container on it is one more.
+    #[serde(skip_serializing_if = "is_one", default = "one")]
+    pub imds_hops: u32,
+    /// What a newer version wrote.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// Keys that a newer version wrote and this one doesn't know: kept as they are, and written back. Only readers of
+/// what tagship itself wrote are so lenient: people's settings are refused with every unknown key.
+pub type Unknown = BTreeMap<String, serde_json::Value>;
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+fn is_one(number: &u32) -> bool {
+    *number == 1
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// Ids, or the tags that find them.
@@ -96,12 +132,15 @@ pub enum Ami {
 
 /// CodeDeploy, the one way of installing so far.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE", deny_unknown_fields)]
+#[serde(rename_all = "UPPERCASE")]
 pub struct Deploy {
     /// The CodeDeploy application.
     pub application: String,
     /// Its deployment group, which belongs to this service role alone.
     pub group: String,
+    /// What a newer version wrote.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// Public addresses.
@@ -128,7 +167,7 @@ pub enum TargetGroup {
 
 /// The newest object under a prefix with an S3 object tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE", deny_unknown_fields)]
+#[serde(rename_all = "UPPERCASE")]
 pub struct ArtifactTag {
     /// The bucket.
     pub bucket: String,
@@ -136,17 +175,23 @@ pub struct ArtifactTag {
     pub prefix: String,
     /// The tag, `KEY=VALUE`.
     pub tag: String,
+    /// What a newer version wrote.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// The root volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE", deny_unknown_fields)]
+#[serde(rename_all = "UPPERCASE")]
 pub struct Volume {
     /// Its size.
     #[serde(rename = "SIZE")]
     pub size_gib: u32,
     /// As EC2 names it: `gp3`.
     pub r#type: String,
+    /// What a newer version wrote.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// What becomes of retired instances.
@@ -178,8 +223,8 @@ impl TopicFormat {
 }
 
 /// How long things may take, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub struct Timeouts {
     /// From launch to running.
     #[serde(rename = "BOOT")]
@@ -196,6 +241,36 @@ pub struct Timeouts {
     /// How long after the last weight nothing may be removed (DESIGN, rule 3).
     #[serde(rename = "SETTLE")]
     pub settle_secs: u32,
+    /// How long a failed candidate is kept, out of every group, before it is removed.
+    #[serde(rename = "POSTMORTEM", skip_serializing_if = "is_zero", default)]
+    pub postmortem_secs: u32,
+    /// What a newer version wrote.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// When a rollback may give the traffic back without a person's word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub struct Rollback {
+    /// The share of the previous release's targets that must be healthy, in percent.
+    pub healthy_percent: u32,
+    /// What a newer version wrote.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+impl Default for Rollback {
+    fn default() -> Self {
+        Self { healthy_percent: 50, unknown: Unknown::new() }
+    }
+}
+
+impl Rollback {
+    /// Whether a hold needn't say it.
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl TryFrom<String> for Ami {

@@ -121,6 +121,18 @@ pub(super) fn whole<T: TryFrom<u64> + PartialOrd>(value: &Value, range: RangeInc
     T::try_from(number).ok().filter(|number| range.contains(number))
 }
 
+/// True or false, as JSON, Python or a quoted word has it.
+pub(super) fn flag(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(*flag),
+        value => match value.as_str()?.trim() {
+            "True" | "true" => Some(true),
+            "False" | "false" => Some(false),
+            _ => None,
+        },
+    }
+}
+
 /// A list of texts: one alone is a list of one, and so is a Python list inside a string.
 pub(super) fn texts(value: &Value) -> Option<Vec<String>> {
     let list = match value {

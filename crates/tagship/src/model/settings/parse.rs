@@ -1,6 +1,6 @@
 //! What ops wrote becomes valid settings: all problems at once, each with its key and what to write instead.
 
-use super::fields::{Fields, dictionary, name, short, text, texts, whole};
+use super::fields::{Fields, dictionary, flag, name, short, text, texts, whole};
 use super::*;
 use crate::Offer;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use std::ops::RangeInclusive;
 
 /// The keys of DESIGN's table.
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 25] = [
     "SUBNET",
     "AMI",
     "INSTANCE_TYPE",
@@ -30,10 +30,19 @@ const KEYS: [&str; 21] = [
     "TIMEOUTS",
     "TOPIC",
     "TOPIC_FORMAT",
+    "PIPELINE",
+    "PRE_PRODUCT",
+    "ROLLBACK",
+    "IMDS_HOPS",
 ];
 
 /// Reading the hold (4 s) and a changing call (10 s) must be over before SETTLE is (DESIGN, rule 3).
 const MIN_SETTLE_SECS: u32 = 15;
+
+/// The next release waits for this one's end within a Lambda action of CodePipeline's, 24 hours. Of those, this leaves
+/// an hour for the removal itself, and for the next release's launch four times the longest `BOOT` and the three hours
+/// that AWS may throttle it.
+const MAX_POSTMORTEM_SECS: u32 = 86_400 - 3_600 - 4 * 3_600 - 3 * 3_600;
 
 /// EC2's limit, before encoding.
 const MAX_USER_DATA_BYTES: usize = 16 * 1024;
@@ -64,6 +73,8 @@ impl Settings {
         }
     }
 }
+
+const TIMEOUTS: &[&str] = &["BOOT", "INSTALL", "HEALTHY", "WATCH", "SETTLE", "POSTMORTEM"];
 
 /// Every field is read before the first missing one ends it, so that all problems are told.
 fn offer(role: &ServiceRole, fields: &mut Fields) -> Option<Offer> {
@@ -107,13 +118,20 @@ fn offer(role: &ServiceRole, fields: &mut Fields) -> Option<Offer> {
     });
     let drain = fields.optional("DRAIN", "seconds from 0 to 300", |value| whole(value, 0..=300));
     let section = fields.optional("TIMEOUTS", "a dictionary of seconds", dictionary);
-    let timeouts = fields.section("TIMEOUTS", &["BOOT", "INSTALL", "HEALTHY", "WATCH", "SETTLE"], section, timeouts);
+    let timeouts = fields.section("TIMEOUTS", TIMEOUTS, section, timeouts);
     let topic = fields.optional("TOPIC", "the ARN of an SNS topic that isn't FIFO (arn:aws:sns:…)", topic);
     let topic_format = fields.optional("TOPIC_FORMAT", "\"text\" or \"amazon-q\"", |value| match value.as_str()? {
         "text" => Some(TopicFormat::Text),
         "amazon-q" => Some(TopicFormat::AmazonQ),
         _ => None,
     });
+    let pipeline = fields.optional("PIPELINE", "the name of the pipeline that releases the service", |value| {
+        short(value, 100).filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || ".@_-".contains(c)))
+    });
+    let pre_product = fields.optional("PRE_PRODUCT", "True or False", flag);
+    let section = fields.optional("ROLLBACK", "{\"HEALTHY\": 0.5}", dictionary);
+    let rollback = fields.section("ROLLBACK", &["HEALTHY"], section, rollback);
+    let imds_hops = fields.optional("IMDS_HOPS", "a whole number from 1 to 64", |value| whole(value, 1..=64));
     if target_group == Some(TargetGroup::None) && zone.is_none() {
         fields.problem("ZONE", "required where TARGET_GROUP is \"none\": there, names are the only way in");
     }
@@ -137,18 +155,31 @@ fn offer(role: &ServiceRole, fields: &mut Fields) -> Option<Offer> {
             tags: tags.unwrap_or_default(),
             keep: keep.unwrap_or(Keep::Terminate),
             drain_secs: drain.unwrap_or(30),
-            timeouts: timeouts.unwrap_or(Timeouts::DEFAULT),
+            timeouts: timeouts.unwrap_or_default(),
             topic,
             topic_format: topic_format.unwrap_or_default(),
+            pipeline,
+            pre_product: pre_product.unwrap_or_default(),
+            rollback: rollback.unwrap_or_default(),
+            imds_hops: imds_hops.unwrap_or(1),
+            unknown: Unknown::new(),
         },
         user_data,
     })
 }
 
-impl Timeouts {
-    /// DESIGN's defaults.
-    pub const DEFAULT: Self =
-        Self { boot_secs: 600, install_secs: 1_200, healthy_secs: 300, watch_secs: 30, settle_secs: MIN_SETTLE_SECS };
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            boot_secs: 600,
+            install_secs: 1_200,
+            healthy_secs: 300,
+            watch_secs: 30,
+            settle_secs: MIN_SETTLE_SECS,
+            postmortem_secs: 0,
+            unknown: Unknown::new(),
+        }
+    }
 }
 
 fn deploy(fields: &mut Fields) -> Option<Deploy> {
@@ -156,7 +187,7 @@ fn deploy(fields: &mut Fields) -> Option<Deploy> {
     let application = fields.required("APPLICATION", "the CodeDeploy application's name", |value| short(value, 100));
     let group = fields.required("GROUP", "the deployment group's name", |value| short(value, 100));
     via?;
-    Some(Deploy { application: application?, group: group? })
+    Some(Deploy { application: application?, group: group?, unknown: Unknown::new() })
 }
 
 fn artifact(fields: &mut Fields) -> Option<ArtifactTag> {
@@ -167,7 +198,7 @@ fn artifact(fields: &mut Fields) -> Option<ArtifactTag> {
         let (key, value) = text.split_once('=')?;
         (!key.is_empty() && !value.is_empty()).then_some(text)
     });
-    Some(ArtifactTag { bucket: bucket?, prefix: prefix?, tag: tag? })
+    Some(ArtifactTag { bucket: bucket?, prefix: prefix?, tag: tag?, unknown: Unknown::new() })
 }
 
 /// Other types need an IOPS figure or can't be booted from.
@@ -176,7 +207,7 @@ fn volume(fields: &mut Fields) -> Option<Volume> {
     let r#type = fields.required("TYPE", "\"gp3\", \"gp2\" or \"standard\"", |value| {
         text(value).filter(|text| ["gp3", "gp2", "standard"].contains(&text.as_str()))
     });
-    Some(Volume { size_gib: size?, r#type: r#type? })
+    Some(Volume { size_gib: size?, r#type: r#type?, unknown: Unknown::new() })
 }
 
 fn timeouts(fields: &mut Fields) -> Option<Timeouts> {
@@ -184,7 +215,7 @@ fn timeouts(fields: &mut Fields) -> Option<Timeouts> {
         let what = format!("seconds from {} to {}", range.start(), range.end());
         fields.optional(key, &what, |value| whole(value, range.clone())).unwrap_or(default)
     };
-    let default = Timeouts::DEFAULT;
+    let default = Timeouts::default();
     Some(Timeouts {
         boot_secs: secs("BOOT", default.boot_secs, 1..=3_600),
         // A hook of CodeDeploy's may take an hour.
@@ -192,7 +223,20 @@ fn timeouts(fields: &mut Fields) -> Option<Timeouts> {
         healthy_secs: secs("HEALTHY", default.healthy_secs, 1..=3_600),
         watch_secs: secs("WATCH", default.watch_secs, 0..=3_600),
         settle_secs: secs("SETTLE", default.settle_secs, MIN_SETTLE_SECS..=300),
+        postmortem_secs: secs("POSTMORTEM", default.postmortem_secs, 0..=MAX_POSTMORTEM_SECS),
+        unknown: Unknown::new(),
     })
+}
+
+fn rollback(fields: &mut Fields) -> Option<Rollback> {
+    let healthy = fields.optional("HEALTHY", "a share from 0.01 to 1 (0.5 is one half), in steps of 0.01", |value| {
+        let percent = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())? * 100.0;
+        // A share that was written in steps of 0.01 is at most a rounding error away from one.
+        let whole = (percent - percent.round()).abs() < 1e-6 && (1.0..=100.0).contains(&percent.round());
+        whole.then_some(percent.round() as u32)
+    });
+    let default = Rollback::default();
+    Some(Rollback { healthy_percent: healthy.unwrap_or(default.healthy_percent), ..default })
 }
 
 fn tags(fields: &mut Fields) -> Option<BTreeMap<String, String>> {
@@ -234,14 +278,10 @@ fn instance_types(value: &Value) -> Option<Vec<String>> {
 }
 
 fn eip(value: &Value) -> Option<Eip> {
-    match value {
-        Value::Bool(true) => Some(Eip::Own),
-        Value::Bool(false) => Some(Eip::None),
-        value => match text(value)?.as_str() {
-            "True" | "true" => Some(Eip::Own),
-            "False" | "false" => Some(Eip::None),
-            text => text.to_owned().try_into().ok().map(Eip::Pool),
-        },
+    match flag(value) {
+        Some(true) => Some(Eip::Own),
+        Some(false) => Some(Eip::None),
+        None => text(value)?.try_into().ok().map(Eip::Pool),
     }
 }
 

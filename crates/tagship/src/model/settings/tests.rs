@@ -5,6 +5,8 @@ use crate::{Kind, Offer};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+mod versions;
+
 fn role() -> ServiceRole {
     ServiceRole::try_from("MZUM_WEB_PRODUCT".to_owned()).expect("a role")
 }
@@ -58,8 +60,12 @@ fn the_least_is_completed_with_defaults() {
             "ARTIFACT": null, "KEY_NAME": null, "USER_DATA_SHA256": null, "VOLUME": null, "TAGS": null,
             "KEEP": "terminate", "DRAIN": 30, "TOPIC": null,
             "TIMEOUTS": {"BOOT": 600, "INSTALL": 1200, "HEALTHY": 300, "WATCH": 30, "SETTLE": 15},
+            "PIPELINE": null, "PRE_PRODUCT": null, "ROLLBACK": null, "IMDS_HOPS": null,
         }),
     );
+    let least = parsed(&written(json!({}))).settings;
+    assert_eq!((least.pre_product, least.imds_hops, least.rollback.healthy_percent), (false, 1, 50));
+    assert_eq!(least.timeouts.postmortem_secs, 0);
 }
 
 #[test]
@@ -100,6 +106,22 @@ fn every_key_is_read() {
     check_read(json!({"TOPIC": topic, "TOPIC_FORMAT": "text"}), json!({"TOPIC": topic}));
     let chat = json!({"TOPIC": topic, "TOPIC_FORMAT": "amazon-q"});
     check_read(chat.clone(), chat);
+    check_read(
+        json!({"PIPELINE": "mzum-web.2@kr_1", "PRE_PRODUCT": "True", "IMDS_HOPS": "2", "TIMEOUTS": {"POSTMORTEM": 57_600}}),
+        json!({
+            "PIPELINE": "mzum-web.2@kr_1", "PRE_PRODUCT": true, "IMDS_HOPS": 2,
+            "TIMEOUTS": {
+                "BOOT": 600, "INSTALL": 1200, "HEALTHY": 300, "WATCH": 30, "SETTLE": 15, "POSTMORTEM": 57_600,
+            },
+        }),
+    );
+    for (share, percent) in
+        [(json!(0.01), 1), (json!(0.07), 7), (json!(0.29), 29), (json!("0.75"), 75), (json!(1), 100)]
+    {
+        check_read(json!({"ROLLBACK": {"HEALTHY": share}}), json!({"ROLLBACK": {"HEALTHY_PERCENT": percent}}));
+    }
+    check_read(json!({"ROLLBACK": {"HEALTHY": 0.5}}), json!({"ROLLBACK": null}));
+    check_read(json!({"ROLLBACK": {}}), json!({"ROLLBACK": null}));
     check_read(json!({"COUNT": null, "KEY_NAME": null}), json!({"COUNT": 1, "KEY_NAME": null}));
 }
 
@@ -249,12 +271,34 @@ fn every_problem_is_told_with_its_key_and_its_remedy() {
         json!({"TOPIC_FORMAT": "slack"}),
         &["TOPIC_FORMAT: \"slack\" isn't accepted: write \"text\" or \"amazon-q\""],
     );
+    for wrong in [json!("a b"), json!("x".repeat(101)), json!("")] {
+        let shown = crate::bounded(&wrong.to_string(), 60);
+        let remedy = "write the name of the pipeline that releases the service";
+        check(json!({"PIPELINE": wrong}), &[&format!("PIPELINE: {shown} isn't accepted: {remedy}")]);
+    }
+    check(json!({"PRE_PRODUCT": 1}), &["PRE_PRODUCT: 1 isn't accepted: write True or False"]);
+    for wrong in [json!(0), json!(0.005), json!(0.333), json!(1.01), json!(50), json!("half"), json!(-0.5)] {
+        let remedy = "write a share from 0.01 to 1 (0.5 is one half), in steps of 0.01";
+        check(
+            json!({"ROLLBACK": {"HEALTHY": wrong}}),
+            &[&format!("ROLLBACK.HEALTHY: {wrong} isn't accepted: {remedy}")],
+        );
+    }
+    check(json!({"ROLLBACK": 0.5}), &["ROLLBACK: 0.5 isn't accepted: write {\"HEALTHY\": 0.5}"]);
+    for wrong in [json!(0), json!(65)] {
+        let remedy = "write a whole number from 1 to 64";
+        check(json!({"IMDS_HOPS": wrong}), &[&format!("IMDS_HOPS: {wrong} isn't accepted: {remedy}")]);
+    }
+    check(
+        json!({"TIMEOUTS": {"POSTMORTEM": 57_601}}),
+        &["TIMEOUTS.POSTMORTEM: 57601 isn't accepted: write seconds from 0 to 57600"],
+    );
     check(json!({"INSTANCETYPE": "t3.small"}), &["INSTANCETYPE: no such key: write INSTANCE_TYPE"]);
     check(
         json!({"X": "s3cr3t"}),
         &["X: no such key: the keys are SUBNET, AMI, INSTANCE_TYPE, SG, INSTANCE_PROFILE, DEPLOY, EIP, COUNT, PORT, \
            TARGET_GROUP, ZONE, ARTIFACT, KEY_NAME, USER_DATA, VOLUME, TAGS, KEEP, DRAIN, TIMEOUTS, TOPIC, \
-           TOPIC_FORMAT"],
+           TOPIC_FORMAT, PIPELINE, PRE_PRODUCT, ROLLBACK, IMDS_HOPS"],
     );
     let secret = "USER_DATA: what is there isn't accepted: write text of at most 16384 bytes";
     for wrong in [json!(["s3cr3t"]), json!(" "), json!("x".repeat(16_385))] {
