@@ -12,7 +12,7 @@ pub use model::{
     Action, Address, Artifact, Deployment, DeploymentState, Ended, Error, Execution, ExecutionState, Found, Group,
     Health, Held, Hold, Holding, HowEnded, INSTANCES_A_CALL, Install, Installed, Instance, InstanceState, Kind, Launch,
     NAMES_A_BATCH, NameChange, Offer, Phase, Previous, Record, ReleaseId, Routing, ServiceRole, StageName, Step,
-    Switch, TAG_RELEASE, TAG_RETIRED_BY, TAG_SERVICE, TARGETS_A_CALL, Target, Verdict, World, admit, bounded,
+    Switch, TAG_RELEASE, TAG_RETIRED_BY, TAG_SERVICE, TARGETS_A_CALL, Target, Verdict, World, admit, bounded, counted,
     ended_key, hold_key, listed, name_tag,
 };
 
