@@ -1,7 +1,7 @@
 //! What one release of a service is to be like: the settings, validated and normalised.
 
 mod fields;
-mod literal;
+pub(crate) mod literal;
 mod parse;
 pub(crate) use parse::sha256;
 mod selector;
@@ -173,11 +173,18 @@ pub struct ArtifactTag {
     pub bucket: String,
     /// The key's beginning.
     pub prefix: String,
-    /// The tag, `KEY=VALUE`.
+    /// The tag, `KEY=VALUE`; key or value may be in single quotes.
     pub tag: String,
     /// What a newer version wrote.
     #[serde(flatten)]
     pub unknown: Unknown,
+}
+
+impl ArtifactTag {
+    /// Whether this tag of an object is the one.
+    pub fn is(&self, key: &str, value: &str) -> bool {
+        selector::pair(&self.tag, "").is_ok_and(|(wanted, of, _)| wanted == key && of == value)
+    }
 }
 
 /// The root volume.
@@ -299,7 +306,7 @@ impl From<Ami> for String {
 
 /// What a settings variable refers to, where it doesn't hold the settings themselves: `ssm:/path` gives `/path`.
 pub fn reference(text: &str) -> Option<&str> {
-    let path = text.trim().strip_prefix("ssm:")?;
+    let path = literal::unmarked(text).trim().strip_prefix("ssm:")?;
     let known = |c: char| c.is_ascii_alphanumeric() || "/_.-:".contains(c);
     (!path.is_empty() && path.chars().all(known)).then_some(path)
 }
@@ -336,16 +343,25 @@ fn is_id(text: &str, prefix: &str) -> bool {
 }
 
 /// What the selectors and the parameter of settings led to. A part that the settings give as ids stays empty.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Resolved {
     /// Ids of the subnets found.
     pub subnets: Vec<String>,
     /// The available images found.
     pub images: Vec<Image>,
-    /// The value of the image's parameter; none if there is no such parameter.
+    /// The value of the image's parameter, decrypted, so it is never shown; none if there is no such parameter.
     pub image_parameter: Option<String>,
     /// Ids of the security groups found.
     pub security_groups: Vec<String>,
+}
+
+impl std::fmt::Debug for Resolved {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { subnets, images, image_parameter: _, security_groups } = self;
+        let mut shown = f.debug_struct("Resolved");
+        shown.field("subnets", subnets).field("images", images).field("security_groups", security_groups);
+        shown.finish_non_exhaustive()
+    }
 }
 
 /// An image that a selector found.
@@ -373,9 +389,12 @@ impl Settings {
                 Some(image) => Ok(image.id),
                 None => Err(format!("AMI: {selector} matches no available image")),
             },
-            Ami::Parameter(path) => match found.image_parameter {
-                Some(id) if is_id(&id, "ami-") => Ok(id),
-                Some(value) => Err(format!("AMI: parameter {path} holds {value:?}, which is no image id (ami-…)")),
+            Ami::Parameter(path) => match found.image_parameter.as_deref().map(str::trim) {
+                Some(id) if is_id(id, "ami-") => Ok(id.to_owned()),
+                // It may be the path of a password, so what it holds isn't told.
+                Some(_) => Err(format!(
+                    "AMI: parameter {path} holds no image id: write the path of one that holds ami-…, and nothing else"
+                )),
                 None => Err(format!("AMI: there is no parameter {path}")),
             },
         };

@@ -1,14 +1,14 @@
 //! What ops wrote becomes valid settings: all problems at once, each with its key and what to write instead.
 
-use super::fields::{Fields, dictionary, flag, name, short, text, texts, whole};
+use super::fields::{Fields, dictionary, flag, name, number, short, text, texts, whole};
+use super::literal::Literal;
 use super::*;
 use crate::Offer;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::ops::RangeInclusive;
 
 /// The keys of DESIGN's table.
-const KEYS: [&str; 25] = [
+pub(super) const KEYS: [&str; 25] = [
     "SUBNET",
     "AMI",
     "INSTANCE_TYPE",
@@ -54,23 +54,34 @@ const MAX_TAGS: usize = 40;
 const MAX_NAME: usize = 253;
 
 impl Settings {
-    /// Reads the value of a service's variable (or of the parameter that it refers to): a JSON object or a Python
-    /// dict literal. Selectors are validated, not resolved: see [`Settings::resolve`].
+    /// Reads the value of a service's variable: a JSON object or a Python dict literal. Selectors are validated, not
+    /// resolved: see [`Settings::resolve`].
     pub fn parse(role: &ServiceRole, text: &str) -> Result<Offer, Error> {
         let heading = format!("the settings of {role} (the provision function's environment variable) are wrong");
-        let problem = |problem: String| Error::problems(&heading, &[problem]);
-        if text.trim().starts_with("ssm:") {
-            return Err(problem(
-                "a reference takes the form ssm:/path, and leads to the settings themselves".to_owned(),
-            ));
-        }
-        let entries = literal::entries(text).map_err(problem)?;
-        let mut fields = Fields::new("", &KEYS, entries);
-        let offer = offer(role, &mut fields);
-        match offer {
-            Some(offer) if fields.problems.is_empty() => Ok(offer),
-            _ => Err(Error::problems(&heading, &fields.problems)),
-        }
+        read(role, text, false).map_err(|problems| Error::problems(heading, &problems))
+    }
+
+    /// As [`Settings::parse`], of the parameter that the variable refers to. It was decrypted, and may be another one
+    /// than was meant: so an error shows nothing of it, but says where to look.
+    pub fn parse_parameter(role: &ServiceRole, path: &str, text: &str) -> Result<Offer, Error> {
+        let heading = format!("the settings of {role} (parameter {path}, of which nothing is shown) are wrong");
+        read(role, text, true).map_err(|problems| Error::problems(heading, &problems))
+    }
+}
+
+/// The settings, or all that is wrong with them.
+fn read(role: &ServiceRole, text: &str, hidden: bool) -> Result<Offer, Vec<String>> {
+    if literal::unmarked(text).starts_with("ssm:") {
+        return Err(vec!["a reference takes the form ssm:/path, and leads to the settings themselves".to_owned()]);
+    }
+    let entries = literal::entries(text).map_err(|illegible| {
+        let found = if hidden { illegible.places } else { illegible.complaint };
+        vec![format!("write a JSON object or a Python dict. {found}")]
+    })?;
+    let mut fields = Fields::new("", &KEYS, hidden, entries);
+    match offer(role, &mut fields) {
+        Some(offer) if fields.problems.is_empty() => Ok(offer),
+        _ => Err(fields.problems),
     }
 }
 
@@ -183,7 +194,7 @@ impl Default for Timeouts {
 }
 
 fn deploy(fields: &mut Fields) -> Option<Deploy> {
-    let via = fields.required("VIA", "\"codedeploy\"", |value| (value == "codedeploy").then_some(()));
+    let via = fields.required("VIA", "\"codedeploy\"", |value| (value.as_str() == Some("codedeploy")).then_some(()));
     let application = fields.required("APPLICATION", "the CodeDeploy application's name", |value| short(value, 100));
     let group = fields.required("GROUP", "the deployment group's name", |value| short(value, 100));
     via?;
@@ -194,9 +205,7 @@ fn artifact(fields: &mut Fields) -> Option<ArtifactTag> {
     let bucket = fields.required("BUCKET", "the bucket's name", |value| name(value, 63));
     let prefix = fields.required("PREFIX", "the key's beginning", |value| short(value, 1_024));
     let tag = fields.required("TAG", "the object's tag as KEY=VALUE", |value| {
-        let text = text(value)?;
-        let (key, value) = text.split_once('=')?;
-        (!key.is_empty() && !value.is_empty()).then_some(text)
+        text(value).filter(|text| selector::pair(text, "").is_ok())
     });
     Some(ArtifactTag { bucket: bucket?, prefix: prefix?, tag: tag?, unknown: Unknown::new() })
 }
@@ -230,7 +239,7 @@ fn timeouts(fields: &mut Fields) -> Option<Timeouts> {
 
 fn rollback(fields: &mut Fields) -> Option<Rollback> {
     let healthy = fields.optional("HEALTHY", "a share from 0.01 to 1 (0.5 is one half), in steps of 0.01", |value| {
-        let percent = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())? * 100.0;
+        let percent = number(value)? * 100.0;
         // A share that was written in steps of 0.01 is at most a rounding error away from one.
         let whole = (percent - percent.round()).abs() < 1e-6 && (1.0..=100.0).contains(&percent.round());
         whole.then_some(percent.round() as u32)
@@ -253,14 +262,19 @@ fn tags(fields: &mut Fields) -> Option<BTreeMap<String, String>> {
         } else if key.trim().is_empty() || key.chars().count() > 128 {
             fields.entries.remove(&key);
             fields.problem(&key, "a tag's key has 1 to 128 characters");
-        } else if let Some(value) = fields.required(&key, "text of 1 to 256 characters", |value| short(value, 256)) {
+        } else if let Some(value) = fields.optional(&key, "text of at most 256 characters", tag_value) {
             tags.insert(key, value);
         }
     }
     Some(tags)
 }
 
-fn choice(value: &Value, prefix: &str) -> Option<Choice> {
+/// As it is: empty, or with spaces at its ends.
+fn tag_value(value: &Literal) -> Option<String> {
+    value.as_str().filter(|text| text.chars().count() <= 256).map(str::to_owned)
+}
+
+fn choice(value: &Literal, prefix: &str) -> Option<Choice> {
     let texts = texts(value)?;
     match texts.as_slice() {
         [text] if text.starts_with(Selector::PREFIX) => text.clone().try_into().ok().map(Choice::Tags),
@@ -268,7 +282,7 @@ fn choice(value: &Value, prefix: &str) -> Option<Choice> {
     }
 }
 
-fn instance_types(value: &Value) -> Option<Vec<String>> {
+fn instance_types(value: &Literal) -> Option<Vec<String>> {
     let part = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     let mut types = texts(value)?;
     let mut seen = BTreeSet::new();
@@ -277,7 +291,7 @@ fn instance_types(value: &Value) -> Option<Vec<String>> {
     sound.then_some(types)
 }
 
-fn eip(value: &Value) -> Option<Eip> {
+fn eip(value: &Literal) -> Option<Eip> {
     match flag(value) {
         Some(true) => Some(Eip::Own),
         Some(false) => Some(Eip::None),
@@ -285,7 +299,7 @@ fn eip(value: &Value) -> Option<Eip> {
     }
 }
 
-fn target_group(value: &Value) -> Option<TargetGroup> {
+fn target_group(value: &Literal) -> Option<TargetGroup> {
     match text(value)? {
         text if text == "none" => Some(TargetGroup::None),
         text => text.try_into().ok().map(TargetGroup::Pair),
@@ -293,7 +307,7 @@ fn target_group(value: &Value) -> Option<TargetGroup> {
 }
 
 /// A domain name in which the longest name of the service still fits.
-fn zone(value: &Value, role: &ServiceRole) -> Option<String> {
+fn zone(value: &Literal, role: &ServiceRole) -> Option<String> {
     let zone = text(value)?.trim_end_matches('.').to_ascii_lowercase();
     let label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -305,7 +319,7 @@ fn zone(value: &Value, role: &ServiceRole) -> Option<String> {
     (zone.split('.').all(label) && longest <= MAX_NAME).then_some(zone)
 }
 
-fn topic(value: &Value) -> Option<String> {
+fn topic(value: &Literal) -> Option<String> {
     let arn = text(value)?;
     let parts: Vec<&str> = arn.split(':').collect();
     let [first, partition, "sns", region, account, name] = parts.as_slice() else {

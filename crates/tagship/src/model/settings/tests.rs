@@ -1,5 +1,6 @@
 //! Settings as ops write them, right and wrong, and as a hold carries them.
 
+use super::parse::KEYS;
 use super::*;
 use crate::{Kind, Offer};
 use proptest::prelude::*;
@@ -73,6 +74,9 @@ fn every_key_is_read() {
     check_read(json!({"SUBNET": ["subnet-2", "subnet-1"]}), json!({"SUBNET": ["subnet-2", "subnet-1"]}));
     check_read(json!({"SUBNET": "['subnet-1','subnet-2']"}), json!({"SUBNET": ["subnet-1", "subnet-2"]}));
     check_read(json!({"SUBNET": "('subnet-1',)"}), json!({"SUBNET": ["subnet-1"]}));
+    check_read(json!({"SUBNET": "'subnet-1','subnet-2'"}), json!({"SUBNET": ["subnet-1", "subnet-2"]}));
+    check_read(json!({"SUBNET": "'subnet-1'"}), json!({"SUBNET": ["subnet-1"]}));
+    check_read(json!({"SG": "\"sg-1\", 'sg-2'"}), json!({"SG": ["sg-1", "sg-2"]}));
     check_read(json!({"SUBNET": "tag:Tier=web-*, Zone=?"}), json!({"SUBNET": "tag:Tier=web-*,Zone=?"}));
     check_read(json!({"SG": ["tag:Name=웹"]}), json!({"SG": "tag:Name=웹"}));
     check_read(json!({"AMI": "ssm:/aws/service/ami"}), json!({"AMI": "ssm:/aws/service/ami"}));
@@ -96,7 +100,8 @@ fn every_key_is_read() {
     check_read(json!({"ARTIFACT": artifact}), json!({"ARTIFACT": artifact}));
     check_read(json!({"KEY_NAME": "ops"}), json!({"KEY_NAME": "ops"}));
     check_read(json!({"VOLUME": {"SIZE": "30", "TYPE": "gp3"}}), json!({"VOLUME": {"SIZE": 30, "TYPE": "gp3"}}));
-    check_read(json!({"TAGS": {"cost": "웹", "team": "a"}}), json!({"TAGS": {"cost": "웹", "team": "a"}}));
+    let tags = json!({"cost": "웹", "a=b, c": " x ", " d ": ""});
+    check_read(json!({"TAGS": tags}), json!({"TAGS": tags}));
     check_read(json!({"KEEP": "stop", "DRAIN": 0}), json!({"KEEP": "stop", "DRAIN": 0}));
     check_read(
         json!({"TIMEOUTS": {"BOOT": 60, "SETTLE": "20"}}),
@@ -164,14 +169,27 @@ fn every_problem_is_told_with_its_key_and_its_remedy() {
         (json!(["subnet-1", "sg-1"]), "[\"subnet-1\",\"sg-1\"]"),
         (json!(["subnet-1", "tag:a=b"]), "[\"subnet-1\",\"tag:a=b\"]"),
         (json!("['subnet-1'"), "\"['subnet-1'\""),
-        (json!("tag:"), "\"tag:\""),
-        (json!("tag:=a"), "\"tag:=a\""),
-        (json!("tag:a="), "\"tag:a=\""),
-        (json!("tag:a=b,"), "\"tag:a=b,\""),
-        (json!("tag:a*=b"), "\"tag:a*=b\""),
-        (json!("tag:a=\\*"), "\"tag:a=\\\\*\""),
+        (json!("subnet-1\u{200b}"), "\"subnet-1⟨ZERO WIDTH SPACE⟩\""),
     ] {
         check(json!({"SUBNET": wrong}), &[&format!("SUBNET: {shown} isn't accepted: write {subnet}")]);
+    }
+    let once = "tag: is written once, at the beginning: tag:Name=web,Tier=app. Quote a key that begins so";
+    for (wrong, hint) in [
+        ("tag:", "a part has no ="),
+        ("tag:=a", "a key is empty"),
+        ("tag:''=a", "a key is empty"),
+        ("tag:a=", "write '' for an empty value"),
+        ("tag:a=b,", "a part has no ="),
+        ("tag:a*=b", "the wildcards * and ? work in a pattern only"),
+        ("tag:a=\\*", "a backslash can't be looked for"),
+        ("tag:Name=web,tag:Tier=app", once),
+        ("tag:tag:Name=web", once),
+        ("tag:a='b", "a quote ' isn't closed"),
+        ("tag:a='b'c", "a quote ' is closed too early: write '' for one inside"),
+        ("#{x.y}", "a variable of CodePipeline's, which isn't resolved in settings"),
+    ] {
+        let shown = json!(wrong);
+        check(json!({"SUBNET": wrong}), &[&format!("SUBNET: {shown} isn't accepted ({hint}): write {subnet}")]);
     }
     let image = "an image id (ami-…), ssm:/path of a parameter, or a tag selector (tag:KEY=PATTERN[,KEY=PATTERN…])";
     check(json!({"AMI": "AMI-1"}), &[&format!("AMI: \"AMI-1\" isn't accepted: write {image}")]);
@@ -189,6 +207,13 @@ fn every_problem_is_told_with_its_key_and_its_remedy() {
     let deploy = "{\"VIA\":\"codedeploy\",\"APPLICATION\":…,\"GROUP\":…}";
     check(json!({"DEPLOY": null}), &[&format!("DEPLOY: missing: write {deploy}")]);
     check(json!({"DEPLOY": "web"}), &[&format!("DEPLOY: \"web\" isn't accepted: write {deploy}")]);
+    check(
+        json!({"DEPLOY": "{'VIA': 'codedeploy'}"}),
+        &[&format!(
+            "DEPLOY: \"{{'VIA': 'codedeploy'}}\" isn't accepted (a dictionary that is encoded twice: remove the quotes \
+             around it): write {deploy}"
+        )],
+    );
     check(
         json!({"DEPLOY": {"VIA": "ssm", "APPLICATION": "", "GRUOP": "x"}}),
         &[
@@ -247,7 +272,7 @@ fn every_problem_is_told_with_its_key_and_its_remedy() {
         &[
             &format!("TAGS.AWS:x: {set}"),
             &format!("TAGS.Name: {set}"),
-            "TAGS.cost: 7 isn't accepted: write text of 1 to 256 characters",
+            "TAGS.cost: 7 isn't accepted: write text of at most 256 characters",
             &format!("TAGS.tagship:service: {set}"),
         ],
     );
@@ -293,13 +318,11 @@ fn every_problem_is_told_with_its_key_and_its_remedy() {
         json!({"TIMEOUTS": {"POSTMORTEM": 57_601}}),
         &["TIMEOUTS.POSTMORTEM: 57601 isn't accepted: write seconds from 0 to 57600"],
     );
-    check(json!({"INSTANCETYPE": "t3.small"}), &["INSTANCETYPE: no such key: write INSTANCE_TYPE"]);
-    check(
-        json!({"X": "s3cr3t"}),
-        &["X: no such key: the keys are SUBNET, AMI, INSTANCE_TYPE, SG, INSTANCE_PROFILE, DEPLOY, EIP, COUNT, PORT, \
-           TARGET_GROUP, ZONE, ARTIFACT, KEY_NAME, USER_DATA, VOLUME, TAGS, KEEP, DRAIN, TIMEOUTS, TOPIC, \
-           TOPIC_FORMAT, PIPELINE, PRE_PRODUCT, ROLLBACK, IMDS_HOPS"],
-    );
+    check(json!({"COUNTS": 2}), &["COUNTS: no such key: write COUNT"]);
+    // What is there already isn't suggested.
+    let keys = KEYS.join(", ");
+    check(json!({"COUNT": 1, "COUNTS": 2}), &[&format!("COUNTS: no such key: the keys are {keys}")]);
+    check(json!({"X": "s3cr3t"}), &[&format!("X: no such key: the keys are {keys}")]);
     let secret = "USER_DATA: what is there isn't accepted: write text of at most 16384 bytes";
     for wrong in [json!(["s3cr3t"]), json!(" "), json!("x".repeat(16_385))] {
         check(json!({"USER_DATA": wrong}), &[secret]);
@@ -329,9 +352,57 @@ fn what_is_no_dictionary_is_refused() {
         assert!(error.message.contains(complaint), "{error}");
     }
     check("", "write a JSON object or a Python dict");
-    check("s3cr3t", "no dict");
+    check("s3cr3t", "text without quotes at line 1 column 1");
     check("ssm:/a b", "a reference takes the form ssm:/path");
-    check(&written(json!({})).replace("\"AMI\"", "\"SG\""), "SG: given twice: write it once");
+    check(&json!(written(json!({}))).to_string(), "encoded twice");
+}
+
+/// In JSON and in Python, at any depth.
+#[test]
+fn what_is_given_twice_is_refused() {
+    let python = written(json!({})).replace("\"AMI\"", "\"SG\"").replace("\"GROUP\"", "'VIA'");
+    let tags = "{\"TAGS\": {\"cost\": \"a\", \"cost\": \"b\"}, ";
+    for text in [written(json!({})).replace("\"AMI\"", "\"SG\"").replace("\"GROUP\"", "\"VIA\""), python] {
+        let text = text.replacen('{', tags, 1);
+        let error = Settings::parse(&role(), &text).expect_err(&text);
+        for key in ["SG", "DEPLOY.VIA", "TAGS.cost"] {
+            assert!(error.message.contains(&format!("\n- {key}: given twice: write it once")), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_no_fault() {
+    let text = written(json!({}));
+    assert_eq!(parsed(&format!("\u{feff}{text}\n")), parsed(&text));
+    assert_eq!(parsed(&format!("\u{feff}{}", text.replace('"', "'"))), parsed(&text));
+    assert_eq!(reference("\u{feff}ssm:/a\r\n"), Some("/a"));
+}
+
+/// A reference may lead to a password instead: whatever is there, the error shows nothing of it.
+#[test]
+fn nothing_of_a_parameter_is_shown() {
+    let words = |text: &str| Settings::parse_parameter(&role(), "/prod/db/password", text).expect_err(text).message;
+    for secret in ["s3cr3t", "s3cr3t$", "{'s3cr3t'}", "{s3cr3t: 1}", "\"s3cr3t\"", "['s3cr3t']", "ssm:s3cr3t"] {
+        let told = words(secret);
+        assert!(!told.contains("3cr3") && !told.contains('$') && told.contains("/prod/db/password"), "{told}");
+    }
+    let told = words(&written(json!({
+        "s3cr3t": "s3cr3t", "COUNT": "s3cr3t", "SUBNET": ["s3cr3t"], "TAGS": {"a": "b", "s3cr3t": 7},
+        "TIMEOUTS": {"s3cr3t": 1}, "VOLUMES": {}, "ZONE": "tag:s3cr3t",
+    })));
+    assert!(!told.contains("3cr3"), "{told}");
+    for part in
+        ["COUNT: what is there isn't accepted", "TAGS.entry 2: what is there isn't", "TIMEOUTS.entry 1: no such key"]
+    {
+        assert!(told.contains(part), "no {part} in {told}");
+    }
+    // The key isn't shown, but what was meant is.
+    assert!(told.contains(": no such key: write VOLUME"), "{told}");
+    assert_eq!(
+        Settings::parse_parameter(&role(), "/x", &written(json!({}))),
+        Settings::parse(&role(), &written(json!({})))
+    );
 }
 
 #[test]
@@ -372,6 +443,16 @@ fn selectors_match_all_parts_with_wildcards() {
         ("tag:a=*b*,a=*c*", &[("a", "cb")], true),
         ("tag:a=b=c", &[("a", "b=c")], true),
         ("tag:tagship:service=X", &[("tagship:service", "X")], true),
+        ("tag:a='b, c'", &[("a", "b, c")], true),
+        ("tag:a='b, c'", &[("a", "b"), ("c", "")], false),
+        ("tag:'a=b'=c", &[("a=b", "c")], true),
+        ("tag:'a,b'=c,d=e", &[("a,b", "c"), ("d", "e")], true),
+        ("tag:a=''", &[("a", "")], true),
+        ("tag:a=''", &[("a", "x")], false),
+        ("tag:a=' x '", &[("a", " x ")], true),
+        ("tag:a='it''s, *'", &[("a", "it's, so")], true),
+        ("tag:a=it's", &[("a", "it's")], true),
+        ("tag:'tag:a'=b", &[("tag:a", "b")], true),
     ] {
         let parsed = Selector::try_from(selector.to_owned()).expect(selector);
         let tags: Vec<_> = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -433,7 +514,10 @@ fn selectors_resolve_to_ids() {
     let ami = json!({"AMI": "ssm:/ami"});
     check(ami.clone(), parameter(Some("ami-7")), Ok([ids(&["subnet-1"]), json!("ami-7"), ids(&["sg-1"])]));
     check(ami.clone(), parameter(None), Err(&["AMI: there is no parameter /ami"]));
-    check(ami, parameter(Some("{}")), Err(&["AMI: parameter /ami holds \"{}\", which is no image id (ami-…)"]));
+    check(ami.clone(), parameter(Some("ami-7\r\n")), Ok([ids(&["subnet-1"]), json!("ami-7"), ids(&["sg-1"])]));
+    let told = "AMI: parameter /ami holds no image id: write the path of one that holds ami-…, and nothing else";
+    check(ami, parameter(Some("s3cr3t")), Err(&[told]));
+    assert!(!format!("{:?}", parameter(Some("s3cr3t"))).contains("s3cr3t"));
 }
 
 /// Anything that ops may write, right.
@@ -473,6 +557,22 @@ fn any_written() -> impl Strategy<Value = Value> {
     )
 }
 
+#[test]
+fn an_artifacts_tag_may_be_in_quotes() {
+    for (written, key, value, expected) in [
+        ("release=candidate", "release", "candidate", true),
+        ("release=candidate", "release", "Candidate", false),
+        (" release = a,b ", "release", "a,b", true),
+        ("release=*", "release", "x", false),
+        ("'a=b'='c, d '", "a=b", "c, d ", true),
+        ("release=''", "release", "", true),
+    ] {
+        let text = self::written(json!({"ARTIFACT": {"BUCKET": "builds", "PREFIX": "web/", "TAG": written}}));
+        let artifact = parsed(&text).settings.artifact.expect("an artifact");
+        assert_eq!(artifact.is(key, value), expected, "{written}");
+    }
+}
+
 fn selector() -> impl Strategy<Value = String> {
     prop::collection::vec(("[A-Za-z가-힣:/_-]{1,9}", "[A-Za-z가-힣=*?_-]{1,9}"), 1..4).prop_map(|parts| {
         let parts: Vec<String> = parts.into_iter().map(|(key, pattern)| format!("{key}={pattern}")).collect();
@@ -498,6 +598,13 @@ proptest! {
         let chars = |text: &str| text.chars().collect::<Vec<_>>();
         let expected = wild(&chars(&pattern), &chars(&text));
         prop_assert_eq!(selector.matches(&[("key".to_owned(), text)]), expected);
+    }
+
+    /// Whatever the tags are called.
+    #[test]
+    fn selectors_are_read_back_as_they_were(parts in prop::collection::vec(("[a',= :가tg]{1,9}", "[a',= :*?가]{0,9}"), 1..4)) {
+        let selector = Selector { parts };
+        prop_assert_eq!(Selector::try_from(selector.to_string()), Ok(selector));
     }
 
     #[test]
