@@ -1,9 +1,8 @@
 //! What an invocation asks for: a CodePipeline job or a direct invocation, checked at the door.
 
-use crate::model::quoted;
-use crate::model::words::visible;
+use crate::model::words::{counted, quoted, unquoted};
 use crate::settings::literal::{self, Literal, twice_encoded};
-use crate::{Action, Artifact, Error, Job, ReleaseId, ServiceRole, StageName, bounded, counted, settings};
+use crate::{Action, Artifact, Error, Job, ReleaseId, ServiceRole, StageName, settings};
 use aws_lambda_events::event::codepipeline_job::{CodePipelineInputArtifact, CodePipelineJobEvent};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -172,7 +171,7 @@ impl Parameters {
         let mut seen = BTreeSet::new();
         for (key, _) in &given {
             if !seen.insert(key.as_str()) {
-                problems.push(format!("{}: given twice: write it once", bounded_key(key)));
+                problems.push(format!("{}: given twice: write it once", unquoted(key)));
             }
         }
         let mut text = |key: &str| match &given.iter().find(|(given, _)| given == key)?.1 {
@@ -208,7 +207,7 @@ impl Parameters {
         for key in seen.iter().filter(|key| !KEYS.contains(key)) {
             let meant = settings::closest(key, absent()).map(|key| format!(", write {key}")).unwrap_or_default();
             let keys = KEYS.join(", ");
-            problems.push(format!("{}: no such key{meant}; the keys are {keys}", bounded_key(key)));
+            problems.push(format!("{}: no such key{meant}; the keys are {keys}", unquoted(key)));
         }
         Self { stage, role, release, pipeline, action, problems }
     }
@@ -260,11 +259,6 @@ impl Parameters {
         let input = if inputs.is_empty() { None } else { Some(inputs.swap_remove(0)) };
         Ok(Request::Release(Job { role, release, pipeline: self.pipeline.unwrap_or_default(), action, input }))
     }
-}
-
-/// A key that somebody wrote, for an error.
-fn bounded_key(key: &str) -> String {
-    visible(&bounded(key, 60))
 }
 
 impl Refused {

@@ -48,8 +48,13 @@ pub(crate) fn quoted(text: &str) -> String {
     visible(&bounded(&serde_json::Value::from(text).to_string(), SHOWN))
 }
 
+/// As [`quoted`], without the quotes: a key.
+pub(crate) fn unquoted(text: &str) -> String {
+    visible(&bounded(text, SHOWN))
+}
+
 /// The text with its invisible characters by name: `subnet-1⟨ZERO WIDTH SPACE⟩`.
-pub(crate) fn visible(text: &str) -> String {
+fn visible(text: &str) -> String {
     let shown = |c: char| invisible(c).map_or_else(|| c.to_string(), |name| format!("⟨{name}⟩"));
     text.chars().map(shown).collect()
 }

@@ -2,12 +2,9 @@
 
 use super::literal::{self, Literal, twice_encoded};
 use super::{Selector, closest};
-use crate::model::words::{bounded, quoted, visible};
+use crate::model::words::{quoted, unquoted};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
-
-/// How much of what was given an error shows, in characters.
-const SHOWN: usize = 60;
 
 /// What a section of the settings says, key by key, and what is wrong with it.
 pub(super) struct Fields {
@@ -58,7 +55,7 @@ impl Fields {
         let place = self.written.iter().position(|written| written == key);
         match place {
             Some(place) if self.hidden && !self.known.contains(&key) => format!("entry {}", place + 1),
-            _ => visible(&bounded(key, SHOWN)),
+            _ => unquoted(key),
         }
     }
 
@@ -126,7 +123,7 @@ fn shown(value: &Literal) -> String {
         Literal::Dict(_) => "a dictionary".to_owned(),
         Literal::List(list) if list.iter().any(nested) => "a list".to_owned(),
         Literal::Text(text) => quoted(text),
-        value => visible(&bounded(&value.json().to_string(), SHOWN)),
+        value => unquoted(&value.json().to_string()),
     }
 }
 

@@ -5,6 +5,7 @@ use super::literal::Literal;
 use super::*;
 use crate::Offer;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 /// The keys of DESIGN's table.

@@ -6,6 +6,8 @@ use crate::{Kind, Offer};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+mod selectors;
+mod text;
 mod versions;
 
 fn role() -> ServiceRole {
@@ -344,182 +346,6 @@ fn five_mistakes_make_one_error() {
     );
 }
 
-#[test]
-fn what_is_no_dictionary_is_refused() {
-    #[track_caller]
-    fn check(text: &str, complaint: &str) {
-        let error = Settings::parse(&role(), text).expect_err(text);
-        assert!(error.message.contains(complaint), "{error}");
-    }
-    check("", "write a JSON object or a Python dict");
-    check("s3cr3t", "text without quotes at line 1 column 1");
-    check("ssm:/a b", "a reference takes the form ssm:/path");
-    check(&json!(written(json!({}))).to_string(), "encoded twice");
-}
-
-/// In JSON and in Python, at any depth.
-#[test]
-fn what_is_given_twice_is_refused() {
-    let python = written(json!({})).replace("\"AMI\"", "\"SG\"").replace("\"GROUP\"", "'VIA'");
-    let tags = "{\"TAGS\": {\"cost\": \"a\", \"cost\": \"b\"}, ";
-    for text in [written(json!({})).replace("\"AMI\"", "\"SG\"").replace("\"GROUP\"", "\"VIA\""), python] {
-        let text = text.replacen('{', tags, 1);
-        let error = Settings::parse(&role(), &text).expect_err(&text);
-        for key in ["SG", "DEPLOY.VIA", "TAGS.cost"] {
-            assert!(error.message.contains(&format!("\n- {key}: given twice: write it once")), "{error}");
-        }
-    }
-}
-
-#[test]
-fn a_byte_order_mark_is_no_fault() {
-    let text = written(json!({}));
-    assert_eq!(parsed(&format!("\u{feff}{text}\n")), parsed(&text));
-    assert_eq!(parsed(&format!("\u{feff}{}", text.replace('"', "'"))), parsed(&text));
-    assert_eq!(reference("\u{feff}ssm:/a\r\n"), Some("/a"));
-}
-
-/// A reference may lead to a password instead: whatever is there, the error shows nothing of it.
-#[test]
-fn nothing_of_a_parameter_is_shown() {
-    let words = |text: &str| Settings::parse_parameter(&role(), "/prod/db/password", text).expect_err(text).message;
-    for secret in ["s3cr3t", "s3cr3t$", "{'s3cr3t'}", "{s3cr3t: 1}", "\"s3cr3t\"", "['s3cr3t']", "ssm:s3cr3t"] {
-        let told = words(secret);
-        assert!(!told.contains("3cr3") && !told.contains('$') && told.contains("/prod/db/password"), "{told}");
-    }
-    let told = words(&written(json!({
-        "s3cr3t": "s3cr3t", "COUNT": "s3cr3t", "SUBNET": ["s3cr3t"], "TAGS": {"a": "b", "s3cr3t": 7},
-        "TIMEOUTS": {"s3cr3t": 1}, "VOLUMES": {}, "ZONE": "tag:s3cr3t",
-    })));
-    assert!(!told.contains("3cr3"), "{told}");
-    for part in
-        ["COUNT: what is there isn't accepted", "TAGS.entry 2: what is there isn't", "TIMEOUTS.entry 1: no such key"]
-    {
-        assert!(told.contains(part), "no {part} in {told}");
-    }
-    // The key isn't shown, but what was meant is.
-    assert!(told.contains(": no such key: write VOLUME"), "{told}");
-    assert_eq!(
-        Settings::parse_parameter(&role(), "/x", &written(json!({}))),
-        Settings::parse(&role(), &written(json!({})))
-    );
-}
-
-#[test]
-fn a_reference_is_told_from_settings() {
-    for (text, path) in [
-        ("ssm:/tagship/MZUM_WEB_PRODUCT", Some("/tagship/MZUM_WEB_PRODUCT")),
-        (" ssm:/a \n", Some("/a")),
-        ("ssm:", None),
-        ("ssm:/a b", None),
-        ("{\"AMI\": \"ssm:/a\"}", None),
-    ] {
-        assert_eq!(reference(text), path, "{text}");
-    }
-}
-
-#[test]
-fn a_missing_variable_is_named_with_the_closest_one() {
-    let existing = ["PATH", "AWS_REGION", "MZUM_WEB_PRODUKT", "MZUM_WEB_QA", "TAGSHIP_BUCKET"];
-    let error = missing(&role(), existing);
-    assert!(error.message.contains("environment variable MZUM_WEB_PRODUCT"), "{error}");
-    assert!(error.message.contains("has is MZUM_WEB_PRODUKT."), "{error}");
-    assert!(!missing(&role(), ["PATH"]).message.contains("PATH"));
-}
-
-#[test]
-fn selectors_match_all_parts_with_wildcards() {
-    for (selector, tags, expected) in [
-        ("tag:a=b", &[("a", "b")][..], true),
-        ("tag:a=b", &[("a", "bb")], false),
-        ("tag:a=b", &[("A", "b")], false),
-        ("tag:a=b", &[], false),
-        ("tag:a=*", &[("a", "")], true),
-        ("tag:a=b*d", &[("a", "bcccd")], true),
-        ("tag:a=b?d", &[("a", "b글d")], true),
-        ("tag:a=b?d", &[("a", "bd")], false),
-        ("tag:a=b,c=*", &[("c", "x"), ("a", "b")], true),
-        ("tag:a=b,c=*", &[("a", "b")], false),
-        ("tag:a=*b*,a=*c*", &[("a", "cb")], true),
-        ("tag:a=b=c", &[("a", "b=c")], true),
-        ("tag:tagship:service=X", &[("tagship:service", "X")], true),
-        ("tag:a='b, c'", &[("a", "b, c")], true),
-        ("tag:a='b, c'", &[("a", "b"), ("c", "")], false),
-        ("tag:'a=b'=c", &[("a=b", "c")], true),
-        ("tag:'a,b'=c,d=e", &[("a,b", "c"), ("d", "e")], true),
-        ("tag:a=''", &[("a", "")], true),
-        ("tag:a=''", &[("a", "x")], false),
-        ("tag:a=' x '", &[("a", " x ")], true),
-        ("tag:a='it''s, *'", &[("a", "it's, so")], true),
-        ("tag:a=it's", &[("a", "it's")], true),
-        ("tag:'tag:a'=b", &[("tag:a", "b")], true),
-    ] {
-        let parsed = Selector::try_from(selector.to_owned()).expect(selector);
-        let tags: Vec<_> = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        assert_eq!(parsed.matches(&tags), expected, "{selector} {tags:?}");
-        assert_eq!(parsed.to_string(), selector);
-    }
-}
-
-fn image(id: &str, created: &str) -> Image {
-    Image { id: id.to_owned(), created: created.parse().expect("a time") }
-}
-
-fn strings(texts: &[&str]) -> Vec<String> {
-    texts.iter().map(|text| (*text).to_owned()).collect()
-}
-
-#[test]
-fn selectors_resolve_to_ids() {
-    #[track_caller]
-    fn check(difference: Value, found: Resolved, expected: Result<[Value; 3], &[&str]>) {
-        let resolved = parsed(&written(difference)).settings.resolve(found);
-        match (resolved, expected) {
-            (Ok(settings), Ok(expected)) => {
-                assert_eq!([json!(settings.subnet), json!(settings.ami), json!(settings.sg)], expected);
-            }
-            (Err(error), Err(expected)) => {
-                assert_eq!(error.message.split("\n- ").skip(1).collect::<Vec<_>>(), expected);
-            }
-            (resolved, _) => panic!("{resolved:?}"),
-        }
-    }
-    let ids = |subnets: &[&str]| json!(subnets);
-    check(
-        json!({"SUBNET": ["subnet-2", "subnet-1", "subnet-2"]}),
-        Resolved::default(),
-        Ok([ids(&["subnet-1", "subnet-2"]), json!("ami-1"), ids(&["sg-1"])]),
-    );
-    let selectors = json!({"SUBNET": "tag:a=b", "AMI": "tag:c=d", "SG": "tag:e=f"});
-    check(
-        selectors.clone(),
-        Resolved {
-            subnets: strings(&["subnet-9", "subnet-3", "subnet-9"]),
-            images: vec![image("ami-3", "2026-01-01T00:00:00Z"), image("ami-2", "2026-02-01T00:00:00Z")],
-            security_groups: strings(&["sg-2"]),
-            ..Resolved::default()
-        },
-        Ok([ids(&["subnet-3", "subnet-9"]), json!("ami-2"), ids(&["sg-2"])]),
-    );
-    check(
-        selectors,
-        Resolved::default(),
-        Err(&[
-            "SUBNET: tag:a=b matches no subnet",
-            "SG: tag:e=f matches no security group",
-            "AMI: tag:c=d matches no available image",
-        ]),
-    );
-    let parameter = |value: Option<&str>| Resolved { image_parameter: value.map(str::to_owned), ..Resolved::default() };
-    let ami = json!({"AMI": "ssm:/ami"});
-    check(ami.clone(), parameter(Some("ami-7")), Ok([ids(&["subnet-1"]), json!("ami-7"), ids(&["sg-1"])]));
-    check(ami.clone(), parameter(None), Err(&["AMI: there is no parameter /ami"]));
-    check(ami.clone(), parameter(Some("ami-7\r\n")), Ok([ids(&["subnet-1"]), json!("ami-7"), ids(&["sg-1"])]));
-    let told = "AMI: parameter /ami holds no image id: write the path of one that holds ami-…, and nothing else";
-    check(ami, parameter(Some("s3cr3t")), Err(&[told]));
-    assert!(!format!("{:?}", parameter(Some("s3cr3t"))).contains("s3cr3t"));
-}
-
 /// Anything that ops may write, right.
 fn any_written() -> impl Strategy<Value = Value> {
     let choice = |prefix: &'static str| {
@@ -557,22 +383,6 @@ fn any_written() -> impl Strategy<Value = Value> {
     )
 }
 
-#[test]
-fn an_artifacts_tag_may_be_in_quotes() {
-    for (written, key, value, expected) in [
-        ("release=candidate", "release", "candidate", true),
-        ("release=candidate", "release", "Candidate", false),
-        (" release = a,b ", "release", "a,b", true),
-        ("release=*", "release", "x", false),
-        ("'a=b'='c, d '", "a=b", "c, d ", true),
-        ("release=''", "release", "", true),
-    ] {
-        let text = self::written(json!({"ARTIFACT": {"BUCKET": "builds", "PREFIX": "web/", "TAG": written}}));
-        let artifact = parsed(&text).settings.artifact.expect("an artifact");
-        assert_eq!(artifact.is(key, value), expected, "{written}");
-    }
-}
-
 fn selector() -> impl Strategy<Value = String> {
     prop::collection::vec(("[A-Za-z가-힣:/_-]{1,9}", "[A-Za-z가-힣=*?_-]{1,9}"), 1..4).prop_map(|parts| {
         let parts: Vec<String> = parts.into_iter().map(|(key, pattern)| format!("{key}={pattern}")).collect();
@@ -580,33 +390,7 @@ fn selector() -> impl Strategy<Value = String> {
     })
 }
 
-/// What `*` and `?` mean, as simply as it can be said.
-fn wild(pattern: &[char], text: &[char]) -> bool {
-    match (pattern, text) {
-        ([], text) => text.is_empty(),
-        (['*', rest @ ..], text) => (0..=text.len()).any(|n| wild(rest, &text[n..])),
-        (['?', rest @ ..], [_, others @ ..]) => wild(rest, others),
-        ([c, rest @ ..], [d, others @ ..]) => c == d && wild(rest, others),
-        _ => false,
-    }
-}
-
 proptest! {
-    #[test]
-    fn wildcards_mean_what_they_say(pattern in "[ab글*?]{1,7}", text in "[ab글]{0,7}") {
-        let selector = Selector { parts: vec![("key".to_owned(), pattern.clone())] };
-        let chars = |text: &str| text.chars().collect::<Vec<_>>();
-        let expected = wild(&chars(&pattern), &chars(&text));
-        prop_assert_eq!(selector.matches(&[("key".to_owned(), text)]), expected);
-    }
-
-    /// Whatever the tags are called.
-    #[test]
-    fn selectors_are_read_back_as_they_were(parts in prop::collection::vec(("[a',= :가tg]{1,9}", "[a',= :*?가]{0,9}"), 1..4)) {
-        let selector = Selector { parts };
-        prop_assert_eq!(Selector::try_from(selector.to_string()), Ok(selector));
-    }
-
     #[test]
     fn a_hold_reads_back_what_it_was_given(difference in any_written()) {
         let text = written(difference);
