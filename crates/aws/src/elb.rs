@@ -3,9 +3,8 @@
 use crate::Cloud;
 use crate::error::{Called, required};
 use aws_sdk_elasticloadbalancingv2::types::{
-    Action, ForwardActionConfig, Listener, Rule, TargetDescription, TargetGroup,
-    TargetGroupStickinessConfig, TargetGroupTuple,
-    TargetHealthStateEnum, TargetTypeEnum,
+    Action, ForwardActionConfig, Listener, Rule, TargetDescription, TargetGroup, TargetGroupStickinessConfig,
+    TargetGroupTuple, TargetHealthStateEnum, TargetTypeEnum,
 };
 use aws_sdk_resourcegroupstagging::types::{ResourceTagMapping, TagFilter};
 use std::collections::BTreeSet;

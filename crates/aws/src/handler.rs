@@ -11,7 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 use tagship::metrics::Line;
 use tagship::notify::{self, Notice};
 use tagship::{
-    Action, Caller, Done, Error, Function, Invocation, Job, Kind, Memo, Outcome, Planner, Request, StageName, Visit, cleanup,
+    Action, Caller, Done, Error, Function, Invocation, Job, Kind, Memo, Outcome, Planner, Request, StageName, Visit,
+    cleanup,
 };
 use tracing::{Instrument, error, info, info_span, warn};
 

@@ -27,8 +27,7 @@ pub(crate) async fn holding(
 async fn read(client: &Client, bucket: &str, role: &ServiceRole, release: &ReleaseId) -> Result<Holding, Error> {
     let hold_key = hold_key(role);
     let ended_key = ended_key(role, release);
-    let (hold, ended) =
-        tokio::try_join!(hold_at(client, bucket, &hold_key), ended_at(client, bucket, &ended_key))?;
+    let (hold, ended) = tokio::try_join!(hold_at(client, bucket, &hold_key), ended_at(client, bucket, &ended_key))?;
     let ended = ended.map(|(ended, _)| ended);
     let held = match hold {
         None => None,
@@ -101,8 +100,7 @@ async fn put(
     etag: Option<&str>,
 ) -> Result<Option<String>, Error> {
     let bucket = &cloud.bucket;
-    let body = json
-        .map_err(|error| Error::new(Kind::Bug, format!("s3://{bucket}/{key} can't be written: {error}")))?;
+    let body = json.map_err(|error| Error::new(Kind::Bug, format!("s3://{bucket}/{key} can't be written: {error}")))?;
     let request = cloud.s3_changes().put_object().bucket(bucket).key(key).content_type("application/json");
     let request = match etag {
         Some(etag) => request.if_match(etag),

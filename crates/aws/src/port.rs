@@ -218,12 +218,15 @@ impl<'a, P: Planner> Aws<'a, P> {
             Step::ChangeNames { zone, changes } => {
                 linked!(Names, route53::change(cloud, &self.zones, zone, changes))
             }
-            Step::FilterDeployments { release } => linked!(Install, async move {
-                codedeploy::filter(cloud, &settings(look)?.deploy, role, release).await
-            }),
-            Step::CreateDeployment { release, artifact } => linked!(Install, async move {
-                codedeploy::create(cloud, &settings(look)?.deploy, release, artifact).await
-            }),
+            Step::FilterDeployments { release } => {
+                linked!(Install, async move { codedeploy::filter(cloud, &settings(look)?.deploy, role, release).await })
+            }
+            Step::CreateDeployment { release, artifact } => {
+                linked!(
+                    Install,
+                    async move { codedeploy::create(cloud, &settings(look)?.deploy, release, artifact).await }
+                )
+            }
             Step::StopDeployment { deployment } => linked!(StopInstall, codedeploy::stop(cloud, deployment)),
             Step::Register { group, instances, port } => {
                 linked!(Register, elb::register(cloud, group, instances, *port))

@@ -13,7 +13,7 @@ pub use model::{
     ExecutionState, Found, Group, Health, Held, Hold, Holding, HowEnded, INSTANCES_A_CALL, Installed, Instance,
     InstanceState, Job, Kind, Launch, NAMES_A_BATCH, NameChange, Offer, Parts, Phase, Previous, Record, ReleaseId,
     Report, Routing, ServiceRole, StageName, Step, Switch, TAG_RELEASE, TAG_RETIRED_BY, TAG_SERVICE, TARGETS_A_CALL,
-    Target, UserData, World, bounded, ended_key, hold_key, listed, name_tag,
+    Target, UserData, World, bounded, counted, ended_key, hold_key, listed, name_tag,
 };
 pub use model::{format, names, settings};
 

@@ -1,9 +1,11 @@
 //! The nouns: what is read from AWS, what is decided, and how failures are told. No judgement.
 
+pub(crate) mod words;
+pub(crate) use words::quoted;
+pub use words::{bounded, counted, listed};
+
 mod noun;
-pub use noun::{
-    Action, ReleaseId, ServiceRole, StageName, TAG_RELEASE, TAG_RETIRED_BY, TAG_SERVICE, bounded, listed, name_tag,
-};
+pub use noun::{Action, ReleaseId, ServiceRole, StageName, TAG_RELEASE, TAG_RETIRED_BY, TAG_SERVICE, name_tag};
 
 mod done;
 pub use done::{Done, Ending, Report};

@@ -1,9 +1,10 @@
 //! Small worlds for the planners' tests. Figures are round: COUNT 2, SETTLE 15 s, WATCH 30 s, DRAIN 30 s.
 
 use crate::engine::{Gate, Standing};
-use crate::settings::{Ami, Choice, Deploy, Eip, Keep, Selector, Settings, TargetGroup, Timeouts};
+use crate::settings::Settings;
 use crate::*;
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
 use std::ops::ControlFlow::{Break, Continue};
 
 /// `seconds` after the day began.
@@ -25,30 +26,12 @@ pub(crate) fn job(action: Action, n: u8) -> Job {
 }
 
 pub(crate) fn settings() -> Settings {
-    let selector = Selector { parts: vec![("tagship:service".to_owned(), "WEB_PRODUCT".to_owned())] };
-    Settings {
-        subnet: Choice::Ids(vec!["subnet-a".to_owned(), "subnet-b".to_owned()]),
-        ami: Ami::Id("ami-1".to_owned()),
-        instance_type: vec!["t3.micro".to_owned(), "t3a.micro".to_owned()],
-        sg: Choice::Ids(vec!["sg-1".to_owned()]),
-        instance_profile: "web".to_owned(),
-        deploy: Deploy { application: "web".to_owned(), group: "web-product".to_owned() },
-        eip: Eip::None,
-        count: 2,
-        port: None,
-        target_group: TargetGroup::Pair(selector),
-        zone: Some("cd.internal".to_owned()),
-        artifact: None,
-        key_name: None,
-        user_data_sha256: None,
-        volume: None,
-        tags: Default::default(),
-        keep: Keep::Terminate,
-        drain_secs: 30,
-        timeouts: Timeouts { boot_secs: 600, install_secs: 1200, healthy_secs: 300, watch_secs: 30, settle_secs: 15 },
-        topic: None,
-        topic_format: Default::default(),
-    }
+    let written = json!({
+        "SUBNET": ["subnet-a", "subnet-b"], "AMI": "ami-1", "INSTANCE_TYPE": ["t3.micro", "t3a.micro"], "SG": "sg-1",
+        "INSTANCE_PROFILE": "web", "DEPLOY": {"VIA": "codedeploy", "APPLICATION": "web", "GROUP": "web-product"},
+        "COUNT": 2, "ZONE": "cd.internal",
+    });
+    Settings::parse(&role(), &written.to_string()).expect("settings").settings
 }
 
 /// Release `n`'s hold, open since the day began.

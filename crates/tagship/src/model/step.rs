@@ -1,8 +1,9 @@
 //! What tagship can change: each step is exactly one changing AWS call.
 
 use super::hold::{Artifact, Ended, Hold};
-use super::noun::{Action, ReleaseId, ServiceRole, listed};
+use super::noun::{Action, ReleaseId, ServiceRole};
 use super::settings::Volume;
+use super::words::listed;
 use super::world::Record;
 use std::fmt;
 

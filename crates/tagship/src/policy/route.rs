@@ -41,8 +41,3 @@ fn weights(now: &Situation<'_>) -> String {
     let words: Vec<String> = now.weights().iter().map(|(switch, weights)| format!("{switch}: {weights}")).collect();
     words.join("; ")
 }
-
-/// The share of what the predecessor had that must be healthy for it to have the traffic back, in percent.
-fn healthy_percent(_: &crate::Hold) -> u32 {
-    50
-}

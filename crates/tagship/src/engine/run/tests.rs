@@ -1,8 +1,8 @@
 //! The loop against a port that always sees the same.
 
 use super::*;
-use crate::testing::*;
 use crate::route::ShiftMemory;
+use crate::testing::*;
 use crate::{Action, Decision, Health};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};

@@ -4,8 +4,8 @@ use super::removal::RemovalMemory;
 use super::*;
 use crate::settings::Keep;
 use crate::testing::*;
-use crate::{Deployment, DeploymentState, Execution, ExecutionState};
 use crate::{Address, Health, Hold, Holding, InstanceState, Previous, World, names};
+use crate::{Deployment, DeploymentState, Execution, ExecutionState};
 
 struct Case {
     holding: Holding,
@@ -121,6 +121,7 @@ fn retire() {
         |case| {
             case.drained(0);
             case.memory.deregistered_since = None;
+            case.world.names = named(names::Names::Live, 2);
         },
         "wait: 2 targets to drain, 30 s more",
     );
@@ -129,6 +130,7 @@ fn retire() {
         |case| {
             case.drained(0);
             case.memory.deregistered_since = None;
+            case.world.names = named(names::Names::Live, 2);
             case.world.seen = at(120);
         },
         "wait: 2 targets to drain, 50 s more",

@@ -2,10 +2,7 @@
 
 use super::*;
 use crate::testing::*;
-use crate::{
-    Deployment, DeploymentState, Health, Hold, Holding, Installed, Previous, Routing, Target, World,
-    bounded,
-};
+use crate::{Deployment, DeploymentState, Health, Hold, Holding, Installed, Previous, Routing, Target, World, bounded};
 
 /// Release 2 holds, its deployment of 10 s has succeeded, its targets in `b` are healthy. It is 100 s.
 struct Case {

@@ -1,7 +1,7 @@
 //! Rollback: gives the traffic back to the previous release, as somebody said no or the execution failed.
 
 use super::traffic::{Traffic, live_names};
-use super::{CHANGES, LOOKS, READS, healthy_percent, predecessor_name, previous};
+use super::{CHANGES, LOOKS, READS, predecessor_name, previous};
 use crate::engine::{Gate, Memory, Standing, Turning, admission};
 use crate::{
     Action, Changes, Decision, Done, Ended, Ending, Error, First, Held, HowEnded, Parts, Planner, Previous, Situation,
@@ -60,7 +60,7 @@ fn back(now: &Situation<'_>, held: &Held, memory: &mut RollbackMemory) -> First<
             None => Continue(restored(now, held)),
         };
     }
-    if traffic.can_go_back(&previous(held), healthy_percent(hold)) {
+    if traffic.can_go_back(&previous(held), hold.settings.rollback.healthy_percent) {
         memory.hopeless_looks = 0;
         return Break(give_back(held, traffic));
     }

@@ -1,7 +1,7 @@
 //! Shift: moves the weights of every switch to the candidate, then watches it; gives them back if it fails.
 
 use super::traffic::{Traffic, live_names};
-use super::{CHANGES, LOOKS, READS, healthy_percent, predecessor_name, previous, weights};
+use super::{CHANGES, LOOKS, READS, predecessor_name, previous, weights};
 use crate::engine::{Gate, Memory, Standing, admission};
 use crate::policy::pair::{self, Pair, Turn};
 use crate::settings::TargetGroup;
@@ -157,13 +157,7 @@ fn watched(
 }
 
 /// After it: names, and the watch.
-fn watch(
-    now: &Situation<'_>,
-    held: &Held,
-    healthy: u32,
-    moved_at: Timestamp,
-    memory: &mut ShiftMemory,
-) -> First<Done> {
+fn watch(now: &Situation<'_>, held: &Held, healthy: u32, moved_at: Timestamp, memory: &mut ShiftMemory) -> First<Done> {
     let hold = &held.hold;
     let settings = &hold.settings;
     if !memory.named {
@@ -204,7 +198,7 @@ fn give_back(now: &Situation<'_>, held: &Held, traffic: Traffic, why: &str, memo
 fn back(now: &Situation<'_>, held: &Held, traffic: Traffic, why: &str) -> First<Done> {
     let hold = &held.hold;
     if traffic.candidate.any {
-        let can = traffic.can_go_back(&previous(held), healthy_percent(hold));
+        let can = traffic.can_go_back(&previous(held), hold.settings.rollback.healthy_percent);
         return Break(match traffic.predecessor.toward {
             Some(step) if can => Decision::act(step, "the predecessor serves again"),
             _ => Decision::Fail(stuck(now, held, &traffic, why)),
