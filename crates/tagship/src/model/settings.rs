@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The settings of a service (DESIGN: one environment variable a service role).
+/// The settings of a service: one environment variable for each service role (docs/SETTINGS.md).
 ///
 /// Serialised under the same keys that ops write, so that a hold can be read by a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,7 +193,7 @@ pub struct Timeouts {
     /// How long the switches are watched after the shift.
     #[serde(rename = "WATCH")]
     pub watch_secs: u32,
-    /// How long after the last weight nothing may be removed (DESIGN, rule 3).
+    /// How long after the last weight nothing may be removed: rule 3 of docs/RULES.md.
     #[serde(rename = "SETTLE")]
     pub settle_secs: u32,
 }
