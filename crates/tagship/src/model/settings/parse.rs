@@ -7,7 +7,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::ops::RangeInclusive;
 
-/// The keys, as docs/SETTINGS.md has them.
+/// The keys of DESIGN's table.
 const KEYS: [&str; 21] = [
     "SUBNET",
     "AMI",
@@ -32,7 +32,7 @@ const KEYS: [&str; 21] = [
     "TOPIC_FORMAT",
 ];
 
-/// Reading the hold (4 s) and a changing call (10 s) must be over before SETTLE is: rule 3 of docs/RULES.md.
+/// Reading the hold (4 s) and a changing call (10 s) must be over before SETTLE is (DESIGN, rule 3).
 const MIN_SETTLE_SECS: u32 = 15;
 
 /// EC2's limit, before encoding.
@@ -146,7 +146,7 @@ fn offer(role: &ServiceRole, fields: &mut Fields) -> Option<Offer> {
 }
 
 impl Timeouts {
-    /// The defaults, as docs/SETTINGS.md has them.
+    /// DESIGN's defaults.
     pub const DEFAULT: Self =
         Self { boot_secs: 600, install_secs: 1_200, healthy_secs: 300, watch_secs: 30, settle_secs: MIN_SETTLE_SECS };
 }
