@@ -16,7 +16,7 @@ const READ: Duration = Duration::from_secs(60);
 const ATTEMPT: Duration = Duration::from_secs(15);
 /// Attempts of one read; with the SDK's back-off they fit into [`READ`].
 const ATTEMPTS: u32 = 6;
-/// How long a changing call may take; it is never repeated (docs/ARCHITECTURE.md).
+/// How long a changing call may take; it is never repeated (docs/RULES.md#the-bounds-in-time).
 pub(crate) const CHANGE: Duration = Duration::from_secs(10);
 /// How long reading the hold just before a change may take.
 pub(crate) const BOUND: Duration = Duration::from_secs(4);

@@ -13,7 +13,7 @@ use crate::{Error, ServiceRole};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The settings of a service (DESIGN: one environment variable a service role).
+/// The settings of a service: one environment variable for each service role (docs/SETTINGS.md).
 ///
 /// Serialised under the same keys that ops write, so that a hold can be read by a person. Keys that came later than the
 /// others aren't written where they have their default: so the version before reads them too.
@@ -230,7 +230,7 @@ pub struct Timeouts {
     /// How long the switches are watched after the shift.
     #[serde(rename = "WATCH")]
     pub watch_secs: u32,
-    /// How long after the last weight nothing may be removed (DESIGN, rule 3).
+    /// How long after the last weight nothing may be removed: rule 3 of docs/RULES.md.
     #[serde(rename = "SETTLE")]
     pub settle_secs: u32,
     /// How long a failed candidate is kept, out of every group, before it is removed.
