@@ -1,11 +1,16 @@
 //! The CodeDeploy agent of one instance: fetches commands, carries them out, reports.
 
-mod appspec;
+pub mod appspec;
 mod bundle;
 mod hooks;
+mod install;
+pub mod permission;
+pub mod value;
+mod yaml;
 
 use crate::codedeploy::Diagnostics;
 use crate::processes;
+use install::Places;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::io;
@@ -91,10 +96,10 @@ impl Agent {
                 continue;
             };
             let diagnostics = match self.carry_out(event, execution).await {
-                Ok(()) => Diagnostics {
+                Ok(warnings) => Diagnostics {
                     error_code: 0,
                     script_name: String::new(),
-                    message: "Succeeded: ".to_owned(),
+                    message: format!("Succeeded: {}", warnings.join(" ")),
                     log: String::new(),
                 },
                 Err(diagnostics) => diagnostics,
@@ -112,15 +117,17 @@ impl Agent {
         }
     }
 
-    async fn carry_out(&self, event: &str, execution: &str) -> Result<(), Diagnostics> {
+    /// Carries out a command; what is surely not meant comes back as warnings.
+    async fn carry_out(&self, event: &str, execution: &str) -> Result<Vec<String>, Diagnostics> {
         let unknown =
             |message: String| Diagnostics { error_code: 5, script_name: String::new(), message, log: String::new() };
         let deployment = self.deployment(execution).await.map_err(unknown)?;
         match event {
-            "DownloadBundle" => self.download(&deployment).await.map_err(unknown),
-            "Install" => self.install(&deployment).map_err(unknown),
-            hook => self.hook(hook, &deployment, unknown).await,
+            "DownloadBundle" => self.download(&deployment).await.map_err(unknown)?,
+            "Install" => return self.install(&deployment).map_err(unknown),
+            hook => self.hook(hook, &deployment, unknown).await?,
         }
+        Ok(Vec::new())
     }
 
     async fn deployment(&self, execution: &str) -> Result<Deployment, String> {
@@ -188,19 +195,17 @@ impl Agent {
         .await
     }
 
-    fn install(&self, deployment: &Deployment) -> Result<(), String> {
+    fn install(&self, deployment: &Deployment) -> Result<Vec<String>, String> {
         let archive = self.archive(&deployment.group_id, &deployment.id);
         let spec = bundle::appspec(&archive)?;
+        spec.check_hooks()?;
         let overrides = &deployment.specification["AgentActionOverrides"]["AgentOverrides"];
-        let behavior = match overrides["FileExistsBehavior"].as_str() {
-            // The deployment's default gives way to the appspec.
-            None | Some("DISALLOW") => spec.file_exists_behavior.as_deref().unwrap_or("DISALLOW"),
-            Some(other) => other,
-        };
+        let behavior = overrides["FileExistsBehavior"].as_str().unwrap_or("DISALLOW").to_uppercase();
         let cleanup = self.group_directory(&deployment.group_id).join("cleanup");
-        bundle::install(&spec, &archive, &self.args.root, behavior, &cleanup)?;
+        install::install(&spec, Places { archive: &archive, root: &self.args.root, cleanup: &cleanup }, &behavior)?;
         let last = self.last_install(&deployment.group_id);
-        std::fs::write(&last, &deployment.id).map_err(|error| error.to_string())
+        std::fs::write(&last, &deployment.id).map_err(|error| error.to_string())?;
+        Ok(spec.warnings)
     }
 
     async fn hook(
@@ -220,9 +225,10 @@ impl Agent {
         };
         let archive = self.archive(&deployment.group_id, &id);
         let spec = bundle::appspec(&archive).map_err(unknown)?;
-        let Some(scripts) = spec.hooks.get(event) else {
+        let scripts = spec.scripts(event);
+        if scripts.is_empty() {
             return Ok(());
-        };
+        }
         let logs = archive.with_file_name("logs");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let told = &deployment.specification;

@@ -204,6 +204,11 @@ impl CodeDeploy {
             let message = "Target instances are valid only for blue/green deployments";
             return Err(ServiceError::client("InvalidTargetInstancesException", message));
         }
+        let behavior = &body["fileExistsBehavior"];
+        if !behavior.is_null() && !["DISALLOW", "OVERWRITE", "RETAIN"].iter().any(|known| behavior == known) {
+            let message = format!("{behavior} is no file-exists behavior: DISALLOW, OVERWRITE or RETAIN");
+            return Err(ServiceError::client("InvalidFileExistsBehaviorException", message));
+        }
         let mut request = body.clone();
         if request["deploymentConfigName"].is_null() {
             request["deploymentConfigName"] = group["deploymentConfigName"].clone();

@@ -1,9 +1,8 @@
-//! Unpacks a revision's archive and installs its files under the instance's root directory.
+//! Unpacks a revision's archive and reads its appspec.
 
-use super::appspec::{AppSpec, Permission};
+use super::appspec::AppSpec;
+use super::install::{about, entries};
 use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -23,7 +22,7 @@ pub(super) fn unpack(bundle: &Path, bundle_type: &str, archive: &Path) -> Result
         let mut zip = zip::ZipArchive::new(file).map_err(no_zip)?;
         zip.extract(archive).map_err(|error| error.to_string())?;
     } else {
-        let flags = if bundle_type == "tgz" { "-zxf" } else { "-xf" };
+        let flags = if bundle_type == "tgz" { "-zxpf" } else { "-xpf" };
         let tar = Command::new("tar")
             .arg(flags)
             .arg(bundle)
@@ -41,11 +40,13 @@ pub(super) fn unpack(bundle: &Path, bundle_type: &str, archive: &Path) -> Result
 
 /// A lone directory that holds the appspec is taken for the top, as the agent does.
 fn strip_single_directory(archive: &Path) -> Result<(), String> {
-    let entries = entries(archive)?;
-    let [only] = entries.as_slice() else {
+    let all = entries(archive)?;
+    let [only] = all.as_slice() else {
         return Ok(());
     };
-    if !only.join(APPSPEC).is_file() {
+    let appspec =
+        |path: &PathBuf| path.file_name().is_some_and(|n| n.to_string_lossy().to_lowercase().contains("appspec"));
+    if !only.is_dir() || !entries(only)?.iter().any(appspec) {
         return Ok(());
     }
     let aside = archive.with_extension("temp");
@@ -68,117 +69,7 @@ pub(super) fn appspec(archive: &Path) -> Result<AppSpec, String> {
             path.display()
         ));
     }
-    AppSpec::parse(&fs::read_to_string(&path).map_err(about(&path))?)
-}
-
-/// Copies the appspec's files to their places under `root`, after removing those of the last
-/// installation, which `cleanup` lists.
-pub(super) fn install(
-    spec: &AppSpec,
-    archive: &Path,
-    root: &Path,
-    file_exists_behavior: &str,
-    cleanup: &Path,
-) -> Result<(), String> {
-    for old in fs::read_to_string(cleanup).unwrap_or_default().lines() {
-        match fs::remove_file(old) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(about(Path::new(old))(error));
-            }
-            _ => {}
-        }
-    }
-    let mut copies = Vec::new();
-    for mapping in &spec.files {
-        let source = under(archive, &mapping.source);
-        let destination = under(root, &mapping.destination);
-        if source.is_dir() {
-            collect(&source, &destination, &mut copies)?;
-        } else {
-            let name = source.file_name().unwrap_or_default();
-            let destination = destination.join(name);
-            copies.push((source, destination));
-        }
-    }
-    if file_exists_behavior == "DISALLOW"
-        && let Some((_, there)) = copies.iter().find(|(_, destination)| destination.exists())
-    {
-        return Err(format!(
-            "The deployment failed because a specified file already exists at this location: {}",
-            there.display()
-        ));
-    }
-    if file_exists_behavior == "RETAIN" {
-        copies.retain(|(_, destination)| !destination.exists());
-    }
-    let mut installed = String::new();
-    for (source, destination) in &copies {
-        if let Some(parent) = destination.parent() {
-            fs::create_dir_all(parent).map_err(about(parent))?;
-        }
-        fs::copy(source, destination).map_err(|_| format!("No such file or directory - {}", source.display()))?;
-        installed += &format!("{}\n", destination.display());
-    }
-    fs::write(cleanup, installed).map_err(about(cleanup))?;
-    for permission in &spec.permissions {
-        permit(permission, &under(root, &permission.object))?;
-    }
-    Ok(())
-}
-
-/// Sets the mode of the object and, of a directory, of what it holds.
-fn permit(permission: &Permission, object: &Path) -> Result<(), String> {
-    let directory = object.is_dir();
-    let wanted = if directory { "directory" } else { "file" };
-    let applies = permission.types.is_empty() || permission.types.iter().any(|t| t == wanted);
-    if let Some(mode) = permission.mode
-        && applies
-    {
-        let permissions = fs::Permissions::from_mode(mode);
-        fs::set_permissions(object, permissions).map_err(about(object))?;
-    }
-    if directory {
-        for entry in entries(object)? {
-            permit(permission, &entry)?;
-        }
-    }
-    Ok(())
-}
-
-fn collect(source: &Path, destination: &Path, copies: &mut Vec<(PathBuf, PathBuf)>) -> Result<(), String> {
-    for entry in entries(source)? {
-        let destination = destination.join(entry.file_name().unwrap_or_default());
-        if entry.is_dir() {
-            collect(&entry, &destination, copies)?;
-        } else {
-            copies.push((entry, destination));
-        }
-    }
-    Ok(())
-}
-
-fn entries(directory: &Path) -> Result<Vec<PathBuf>, String> {
-    let mut entries = fs::read_dir(directory)
-        .and_then(|entries| entries.map(|entry| entry.map(|e| e.path())).collect::<io::Result<Vec<_>>>())
-        .map_err(about(directory))?;
-    entries.sort();
-    Ok(entries)
-}
-
-/// An absolute path inside `root`; `..` can't lead out.
-pub(super) fn under(root: &Path, path: &str) -> PathBuf {
-    let mut inside = root.to_path_buf();
-    for part in Path::new(path).components() {
-        if let std::path::Component::Normal(part) = part {
-            inside.push(part);
-        }
-    }
-    inside
-}
-
-fn about(path: &Path) -> impl Fn(io::Error) -> String {
-    let path = path.display().to_string();
-    move |error| format!("{error} - {path}")
+    AppSpec::parse(&fs::read(&path).map_err(about(&path))?)
 }
 
 #[cfg(test)]
@@ -200,13 +91,5 @@ mod tests {
         fs::write(at("bundle"), "plain text").expect("written");
         let error = unpack(&at("bundle"), "tgz", &at("archive"));
         assert_eq!(error, Err("Error extracting tar archive: 2".to_owned()));
-    }
-
-    #[test]
-    fn no_path_leads_out_of_the_instance() {
-        for (path, inside) in [("/opt/web", "/r/opt/web"), ("../../etc/passwd", "/r/etc/passwd"), ("a/../b", "/r/a/b")]
-        {
-            assert_eq!(under(Path::new("/r"), path), Path::new(inside));
-        }
     }
 }

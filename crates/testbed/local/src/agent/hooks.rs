@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 /// What a report carries of the scripts' output.
 const LOG_TAIL_BYTES: usize = 2048;
@@ -76,7 +76,7 @@ async fn one(
     log: &Arc<Mutex<Log>>,
 ) -> Result<(), (u8, String)> {
     let location = &script.location;
-    let path = super::bundle::under(archive, location);
+    let path = super::install::under(archive, location);
     let at = format!("Script at specified location: {location}");
     let prefix = match &script.runas {
         Some(user) => format!("{at} run as user {user}"),
@@ -93,28 +93,25 @@ async fn one(
             (SCRIPT_NOT_EXECUTABLE, message)
         })?;
     }
-    let failed = |error: std::io::Error| (SCRIPT_FAILED, format!("{prefix} failed with error {error}"));
-    let mut child = Command::new(&path)
-        .envs(env.iter().map(|(key, value)| (key, value)))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .map_err(failed)?;
+    let hint = hint(location, &path);
+    let failed = |error: std::io::Error| {
+        let error = ruby_error(&error, &path);
+        (SCRIPT_FAILED, format!("{prefix} failed with error {error}{hint}"))
+    };
+    let mut child = spawn(script, archive, env).map_err(failed)?;
     let group = child.id();
     let outputs = [
         child.stdout.take().map(|out| tokio::spawn(copy(out, "[stdout]", log.clone()))),
         child.stderr.take().map(|out| tokio::spawn(copy(out, "[stderr]", log.clone()))),
     ];
-    let deadline = tokio::time::Instant::now() + script.timeout;
+    let deadline = tokio::time::Instant::now() + script.timeout();
     let Ok(status) = tokio::time::timeout_at(deadline, child.wait()).await else {
         if let Some(group) = group.and_then(|id| i32::try_from(id).ok()) {
             // The whole group, as the agent does; it may be gone by now.
             let group = nix::unistd::Pid::from_raw(group);
             let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGTERM);
         }
-        let secs = script.timeout.as_secs();
+        let secs = script.timeout_secs;
         let message = format!("{at} failed to complete in {secs} seconds");
         return Err((SCRIPT_TIMED_OUT, message));
     };
@@ -130,9 +127,77 @@ async fn one(
         // A script that a signal ended has no exit code; Ruby shows it as an empty string.
         code => {
             let code = code.map(|code| code.to_string()).unwrap_or_default();
-            Err((SCRIPT_FAILED, format!("{prefix} failed with exit code {code}")))
+            Err((SCRIPT_FAILED, format!("{prefix} failed with exit code {code}{hint}")))
         }
     }
+}
+
+/// What makes Ruby start a shell for a command.
+const SHELL_CHARACTERS: &[char] =
+    &['*', '?', '{', '}', '[', ']', '<', '>', '(', ')', '~', '&', '|', '\\', '$', ';', '\'', '`', '"', '\n', '#'];
+
+/// Starts a script as the agent does: `runas` is `su USER -c PATH`, so a shell reads the path; a path without characters
+/// that a shell knows is started without one, word by word.
+fn spawn(script: &Script, archive: &Path, env: &[(&str, String)]) -> std::io::Result<Child> {
+    let start = |mut command: Command| {
+        command
+            .envs(env.iter().map(|(key, value)| (key, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+    };
+    let location = &script.location;
+    if script.runas.is_some() || location.contains(SHELL_CHARACTERS) {
+        let mut shell = Command::new("/bin/sh");
+        // The directory is this machine's, and its name no part of what the agent's shell would read: it is `$0`.
+        shell.arg("-c").arg(format!("\"$0\"/{location}")).arg(archive);
+        return start(shell);
+    }
+    let mut words = location.split_ascii_whitespace();
+    let path = super::install::under(archive, words.next().unwrap_or_default());
+    let mut direct = Command::new(&path);
+    direct.args(words.clone());
+    match start(direct) {
+        // Ruby gives what has no `#!` to a shell.
+        Err(error) if error.raw_os_error() == Some(nix::errno::Errno::ENOEXEC as i32) => {
+            let mut shell = Command::new("/bin/sh");
+            shell.arg(&path).args(words);
+            start(shell)
+        }
+        other => other,
+    }
+}
+
+/// An error as Ruby words it.
+fn ruby_error(error: &std::io::Error, path: &Path) -> String {
+    let class = match error.kind() {
+        std::io::ErrorKind::NotFound => "Errno::ENOENT",
+        std::io::ErrorKind::PermissionDenied => "Errno::EACCES",
+        _ => "SystemCallError",
+    };
+    let path = path.display();
+    let text = error.to_string();
+    let words = text.split(" (os error").next().unwrap_or_default();
+    format!("{class} with message {words} - {path}")
+}
+
+/// The likeliest reason why a script fails, if its text shows one.
+fn hint(location: &str, path: &Path) -> String {
+    let text = fs::read(path).unwrap_or_default();
+    if text.starts_with("\u{feff}".as_bytes()) {
+        return format!(
+            " ({location} begins with a byte order mark, so that its #! is not seen: save it without one.)"
+        );
+    }
+    if text.windows(2).any(|two| two == b"\r\n") {
+        return format!(
+            " ({location} has the line ends of Windows, CRLF, which Linux takes for a part of each command: save it with \
+             LF, for example with `dos2unix` or `*.sh text eol=lf` in .gitattributes.)"
+        );
+    }
+    String::new()
 }
 
 async fn copy(output: impl AsyncRead + Unpin, name: &str, log: Arc<Mutex<Log>>) {

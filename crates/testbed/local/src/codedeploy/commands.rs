@@ -96,6 +96,9 @@ pub(super) fn complete(store: &mut Store, body: &Value, now: Timestamp) -> Resul
     let &[id, instance, event] = command.split('/').collect::<Vec<_>>().as_slice() else {
         return Err(invalid(format!("{command} is no host command")));
     };
+    if let Some(warning) = diagnostics.message.strip_prefix("Succeeded: ").filter(|warning| !warning.is_empty()) {
+        tracing::warn!(deployment = id, instance, "appspec.yml: {warning}");
+    }
     let deployment = store.deployment(&json!({"deploymentId": id}))?;
     deployment.complete(instance, event, diagnostics, now);
     Ok(json!({}))
