@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use tagship_emulator::execution::{Override, Trigger};
+use tagship_emulator::execution::{Execution, Override, Status, Trigger};
 use tagship_emulator::refusal::Refusal;
 use tagship_emulator::report::{Failure, Success};
 
@@ -79,6 +79,21 @@ struct OfPipeline {
 #[serde(rename_all = "camelCase")]
 struct Filter {
     pipeline_execution_id: Option<String>,
+    succeeded_in_stage: Option<InStage>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct InStage {
+    stage_name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Rollback {
+    pipeline_name: String,
+    stage_name: String,
+    target_pipeline_execution_id: String,
 }
 
 #[derive(Deserialize)]
@@ -203,6 +218,17 @@ impl CodePipeline {
                     .map_err(refused)?;
                 Ok(json!({"pipelineExecutionId": id}))
             }
+            "RollbackStage" => {
+                let request: Rollback = read(body)?;
+                let trigger = Trigger { kind: "ManualRollback", detail: self.arn_of(caller) };
+                let id = self
+                    .with(&request.pipeline_name, |line| {
+                        let (stage, target) = (&request.stage_name, &request.target_pipeline_execution_id);
+                        line.engine.rollback(now, stage, target, trigger)
+                    })?
+                    .map_err(refused)?;
+                Ok(json!({"pipelineExecutionId": &*id}))
+            }
             "PutApprovalResult" => {
                 let request: ApprovalAnswer = read(body)?;
                 let approved = match request.result.status.as_str() {
@@ -235,9 +261,16 @@ impl CodePipeline {
             }
             "ListPipelineExecutions" => {
                 let request: OfPipeline = read(body)?;
+                let in_stage = request.filter.succeeded_in_stage.as_ref().map(|wanted| wanted.stage_name.as_str());
                 let all = self.with(&request.pipeline_name, |line| {
+                    let stages = &line.engine.pipeline().stages;
+                    let succeeded = |execution: &Execution, name: &str| {
+                        let mut all = stages.iter().zip(&execution.stages);
+                        all.any(|(stage, status)| &*stage.name == name && *status == Some(Status::Succeeded))
+                    };
                     let newest_first = line.engine.executions().iter().rev();
-                    newest_first.map(|execution| line.summary(execution)).collect::<Vec<_>>()
+                    let wanted = newest_first.filter(|it| in_stage.is_none_or(|name| succeeded(it, name)));
+                    wanted.map(|execution| line.summary(execution)).collect::<Vec<_>>()
                 })?;
                 page(all, "pipelineExecutionSummaries", &request)
             }

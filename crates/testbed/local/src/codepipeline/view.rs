@@ -33,7 +33,7 @@ impl Line {
     }
 
     fn stage_state(&self, index: usize, stage: &Stage) -> Value {
-        let execution = |execution: &Execution, status: &str| json!({"pipelineExecutionId": &*execution.id, "status": status, "type": "STANDARD"});
+        let execution = |execution: &Execution, status: &str| json!({"pipelineExecutionId": &*execution.id, "status": status, "type": execution.kind()});
         let latest = self.engine.latest(index).and_then(|latest| {
             let status = latest.stages[index]?;
             Some(execution(latest, status.as_str()))
@@ -105,7 +105,8 @@ impl Line {
             "trigger": trigger(execution),
             "stopTrigger": execution.stop_reason.as_ref().map(|reason| json!({"reason": reason})),
             "executionMode": self.engine.pipeline().mode.as_str(),
-            "executionType": "STANDARD",
+            "executionType": execution.kind(),
+            "rollbackMetadata": rollback(execution),
         });
         present(summary)
     }
@@ -115,7 +116,7 @@ impl Line {
         let artifacts: Vec<_> = artifacts
             .map(|artifact| present(json!({"name": artifact.name, "revisionId": artifact.revision})))
             .collect();
-        json!({
+        present(json!({
             "pipelineName": &*self.origin.pipeline,
             "pipelineVersion": 1,
             "pipelineExecutionId": &*execution.id,
@@ -123,8 +124,9 @@ impl Line {
             "artifactRevisions": artifacts,
             "trigger": trigger(execution),
             "executionMode": self.engine.pipeline().mode.as_str(),
-            "executionType": "STANDARD",
-        })
+            "executionType": execution.kind(),
+            "rollbackMetadata": rollback(execution),
+        }))
     }
 
     pub(super) fn action_execution(&self, execution: &Execution, run: &Run) -> Value {
@@ -205,6 +207,11 @@ impl Line {
             "updated": seconds(self.created),
         })
     }
+}
+
+fn rollback(execution: &Execution) -> Value {
+    let target = execution.rollback.as_ref();
+    target.map_or(Value::Null, |target| json!({"rollbackTargetPipelineExecutionId": &**target}))
 }
 
 fn trigger(execution: &Execution) -> Value {
