@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tagship_local::up::Local;
+use tagship_local::Local;
 
 /// A place to die: after the `nth` successful call of an operation by a function.
 #[derive(Clone, Copy, Debug)]

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use tagship_local::Local;
 use tagship_local::codepipeline::{ARTIFACT_SECRET, CodePipeline};
 use tagship_local::lambda::FunctionError;
 use tagship_local::service::{Answer, Service};
-use tagship_local::up::Local;
 use tokio::sync::mpsc;
 
 /// CodePipeline, with jobs of our own beside its pipelines' jobs.

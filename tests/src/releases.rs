@@ -8,7 +8,7 @@ use tagship_local::artifact::{Variant, pack};
 use tagship_local::leftovers::leftovers;
 use tagship_local::load::{Config, Load, Site};
 use tagship_local::state::{Action, Instance, Rule, State};
-use tagship_local::up::{Line, Local, Plan};
+use tagship_local::{Line, Local, Plan};
 
 /// How often a test looks.
 pub(crate) const LOOK: Duration = Duration::from_millis(100);

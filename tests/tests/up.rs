@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::Value;
-use tagship_local::up::Plan;
+use tagship_local::Plan;
 use tagship_tests::person::{lookup, succeeded};
 
 /// Far longer than anything here takes.

@@ -6,7 +6,7 @@ use tagship_local::artifact::{Variant, pack};
 use tagship_local::codepipeline::ARTIFACT_SECRET;
 use tagship_local::gateway::{Effect, Fault, When};
 use tagship_local::leftovers::leftovers;
-use tagship_local::up::{Line, Local};
+use tagship_local::{Line, Local};
 use tagship_tests::desk::{Desk, Verdict, artifact};
 use tagship_tests::leak::Ear;
 use tagship_tests::releases::cloud;

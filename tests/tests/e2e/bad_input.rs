@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tagship_local::codepipeline::ARTIFACT_SECRET;
 use tagship_local::gateway::{Effect, Fault, When};
-use tagship_local::up::{Line, Local};
+use tagship_local::{Line, Local};
 use tagship_tests::desk::{Desk, Verdict};
 use tagship_tests::leak::Ear;
 use tagship_tests::releases::cloud;

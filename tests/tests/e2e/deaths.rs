@@ -5,7 +5,7 @@ use std::time::Duration;
 use tagship_local::artifact::Variant;
 use tagship_local::codepipeline::ARTIFACT_SECRET;
 use tagship_local::setup::REGION;
-use tagship_local::up::{Line, Local, Plan};
+use tagship_local::{Line, Local, Plan};
 use tagship_tests::death::{Death, Sentence};
 use tagship_tests::leak::Ear;
 use tagship_tests::notices;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tagship_local::artifact::{Variant, pack};
 use tagship_local::gateway::{Effect, Fault, When};
-use tagship_local::up::{Line, Local};
+use tagship_local::{Line, Local};
 use tagship_tests::desk::{Desk, Verdict, artifact};
 use tagship_tests::releases::{Releases, cloud};
 

@@ -3,8 +3,8 @@
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use tagship_local::Line;
 use tagship_local::artifact::{Variant, pack};
-use tagship_local::up::Line;
 use tagship_tests::desk::{Desk, Verdict, artifact};
 use tagship_tests::leak::Ear;
 use tagship_tests::metrics;

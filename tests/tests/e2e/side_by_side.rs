@@ -1,7 +1,7 @@
 //! Several releases at a time: of one service, and of two.
 
+use tagship_local::Line;
 use tagship_local::artifact::Variant;
-use tagship_local::up::Line;
 use tagship_tests::releases::{Releases, cloud};
 
 fn line(pipeline: &str, role: &str, priority: u32, mode: &str) -> Line {

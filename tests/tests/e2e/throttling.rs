@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tagship_local::artifact::Variant;
 use tagship_local::gateway::{Effect, Fault, FaultId, When};
-use tagship_local::up::{Line, Local, Plan};
+use tagship_local::{Line, Local, Plan};
 use tagship_tests::leak::Ear;
 use tagship_tests::metrics;
 use tagship_tests::releases::{Releases, cloud, start};

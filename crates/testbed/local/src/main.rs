@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 use std::io::{self, Write};
 use std::process::ExitCode;
-use tagship_local::{agent, bench, demo, person, tether};
+use tagship_local::commands::{bench, demo, up};
+use tagship_local::{agent, tether};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Parser)]
@@ -57,7 +58,7 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
             asked = asked_to_end() => Err(format!("the demo was interrupted by {}", asked?).into()),
         },
         Command::Up => tokio::select! {
-            ended = person::run() => Ok(ended?),
+            ended = up::run() => Ok(ended?),
             asked = asked_to_end() => {
                 // The reader may be gone; that is no reason to fail.
                 let _ = writeln!(io::stdout(), "\n{}: ending every process …", asked?);
