@@ -157,7 +157,7 @@ fn a_seed_is_always_the_same_day() {
 fn planted_mistakes_are_found() {
     for mistake in Mistake::ALL {
         assert!(
-            mistake.found(0..1_000).is_some(),
+            explore::found(mistake, 0..1_000).is_some(),
             "{mistake:?} was not found in 1,000 days: the simulator is too kind"
         );
     }
@@ -167,7 +167,7 @@ fn planted_mistakes_are_found() {
 #[test]
 fn mistakes_with_names_break_the_rules_of_traffic() {
     let check = |mistake: Mistake, rules: &[u8]| {
-        let (seed, violation) = mistake.found(0..1_000).expect("found");
+        let (seed, violation) = explore::found(mistake, 0..1_000).expect("found");
         assert!(rules.contains(&violation.rule), "{mistake:?}, seed {seed}: {violation:?}");
     };
     check(Mistake::NamedBeforeInstall, &[1, 2]);
