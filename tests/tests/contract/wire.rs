@@ -17,9 +17,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tagship::engine::{Gate, Standing, admission};
-use tagship::{
-    Action, Changes, Decision, Done, First, Held, Parts, Planner, Situation,
-};
+use tagship::{Action, Changes, Decision, Done, First, Held, Parts, Planner, Situation};
 use tagship_aws::{Aws, Cloud};
 use tagship_emulator::engine::Timings;
 use tagship_local::codedeploy::{self, Agents, CodeDeploy};
