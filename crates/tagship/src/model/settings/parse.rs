@@ -242,8 +242,7 @@ fn rollback(fields: &mut Fields) -> Option<Rollback> {
         let whole = (percent - percent.round()).abs() < 1e-6 && (1.0..=100.0).contains(&percent.round());
         whole.then_some(percent.round() as u32)
     });
-    let default = Rollback::default();
-    Some(Rollback { healthy_percent: healthy.unwrap_or(default.healthy_percent), ..default })
+    Some(healthy.map_or_else(Rollback::default, |healthy_percent| Rollback { healthy_percent }))
 }
 
 fn tags(fields: &mut Fields) -> Option<BTreeMap<String, String>> {
