@@ -177,11 +177,11 @@ impl<'a, P: Planner> Aws<'a, P> {
         }
     }
 
-    /// Where the holder's execution stands.
+    /// Where the execution stands that is asked about.
     fn holder<'c>(&'c self, look: &'c Look<'_>) -> Call<'c, Option<Execution>> {
-        match &look.holding.held {
-            Some(held) if const { P::READS.has(Parts::HOLDER) } && look.parts.has(Parts::HOLDER) => {
-                Box::pin(async move { codepipeline::execution(self.cloud, &held.hold).await.map(Some) })
+        match tagship::execution_of(look.job, look.holding) {
+            Some((pipeline, release)) if const { P::READS.has(Parts::HOLDER) } && look.parts.has(Parts::HOLDER) => {
+                Box::pin(async move { codepipeline::execution(self.cloud, pipeline, release).await.map(Some) })
             }
             _ => unread(),
         }

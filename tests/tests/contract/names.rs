@@ -219,11 +219,26 @@ impl Names {
     }
 
     fn hold(&mut self, hold: &Hold) -> Hold {
-        let Hold { v, release, pipeline, since: _, phase, settings, artifact, group, previous, moved_at, unknown } =
-            hold;
+        let Hold {
+            v,
+            release,
+            pipeline,
+            checked,
+            missing_since,
+            since: _,
+            phase,
+            settings,
+            artifact,
+            group,
+            previous,
+            moved_at,
+            unknown,
+        } = hold;
         Hold {
             release: self.release(release),
             pipeline: pipeline.clone(),
+            checked: *checked,
+            missing_since: missing_since.map(|_| Timestamp::UNIX_EPOCH),
             since: Timestamp::UNIX_EPOCH,
             phase: *phase,
             v: *v,

@@ -17,7 +17,7 @@ impl Parts {
     pub const OFFER: Self = Self(1);
     /// The text of `USER_DATA`, of which the hold has the hash only.
     pub const USER_DATA: Self = Self(1 << 1);
-    /// The execution of the release that holds the service.
+    /// The execution that is asked about: [`crate::execution_of`].
     pub const HOLDER: Self = Self(1 << 2);
     /// Instances.
     pub const INSTANCES: Self = Self(1 << 3);
@@ -97,7 +97,7 @@ pub struct World {
     pub user_data: Option<UserData>,
     /// What the image calls its root device; none if it has none.
     pub root_device: Option<String>,
-    /// The execution of the release that holds the service.
+    /// The execution that is asked about: [`crate::execution_of`].
     pub holder: Option<Execution>,
 }
 
@@ -429,6 +429,6 @@ pub enum ExecutionState {
     Succeeded,
     /// Failed, stopped, superseded or cancelled.
     Ended,
-    /// CodePipeline knows no such execution.
+    /// CodePipeline knows no such execution, or no such pipeline.
     NotFound,
 }

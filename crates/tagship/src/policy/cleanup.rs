@@ -27,8 +27,12 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow::{Break, Continue};
 
 /// What those see that remove something.
-const READS: Parts =
-    Parts::INSTANCES.and(Parts::ROUTING).and(Parts::ADDRESSES).and(Parts::NAMES).and(Parts::DEPLOYMENT);
+const READS: Parts = Parts::INSTANCES
+    .and(Parts::ROUTING)
+    .and(Parts::ADDRESSES)
+    .and(Parts::NAMES)
+    .and(Parts::DEPLOYMENT)
+    .and(Parts::HOLDER);
 
 /// What they change.
 const CHANGES: Changes = Changes::of(&[

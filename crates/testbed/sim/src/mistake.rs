@@ -8,8 +8,8 @@ use tagship::names::{Names, batch, toward};
 use tagship::route::traffic::running;
 use tagship::settings::TargetGroup;
 use tagship::{
-    Action, Changes, Decision, Done, Error, First, Health, Hold, Launch, Parts, Phase, Planner, Situation, Step, View,
-    World,
+    Action, Changes, Decision, Done, Error, ExecutionState, First, Health, Hold, Launch, Parts, Phase, Planner,
+    Situation, Step, View, World,
 };
 
 /// One mistake.
@@ -55,11 +55,19 @@ pub enum Mistake {
     StaleWorld,
     /// Weights are set whatever they have become since the look.
     WeightsNotCompared,
+    /// Provision takes the hold of a service for a pipeline that isn't the service's.
+    AnyPipeline,
+    /// Park doesn't ask whether the service is a pre-product.
+    ProductParked,
+    /// Who asks directly is believed.
+    DirectBelieved,
+    /// An execution that isn't found once has ended.
+    MissingIsEnded,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 24] = [
         Self::TokenWithoutSince,
         Self::NoSecondLook,
         Self::WeightsBeforeHealth,
@@ -80,6 +88,10 @@ impl Mistake {
         Self::RetiredWhileNamed,
         Self::StaleWorld,
         Self::WeightsNotCompared,
+        Self::AnyPipeline,
+        Self::ProductParked,
+        Self::DirectBelieved,
+        Self::MissingIsEnded,
     ];
 }
 
@@ -117,9 +129,13 @@ impl<P: Planner> Planner for Wrong<P> {
         {
             held.hold.settings.timeouts.settle_secs = 0;
         }
+        if let Some(held) = holding.held.as_mut().filter(|_| mistake == Mistake::ProductParked) {
+            held.hold.settings.pre_product = true;
+        }
+        let direct = now.direct && mistake != Mistake::DirectBelieved;
         let decision = match P::admit(Standing::of(&now.job.release, &holding)) {
             Gate::Admit(entry) => {
-                P::decide(&Situation { world: View::of(&world), holding: &holding, ..*now }, entry, memory)
+                P::decide(&Situation { world: View::of(&world), holding: &holding, direct, ..*now }, entry, memory)
             }
             Gate::Nothing(_) | Gate::Refuse(_) => P::decide(now, entry, memory),
         };
@@ -179,6 +195,16 @@ fn blur(mistake: Mistake, now: &Situation<'_>, world: &mut World) {
         (Mistake::SecondSwitchForgotten, _) => {
             if let Some(routing) = &mut world.routing {
                 routing.switches.truncate(1);
+            }
+        }
+        (Mistake::AnyPipeline, Action::Provision) => {
+            if let Some(offer) = &mut world.offer {
+                offer.settings.pipeline = Some(now.job.pipeline.clone());
+            }
+        }
+        (Mistake::MissingIsEnded, _) => {
+            for holder in world.holder.iter_mut().filter(|it| it.state == ExecutionState::NotFound) {
+                holder.state = ExecutionState::Ended;
             }
         }
         (Mistake::AddressLeaked, Action::Discard) => world.addresses.clear(),

@@ -7,7 +7,7 @@ use rand::RngExt;
 use tagship::settings::{Eip, Settings};
 use tagship::{
     Address, Deployment, DeploymentState, Error, Execution, Group, Held, Hold, Holding, Installed, Instance,
-    InstanceState, Job, Offer, Parts, ReleaseId, Routing, ServiceRole, Switch, Target, World,
+    InstanceState, Job, Offer, Parts, ReleaseId, Routing, ServiceRole, Switch, Target, World, execution_of,
 };
 
 impl Cloud {
@@ -24,13 +24,13 @@ impl Cloud {
         }
     }
 
-    /// These parts of the world, for a job. `holder` says how the holder's execution stands.
+    /// These parts of the world, for a job. `execution` says how one stands.
     pub fn observe(
         &mut self,
         job: &Job,
         (parts, settings): (Parts, Option<&Settings>),
         holding: &Holding,
-        holder: impl FnOnce(&Held) -> Execution,
+        execution: impl FnOnce(&str, &ReleaseId) -> Execution,
     ) -> Result<World, Error> {
         let role = &job.role;
         let Some(service) = self.services.get(role).cloned() else {
@@ -38,7 +38,7 @@ impl Cloud {
         };
         let mut world = World { now: timestamp(self.now), ..World::default() };
         if parts.has(Parts::HOLDER) {
-            world.holder = holding.held.as_ref().map(holder);
+            world.holder = execution_of(job, holding).map(|(pipeline, release)| execution(pipeline, release));
         }
         if parts.has(Parts::OFFER) {
             world.offer = Some(Offer { settings: service.settings.clone(), user_data: None });

@@ -125,7 +125,7 @@ impl Cloud {
                 self.mend();
                 None
             }
-            PersonAct::Retry(_) => None,
+            PersonAct::Retry(_) | PersonAct::Ask(..) => None,
         }
     }
 

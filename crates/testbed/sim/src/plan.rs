@@ -6,7 +6,7 @@ use crate::past::{HOUR, MINUTE, Ms, SECOND};
 use serde_json::json;
 use std::collections::BTreeMap;
 use tagship::settings::{Keep, Settings};
-use tagship::{Kind, ServiceRole};
+use tagship::{Action, Kind, ServiceRole};
 
 /// All that a day is made from.
 #[derive(Debug, Clone)]
@@ -44,6 +44,8 @@ pub struct ServicePlan {
     pub settings: Settings,
     /// The pre-product, where there is one.
     pub pre: Option<(ServiceRole, Settings)>,
+    /// Another product's role, or its own, that the pipeline names as its pre-product by mistake.
+    pub mistyped: Option<ServiceRole>,
     /// How many switches the product has.
     pub switches: usize,
     /// QUEUED rather than SUPERSEDED.
@@ -109,6 +111,8 @@ pub enum PersonAct {
     Mend,
     /// Retries the failed stage of the last execution.
     Retry(ServiceRole),
+    /// Asks a function directly for this action on the release that holds the service.
+    Ask(ServiceRole, Action),
 }
 
 /// The odds of each fault, at each call or event.
@@ -136,6 +140,8 @@ pub struct Odds {
     pub lose_event: f64,
     /// An event comes up to ten minutes late.
     pub late_event: f64,
+    /// CodePipeline doesn't know an execution, for one answer.
+    pub unknown: f64,
 }
 
 /// A fault at one call.
@@ -221,7 +227,16 @@ impl ServicePlan {
     pub fn new(name: &str, count: u32) -> Self {
         let role = role(name);
         let settings = settings(&role, count);
-        Self { role, settings, pre: None, switches: 2, queued: false, settled: false, releases: Vec::new() }
+        Self {
+            role,
+            settings,
+            pre: None,
+            mistyped: None,
+            switches: 2,
+            queued: false,
+            settled: false,
+            releases: Vec::new(),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::removal::{Removal, RemovalMemory, serving};
 use super::{CHANGES, READS, free, mark, never_held, retire, settle, turn};
 use crate::engine::{Gate, Removing, Standing, Turning, admission};
+use crate::policy::confirm::confirmed;
 use crate::policy::route::traffic::{Traffic, running};
 use crate::settings::TargetGroup;
 use crate::{
@@ -28,8 +29,14 @@ impl Planner for Discard {
 
     fn decide<'a>(now: &Situation<'a>, entry: Removing<'a>, memory: &mut RemovalMemory) -> First<Done> {
         match entry {
-            Removing::MarkDiscarded => Break(never_held(now)),
-            Removing::Turning(Turning::Turn(held, phase)) => Break(turn(held, phase)),
+            Removing::MarkDiscarded => {
+                confirmed(now)?;
+                Break(never_held(now))
+            }
+            Removing::Turning(Turning::Turn(held, phase)) => {
+                confirmed(now)?;
+                Break(turn(held, phase))
+            }
             Removing::Turning(Turning::Act(held)) => {
                 remove(now, held, memory)?;
                 Break(mark(now, held, HowEnded::Discarded))

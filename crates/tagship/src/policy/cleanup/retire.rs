@@ -3,6 +3,7 @@
 use super::removal::{Removal, RemovalMemory, serving};
 use super::{CHANGES, READS, free, mark, releases_but, settle};
 use crate::engine::{Gate, Standing, Turning, admission};
+use crate::policy::confirm::confirmed;
 use crate::policy::route::traffic::{Traffic, running};
 use crate::settings::{Keep, TargetGroup};
 use crate::{
@@ -37,6 +38,7 @@ impl Planner for Retire {
 
 /// Whether the release may be approved; then that is written down.
 fn approve(now: &Situation<'_>, held: &Held, phase: Phase, memory: &mut RemovalMemory) -> First<Done> {
+    confirmed(now)?;
     let hold = &held.hold;
     let traffic = match Traffic::of(now, hold)? {
         Ok(traffic) => traffic,

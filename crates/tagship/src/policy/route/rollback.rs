@@ -3,6 +3,7 @@
 use super::traffic::{Traffic, live_names};
 use super::{CHANGES, LOOKS, READS, predecessor_name, previous};
 use crate::engine::{Gate, Memory, Standing, Turning, admission};
+use crate::policy::confirm::confirmed;
 use crate::{
     Action, Changes, Decision, Done, Ended, Ending, Error, First, Held, HowEnded, Parts, Planner, Previous, Situation,
     Step,
@@ -26,7 +27,7 @@ impl Memory for RollbackMemory {}
 
 impl Planner for Rollback {
     const ACTION: Action = Action::Rollback;
-    const READS: Parts = READS;
+    const READS: Parts = READS.and(Parts::HOLDER);
     const CHANGES: Changes = CHANGES;
     type Entry<'a> = Turning<'a>;
     type Memory = RollbackMemory;
@@ -38,6 +39,7 @@ impl Planner for Rollback {
     fn decide<'a>(now: &Situation<'a>, entry: Turning<'a>, memory: &mut RollbackMemory) -> First<Done> {
         match entry {
             Turning::Turn(held, phase) => {
+                confirmed(now)?;
                 let step = Situation::rewrite(held, |hold| hold.phase = phase);
                 Break(Decision::act(step, "from here on this release only ends"))
             }
