@@ -98,7 +98,7 @@ impl<'a, P: Planner> Aws<'a, P> {
         };
         let routing: Call<'_, Option<Routing>> = match &settings.target_group {
             TargetGroup::Pair(selector) if const { P::READS.has(Parts::ROUTING) } && reads(Parts::ROUTING) => {
-                Box::pin(async move { elb::routing(cloud, selector, &self.balancer).await.map(Some) })
+                Box::pin(async move { elb::routing(cloud, &job.role, selector, &self.balancer).await.map(Some) })
             }
             _ => unread(),
         };

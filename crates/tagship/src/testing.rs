@@ -55,6 +55,7 @@ pub(crate) fn instance(of: u8, n: u8) -> Instance {
         launched_at: at(i64::from(n)),
         retired_by: None,
         reason: None,
+        short: false,
         client_token: Some(format!("token-{of}{n}")),
     }
 }
@@ -75,7 +76,8 @@ pub(crate) fn routing(a: Vec<Target>, b: Vec<Target>) -> Routing {
         weights: vec![("arn:a".to_owned(), 100), ("arn:b".to_owned(), 0)],
         sticky: false,
     };
-    Routing { groups: vec![group("a", a), group("b", b)], switches: vec![switch("HTTP:80"), switch("HTTPS:443")] }
+    let (groups, switches) = (vec![group("a", a), group("b", b)], vec![switch("HTTP:80"), switch("HTTPS:443")]);
+    Routing { groups, switches, untagged: std::collections::BTreeSet::new() }
 }
 
 /// Gives the weight of the first `n` switches to group `b`.

@@ -4,7 +4,7 @@ use super::hold::Artifact;
 use super::noun::ReleaseId;
 use super::settings::Settings;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Parts of the world, each read by calls of its own: a set of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -217,6 +217,8 @@ pub struct Instance {
     pub retired_by: Option<ReleaseId>,
     /// EC2's reason for its state, where it gives one: `Client.InternalError`.
     pub reason: Option<String>,
+    /// Whether it died because AWS had no capacity for it after all.
+    pub short: bool,
     /// The client token that it was launched with.
     pub client_token: Option<String>,
 }
@@ -257,6 +259,8 @@ pub struct Routing {
     pub groups: Vec<Group>,
     /// Rules and default actions that name one of the groups.
     pub switches: Vec<Switch>,
+    /// ARNs of those groups and switches that lack the service's tag: they are for others to change.
+    pub untagged: BTreeSet<String>,
 }
 
 impl Routing {

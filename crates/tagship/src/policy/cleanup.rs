@@ -19,8 +19,8 @@ pub use sweep::{ABANDONED_SECS, Sweep, abandon, abandoned};
 mod tests;
 
 use crate::{
-    Action, Change, Changes, Decision, Done, Ended, First, Held, HowEnded, Parts, Phase, ReleaseId, Report, Situation,
-    Step, listed,
+    Action, Change, Changes, Decision, Done, Ended, First, Held, HowEnded, Instance, Parts, Phase, ReleaseId, Report,
+    Situation, Step, listed,
 };
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -103,6 +103,19 @@ fn free(now: &Situation<'_>, held: &Held, ended: &Ended) -> First<Done> {
         .map(|instance| instance.id.clone())
         .collect();
     let unowned = instances.iter().filter(|instance| instance.release.is_none() && !instance.gone());
+    let own = |instance: &&Instance| instance.release.as_ref() == Some(&held.hold.release);
+    let goes = |instance: &&Instance| match now.job.action {
+        Action::Retire => !own(instance) && instance.release.is_some(),
+        _ => own(instance) && ended.how != HowEnded::Approved && ended.how != HowEnded::Kept,
+    };
+    let spared = instances.iter().filter(|instance| !instance.gone() && instance.retired_by.is_none()).filter(goes);
+    let spared = spared.map(|instance| {
+        format!(
+            "instance {} could not be removed: it is protected against termination, or serves elsewhere. It has neither \
+             name nor address of the service any more; switch the protection off and terminate it",
+            instance.id
+        )
+    });
     let left_behind = unowned
         .map(|instance| {
             format!(
@@ -110,6 +123,7 @@ fn free(now: &Situation<'_>, held: &Held, ended: &Ended) -> First<Done> {
                 instance.id
             )
         })
+        .chain(spared)
         .collect();
     let terminated = listed(removed.iter().map(String::as_str));
     let how = ended.how.as_str();

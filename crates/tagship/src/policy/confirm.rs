@@ -1,6 +1,8 @@
 //! Whether a release's execution has ended as somebody says who is no pipeline: CodePipeline has the word.
 
+use crate::policy::cleanup::ABANDONED_SECS;
 use crate::{Action, Decision, Error, ExecutionState, First, Situation};
+use jiff::{SignedDuration, Timestamp};
 use std::ops::ControlFlow::{Break, Continue};
 
 /// So long CodePipeline is asked again, in seconds: the event of an end can come before the answer says so.
@@ -39,8 +41,11 @@ pub(super) fn confirmed(now: &Situation<'_>) -> First<()> {
             "CodePipeline to say that the execution of {release} {awaited}: it {says} (asked for {left} s more)"
         )));
     }
-    // Deleted, with its pipeline or by its age: it can't go on. That it succeeded, nobody says.
-    if execution.state == NotFound && action != Action::Retire {
+    // Deleted, with its pipeline or by its age: it can't go on. That it succeeded, nobody says. Of one that was known
+    // sweep must have seen it too, long before.
+    let long = |since: Timestamp| now.world.now().duration_since(since) >= SignedDuration::from_secs(ABANDONED_SECS);
+    let gone = now.held().is_none_or(|held| !held.hold.checked || held.hold.missing_since.is_some_and(long));
+    if execution.state == NotFound && gone && action != Action::Retire {
         return Continue(());
     }
     Break(Decision::Fail(Error::release(format!(

@@ -233,7 +233,7 @@ fn await_holder(now: &Situation<'_>, holder: &Held, memory: &mut ProvisionMemory
 }
 
 /// Towards a running, named fleet.
-fn act(now: &Situation<'_>, held: &Held, memory: &ProvisionMemory) -> First<Done> {
+fn act(now: &Situation<'_>, held: &Held, memory: &mut ProvisionMemory) -> First<Done> {
     let fleet = fleet::launched(now, held, memory)?;
     address::reserve(now, held)?;
     booted(&fleet)?;

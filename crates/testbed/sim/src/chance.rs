@@ -47,7 +47,7 @@ pub fn plan(seed: u64, mistake: Option<Mistake>) -> Plan {
         duplicate: 0.1 * harsh,
         lose_event: 0.1 * harsh,
         late_event: 0.1 * harsh,
-        unknown: 0.02 * harsh,
+        unknown: 0.003 * harsh,
     };
     Plan {
         seed,
@@ -136,7 +136,7 @@ fn act(rng: &mut Xoshiro256PlusPlus, services: &[ServicePlan]) -> (Ms, PersonAct
     let service = &services[rng.random_range(0..services.len())];
     let role = service.role.clone();
     let back = rng.random_range(SECOND..10 * MINUTE);
-    let act = match rng.random_range(0..22) {
+    let act = match rng.random_range(0..24) {
         0 => PersonAct::TurnSwitch(role, rng.random_range(0..service.switches), back),
         1 => PersonAct::AddStranger(role, rng.random_range(0..2), back),
         2..6 => PersonAct::Kill(role, rng.random_range(0..6)),
@@ -153,6 +153,8 @@ fn act(rng: &mut Xoshiro256PlusPlus, services: &[ServicePlan]) -> (Ms, PersonAct
         18 if !matches!(service.settings.eip, Eip::Pool(_)) => PersonAct::Addresses(role, rng.random_bool(0.5)),
         18 => PersonAct::Move(role),
         19 => PersonAct::Retry(role),
+        21 => PersonAct::UntagSwitch(role, rng.random_range(0..service.switches), back),
+        20 => PersonAct::Protect(role, rng.random_range(0..6)),
         _ => {
             let actions = [Action::Retire, Action::Rollback, Action::Discard, Action::Park];
             PersonAct::Ask(role, actions[rng.random_range(0..actions.len())])

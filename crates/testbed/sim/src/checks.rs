@@ -278,7 +278,11 @@ impl Checks {
             Step::Deregister { group: arn, .. } => group(arn),
             Step::AssociateAddress { address: id, instance: to } => address(id) && instance(to),
             Step::DisassociateAddress { address: id, .. } | Step::ReleaseAddress { address: id } => address(id),
-            Step::SetWeights { switch, .. } => cloud.switches.get(switch).is_some_and(|it| it.service == *role),
+            // Tags are looked up once a minute.
+            Step::SetWeights { switch, .. } => cloud
+                .switches
+                .get(switch)
+                .is_some_and(|it| it.service == *role && it.untagged.is_none_or(|at| at > act.looked - 60 * SECOND)),
             Step::StopDeployment { deployment } => {
                 cloud.deployments.get(deployment).is_some_and(|it| it.service == *role)
             }

@@ -8,7 +8,7 @@ use tagship::names::{Names, batch, toward};
 use tagship::route::traffic::running;
 use tagship::settings::TargetGroup;
 use tagship::{
-    Action, Changes, Decision, Done, Error, ExecutionState, First, Health, Hold, Launch, Parts, Phase, Planner,
+    Action, Changes, Decision, Done, Error, ExecutionState, First, Health, Hold, Kind, Launch, Parts, Phase, Planner,
     Situation, Step, View, World,
 };
 
@@ -63,11 +63,15 @@ pub enum Mistake {
     DirectBelieved,
     /// An execution that isn't found once has ended.
     MissingIsEnded,
+    /// A switch without the service's tag is moved all the same.
+    UntaggedMoved,
+    /// What is protected against termination is tried again and again.
+    ProtectedInsisted,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::TokenWithoutSince,
         Self::NoSecondLook,
         Self::WeightsBeforeHealth,
@@ -92,6 +96,8 @@ impl Mistake {
         Self::ProductParked,
         Self::DirectBelieved,
         Self::MissingIsEnded,
+        Self::ProtectedInsisted,
+        Self::UntaggedMoved,
     ];
 }
 
@@ -150,6 +156,9 @@ impl<P: Planner> Planner for Wrong<P> {
     }
 
     fn learn(refused: &Step, error: &Error, memory: &P::Memory) -> Option<P::Memory> {
+        if PLANTED.get() == Some(Mistake::ProtectedInsisted) && error.kind == Kind::Protected {
+            return None;
+        }
         P::learn(refused, error, memory)
     }
 }
@@ -205,6 +214,11 @@ fn blur(mistake: Mistake, now: &Situation<'_>, world: &mut World) {
         (Mistake::MissingIsEnded, _) => {
             for holder in world.holder.iter_mut().filter(|it| it.state == ExecutionState::NotFound) {
                 holder.state = ExecutionState::Ended;
+            }
+        }
+        (Mistake::UntaggedMoved, _) => {
+            if let Some(routing) = &mut world.routing {
+                routing.untagged.clear();
             }
         }
         (Mistake::AddressLeaked, Action::Discard) => world.addresses.clear(),

@@ -61,6 +61,12 @@ impl Cloud {
                     .iter()
                     .filter_map(|arn| self.describe_switch(arn, &service.groups))
                     .collect(),
+                untagged: self
+                    .switches
+                    .iter()
+                    .filter(|(arn, switch)| switch.untagged.is_some() && service.switches.contains(arn))
+                    .map(|(arn, _)| arn.clone())
+                    .collect(),
             });
         }
         if parts.has(Parts::ADDRESSES) {
@@ -121,9 +127,11 @@ impl Cloud {
                 retired_by: face.retired_by.clone(),
                 reason: match face.state {
                     InstanceState::Pending | InstanceState::Running => None,
+                    _ if instance.short => Some("Server.InsufficientInstanceCapacity".to_owned()),
                     _ if instance.hurt.is_some() => Some("Server.InternalError".to_owned()),
                     _ => Some("Client.UserInitiatedShutdown".to_owned()),
                 },
+                short: gone && instance.short,
                 client_token: instance.client_token.clone(),
             })
         };

@@ -33,6 +33,11 @@ impl Cloud {
                 });
                 (back > 0).then_some((back, PersonAct::TurnSwitch(role, n, 0)))
             }
+            PersonAct::UntagSwitch(role, n, back) => {
+                let arn = self.services.get(&role)?.switches.get(n)?.clone();
+                self.switches.get_mut(&arn)?.untagged = (back > 0).then_some(now);
+                (back > 0).then_some((back, PersonAct::UntagSwitch(role, n, 0)))
+            }
             PersonAct::AddStranger(role, n, back) => {
                 let arn = self.services.get(&role)?.groups.get(n)?.clone();
                 let id = format!("i-stranger-{}", role.label());
@@ -49,6 +54,8 @@ impl Cloud {
                     client_token: None,
                     app: None,
                     hurt: Some(now),
+                    short: false,
+                    protected: false,
                     sick: false,
                 });
                 let key = (id, self.groups.get(&arn)?.port);
@@ -74,6 +81,11 @@ impl Cloud {
                         face.service = None;
                     }
                 });
+                None
+            }
+            PersonAct::Protect(role, n) => {
+                let id = self.nth(&role, n)?;
+                self.instances.get_mut(&id)?.protected = true;
                 None
             }
             PersonAct::Sicken(role, n, back) => {

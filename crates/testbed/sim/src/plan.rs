@@ -85,12 +85,16 @@ pub enum Vote {
 pub enum PersonAct {
     /// Turns a switch around, and puts it back after so long.
     TurnSwitch(ServiceRole, usize, Ms),
+    /// Takes a switch's tag away, and puts it back after so long.
+    UntagSwitch(ServiceRole, usize, Ms),
     /// Registers an instance that isn't ours in a group of the pair, and takes it out after so long.
     AddStranger(ServiceRole, usize, Ms),
     /// Terminates an instance of the newest fleet, or one dies by itself.
     Kill(ServiceRole, usize),
     /// An instance fails its health check for so long; 0 heals it.
     Sicken(ServiceRole, usize, Ms),
+    /// Protects an instance against termination.
+    Protect(ServiceRole, usize),
     /// Takes an instance out of its target group.
     TakeOut(ServiceRole, usize),
     /// A subnet has so much capacity left for a type.

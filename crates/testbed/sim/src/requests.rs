@@ -34,6 +34,8 @@ const fn change(operation: &'static str, bucket: Option<Bucket>) -> Request {
 const INSTANCES_A_PAGE: usize = 500;
 /// `route53::names`
 const RECORDS_A_PAGE: usize = 300;
+/// `elb::TAGS_A_CALL`
+const TAGS_A_CALL: usize = 20;
 /// `codedeploy::A_BATCH`
 const A_BATCH: usize = 25;
 /// CodeDeploy's own page of targets; unpublished, and read once a deployment.
@@ -142,6 +144,8 @@ fn routing(cloud: &Cloud, job: &Job, cached: &mut Cached) -> Chains {
         ];
         let listeners = cloud.services.get(&job.role).map_or(1, |service| service.listeners);
         chain.extend(vec![elb("elasticloadbalancing:DescribeRules"); listeners]);
+        let tagged = 2 + cloud.switches.values().filter(|switch| switch.service == job.role).count();
+        chain.extend(vec![elb("elasticloadbalancing:DescribeTags"); tagged.div_ceil(TAGS_A_CALL)]);
         return vec![chain];
     }
     let switches = || cloud.switches.values().filter(|switch| switch.service == job.role);

@@ -1,13 +1,14 @@
 //! Discard: removes a rejected or failed candidate.
 
-use super::removal::{Removal, RemovalMemory, serving};
+use super::removal::{Removal, RemovalMemory, serving, spared};
 use super::{CHANGES, READS, free, mark, never_held, retire, settle, turn};
 use crate::engine::{Gate, Removing, Standing, Turning, admission};
 use crate::policy::confirm::confirmed;
 use crate::policy::route::traffic::{Traffic, running};
 use crate::settings::TargetGroup;
 use crate::{
-    Action, Changes, Decision, Done, Ended, First, Held, HowEnded, Parts, Planner, Previous, Situation, listed,
+    Action, Changes, Decision, Done, Ended, Error, First, Held, HowEnded, Parts, Planner, Previous, Situation, Step,
+    listed,
 };
 use std::collections::BTreeSet;
 use std::ops::ControlFlow::{Break, Continue};
@@ -45,6 +46,10 @@ impl Planner for Discard {
             Removing::Late(held, ended) => remove_late(now, held, ended, memory),
             Removing::FinishRetire(held) => retire::remove(now, held, memory),
         }
+    }
+
+    fn learn(refused: &Step, error: &Error, memory: &RemovalMemory) -> Option<RemovalMemory> {
+        spared(refused, error, memory)
     }
 }
 

@@ -1,10 +1,10 @@
 //! Park: empties a pre-product. Whether its release was good or not, nobody uses it any more.
 
-use super::removal::{Removal, RemovalMemory};
+use super::removal::{Removal, RemovalMemory, spared};
 use super::{CHANGES, READS, free, mark, never_held, releases_but, settle, turn};
 use crate::engine::{Gate, Removing, Standing, Turning, admission};
 use crate::policy::confirm::confirmed;
-use crate::{Action, Changes, Decision, Done, Error, First, Held, HowEnded, Job, Parts, Planner, Situation};
+use crate::{Action, Changes, Decision, Done, Error, First, Held, HowEnded, Job, Parts, Planner, Situation, Step};
 use std::ops::ControlFlow::{Break, Continue};
 
 /// The planner of park.
@@ -46,6 +46,10 @@ impl Planner for Park {
                 free(now, held, ended)
             }
         }
+    }
+
+    fn learn(refused: &Step, error: &Error, memory: &RemovalMemory) -> Option<RemovalMemory> {
+        spared(refused, error, memory)
     }
 }
 

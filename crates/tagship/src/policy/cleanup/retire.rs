@@ -1,13 +1,13 @@
 //! Retire: removes what the approved release replaced.
 
-use super::removal::{Removal, RemovalMemory, serving};
+use super::removal::{Removal, RemovalMemory, serving, spared};
 use super::{CHANGES, READS, free, mark, releases_but, settle};
 use crate::engine::{Gate, Standing, Turning, admission};
 use crate::policy::confirm::confirmed;
 use crate::policy::route::traffic::{Traffic, running};
 use crate::settings::{Keep, TargetGroup};
 use crate::{
-    Action, Changes, Decision, Done, Error, First, Held, HowEnded, Instance, Parts, Phase, Planner, Situation,
+    Action, Changes, Decision, Done, Error, First, Held, HowEnded, Instance, Parts, Phase, Planner, Situation, Step,
 };
 use std::collections::BTreeSet;
 use std::ops::ControlFlow::Break;
@@ -33,6 +33,10 @@ impl Planner for Retire {
             Turning::Act(held) => remove(now, held, memory),
             Turning::FreeHold(held, ended) => free(now, held, ended),
         }
+    }
+
+    fn learn(refused: &Step, error: &Error, memory: &RemovalMemory) -> Option<RemovalMemory> {
+        spared(refused, error, memory)
     }
 }
 

@@ -4,7 +4,7 @@ use super::removal::RemovalMemory;
 use super::*;
 use crate::settings::Keep;
 use crate::testing::*;
-use crate::{Address, Health, Hold, Holding, InstanceState, Previous, World, names};
+use crate::{Address, Error, Health, Hold, Holding, InstanceState, Kind, Planner, Previous, World, names};
 use crate::{Deployment, DeploymentState, Execution, ExecutionState};
 
 struct Case {
@@ -380,7 +380,10 @@ fn who_asks_directly_is_believed_once_codepipeline_says_the_same() {
         }
     }
     let mut own = held(hold(2));
-    own.held.as_mut().expect("a hold").hold.settings.pre_product = true;
+    let hold = &mut own.held.as_mut().expect("a hold").hold;
+    hold.settings.pre_product = true;
+    let known = Holding { held: own.held.clone(), ended: None };
+    own.held.as_mut().expect("a hold").hold.missing_since = Some(at(-200));
     let states = [Running, Succeeded, Ended, NotFound];
     // Whether each of these states is enough, once it has been asked for in vain for 60 s.
     for (action, enough) in [
@@ -400,6 +403,8 @@ fn who_asks_directly_is_believed_once_codepipeline_says_the_same() {
                 "{action}, {state:?}: {soon}"
             );
         }
+        let found = of(action, &known, Some(NotFound), 0);
+        assert!(found.starts_with("fail:"), "{action}, not found by this look alone: {found}");
         let found = of(action, &own, None, 0);
         assert!(found.contains("so add \"pipeline\""), "{found}");
     }
@@ -409,6 +414,38 @@ fn who_asks_directly_is_believed_once_codepipeline_says_the_same() {
         let found = of(action, &Holding::default(), Some(Ended), 0);
         assert!(found.starts_with("do: mark r0000002 as discarded"), "{found}");
     }
+}
+
+/// AWS refuses a whole call for one instance that a person has protected.
+#[test]
+fn what_is_protected_is_left_behind() {
+    let terminate = Step::Terminate { instances: vec!["i-11".to_owned(), "i-12".to_owned()] };
+    let refused = |kind, words: &str| Error::new(kind, format!("ec2:TerminateInstances on i-11, i-12: {words}"));
+    let words = "The instance 'i-12' may not be terminated";
+    let learned = |kind, words| Retire::learn(&terminate, &refused(kind, words), &RemovalMemory::default());
+    assert_eq!(learned(Kind::Denied, words), None);
+    let memory = learned(Kind::Protected, words).expect("it goes on");
+    assert_eq!(memory.protected, ["i-12"]);
+    assert_eq!(learned(Kind::Protected, "no name").expect("it goes on").protected, ["i-11", "i-12"]);
+    let of = |memory: RemovalMemory, expected| {
+        let change = |case: &mut Case| {
+            case.hold().phase = Phase::Approved;
+            case.drained(0);
+            case.world.names = named(names::Names::Live, 2);
+            case.memory = RemovalMemory { deregistered_since: Some(at(0)), ..memory };
+        };
+        check(Action::Retire, change, expected);
+    };
+    of(RemovalMemory::default(), "do: terminate i-11, i-12");
+    of(memory, "do: terminate i-11");
+    let all = RemovalMemory { protected: vec!["i-11".to_owned(), "i-12".to_owned()], ..RemovalMemory::default() };
+    of(all, "do: mark r0000002 as approved");
+    let mut holding = held(hold(2));
+    holding.held.as_mut().expect("a hold").freed = true;
+    holding.ended = Some(Ended::of(&hold(2), HowEnded::Approved, at(90)));
+    let found = decide::<Retire>(&holding, &world(), (at(0), 0), &mut RemovalMemory::default());
+    let Break(Decision::Do { then: Some(done), .. }) = found else { panic!("{found:?}") };
+    assert!(done.report.left_behind[0].starts_with("instance i-11 could not be removed: it is protected"));
 }
 
 #[test]

@@ -139,11 +139,45 @@ fn the_hold_is_taken_when_all_can_be_launched() {
     );
     free(
         |case| {
+            let routing = case.world.routing.as_mut().expect("routing");
+            routing.untagged = ["arn:b", "arn:HTTPS:443"].map(str::to_owned).into();
+        },
+        "fail: the switches of tag:tagship:service=WEB_PRODUCT can't be used as they stand:\n- web-b lacks the tag \
+         tagship:service=<service role>, so tagship may not change it: aws elbv2 add-tags --resource-arns arn:b --tags \
+         Key=tagship:service,Value=<service role>\n- HTTPS:443 lacks the tag",
+    );
+    free(
+        |case| {
             case.world.routing = None;
             case.world.offer.as_mut().expect("an offer").settings.target_group = TargetGroup::None;
         },
         "do: take the hold",
     );
+}
+
+#[test]
+fn what_died_for_want_of_capacity_is_launched_elsewhere() {
+    let mut case = Case::new();
+    case.fleet([1]);
+    let first = case.launch();
+    assert_eq!((first.subnet.as_str(), first.instance_type.as_str()), ("subnet-b", "t3.micro"));
+    // As many as a release may lose otherwise; EC2 has forgotten where they were.
+    for n in 2..5 {
+        case.world.instances.push(Instance {
+            state: InstanceState::Terminated,
+            subnet: None,
+            reason: Some("Server.InsufficientInstanceCapacity".to_owned()),
+            short: true,
+            client_token: Some(first.client_token.clone()),
+            ..instance(2, n)
+        });
+    }
+    let next = case.launch();
+    assert_eq!((next.subnet.as_str(), next.instance_type.as_str()), ("subnet-b", "t3a.micro"));
+    assert_eq!(next.client_token.len(), 64);
+    // EC2 has forgotten them altogether.
+    case.fleet([1]);
+    assert_eq!(case.launch().instance_type, "t3a.micro");
 }
 
 #[test]
