@@ -35,8 +35,10 @@ pub struct Act<'a> {
     pub job: &'a Job,
     /// What.
     pub step: &'a Step,
-    /// When the observation began that it was decided by.
+    /// When the observation began that it was decided by; no earlier than the loop goes by.
     pub looked: Ms,
+    /// When it was sent.
+    pub sent: Ms,
 }
 
 /// The checkers, with what they remember.

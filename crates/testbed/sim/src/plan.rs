@@ -130,6 +130,8 @@ pub struct Odds {
     pub stale: f64,
     /// A call takes as long as it may.
     pub slow: f64,
+    /// A person changes a switch right before tagship does.
+    pub race: f64,
     /// An event is delivered twice.
     pub duplicate: f64,
     /// An event is lost.
