@@ -12,7 +12,7 @@ PREFIX ?= tagship-
 TEMPLATE ?= infra/pipeline.yaml
 SERVICE_STACK ?= $(PIPELINE)-$(basename $(notdir $(TEMPLATE)))
 
-.PHONY: validate build deploy deploy-service
+.PHONY: validate build deploy deploy-service lock
 
 validate: $(VALIDATE)/installed ## hold infra/ against cfn-lint, SAM, AWS's own word on IAM and a policy scanner
 	$(VALIDATE)/bin/python infra/validate.py
@@ -21,7 +21,7 @@ $(VALIDATE)/installed: infra/requirements.txt
 $(BUILD)/installed: infra/build-requirements.txt
 $(VALIDATE)/installed $(BUILD)/installed:
 	python3 -m venv $(@D)
-	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	touch $@
 
 # Each architecture takes over ten minutes: fat LTO over the SDKs. By package, so that the local cloud's features stay
