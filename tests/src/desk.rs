@@ -4,10 +4,10 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use tagship_local::Local;
 use tagship_local::codepipeline::{ARTIFACT_SECRET, CodePipeline};
 use tagship_local::lambda::FunctionError;
 use tagship_local::service::{Answer, Service};
-use tagship_local::up::Local;
 use tokio::sync::mpsc;
 
 /// CodePipeline, with jobs of our own beside its pipelines' jobs.
@@ -137,7 +137,7 @@ impl Service for Desk {
         let ours = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).get(job).cloned();
         match ours {
             Some(sender) => Box::pin(async move {
-                // A duplicate's report comes when nobody listens any more.
+                // The report of a duplicate comes when nobody listens any more.
                 let _ = sender.send(body);
                 Ok(Value::Null)
             }),

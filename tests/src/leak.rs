@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
-use tagship_local::up::Local;
+use tagship_local::Local;
 use tokio::sync::broadcast;
 
 const FUNCTIONS: [&str; 4] = ["provision", "deploy", "route", "cleanup"];

@@ -2,7 +2,7 @@
 
 use crate::releases::LOOK;
 use serde_json::Value;
-use tagship_local::up::Local;
+use tagship_local::Local;
 
 /// The units that tagship uses, of CloudWatch's.
 const UNITS: [&str; 2] = ["Count", "Seconds"];

@@ -4,7 +4,7 @@ use crate::person::aws;
 use crate::releases::LOOK;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use tagship_local::up::Local;
+use tagship_local::Local;
 
 /// One message.
 #[derive(Clone, Debug)]

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 use tagship_emulator::policy::{Condition, Operator, Policy, Request};
+use tagship_local::Local;
 use tagship_local::gateway::Record;
-use tagship_local::up::Local;
 
 /// Granted for what AWS does as the function, without a call of its own that could be recorded: whose doing each is.
 const IMPLIED: [(&str, &str); 5] = [

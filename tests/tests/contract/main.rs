@@ -1,7 +1,7 @@
 //! Contract tests: the same scenarios on the simulator and, through the AWS adapter, on the emulator; after every move
 //! both have to show the same, so that the simulator can't drift from the wire.
 //!
-//! Where they differ, AWS's documentation decides who is mended. What isn't compared is listed in `names.rs`.
+//! Where they differ, AWS's documentation decides which one is mended. What isn't compared is listed in `names.rs`.
 //! `CONTRACT=ADDRESSES` in the environment plays the scenarios of that name alone.
 
 mod looks;
@@ -38,7 +38,7 @@ async fn simulator_and_wire_show_the_same() {
     }
 }
 
-/// Tells where the two part for the first time; what follows from that says nothing new.
+/// Tells where the two differ for the first time; later differences follow from it.
 fn check(scenario: &Scenario, simulated: &[Seen], wire: &[Seen], differences: &mut String) {
     for ((n, it), (simulated, wire)) in (1..).zip(&scenario.moves).zip(simulated.iter().zip(wire)) {
         if simulated == wire {
@@ -100,15 +100,16 @@ impl Covered {
             note("freed", holding.held.as_ref().is_some_and(|held| held.freed));
             note("ended", holding.ended.is_some());
             let Some(Ok(world)) = world else { continue };
-            let World { now: _, seen: _, instances, routing, addresses, names, install, artifact, settings, holder } =
+            let World { instances, routing, addresses, names, filtered, deployment, artifact, offer, holder, .. } =
                 world;
             note("no routing", routing.is_none());
             note("addresses", !addresses.is_empty());
             note("names", !names.is_empty());
-            note("install", install.is_some());
+            note("filtered", *filtered);
+            note("root device", world.root_device.is_some());
             note("artifact", artifact.as_ref().is_some_and(Result::is_ok));
             note("no artifact", artifact.as_ref().is_some_and(Result::is_err));
-            note("settings", settings.is_some());
+            note("settings", offer.is_some());
             for instance in instances {
                 note(&format!("{:?}", instance.state), true);
             }
@@ -116,7 +117,7 @@ impl Covered {
             for target in groups.flat_map(|group| &group.targets) {
                 note(health_name(&target.health), true);
             }
-            if let Some(deployment) = install.as_ref().and_then(|install| install.deployment.as_ref()) {
+            if let Some(deployment) = deployment {
                 note(&format!("deployment {:?}", deployment.state), true);
             }
             if let Some(holder) = holder {
@@ -157,7 +158,8 @@ impl Covered {
             "no routing",
             "addresses",
             "names",
-            "install",
+            "filtered",
+            "root device",
             "artifact",
             "no artifact",
             "settings",

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 use tagship_local::artifact::{Variant, pack};
 use tagship_local::setup::{REGION, ServicePlan};
-use tagship_local::up::{Line, Local};
+use tagship_local::{Line, Local};
 use tagship_tests::desk::{Desk, Verdict};
 use tagship_tests::leak::Ear;
 use tagship_tests::metrics;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tagship_local::artifact::Variant;
 use tagship_local::gateway::{Effect, Fault, FaultId, When};
-use tagship_local::up::{Line, Local, Plan};
+use tagship_local::{Line, Local, Plan};
 use tagship_tests::leak::Ear;
 use tagship_tests::metrics;
 use tagship_tests::releases::{Releases, cloud, start};
@@ -23,7 +23,7 @@ const REFUSALS: [(&str, u16, &str); 8] = [
     ("codepipeline", 503, "ServiceUnavailable"),
 ];
 
-/// Has every service refuse every function; answers which fault is whose.
+/// Has every service refuse every function; answers which fault belongs to which service.
 fn refuse(local: &Local, when: When) -> Vec<(&'static str, &'static str, FaultId)> {
     let each = FUNCTIONS.into_iter().flat_map(|caller| REFUSALS.map(|refusal| (caller, refusal)));
     let faults = each.map(|(caller, (service, status, code))| {
@@ -139,7 +139,7 @@ async fn a_minute_in_which_every_call_is_refused_is_waited_out() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     refuse(&local, When::For(Duration::from_secs(60)));
-    rejected.reject(&rejected_r2).await;
+    rejected.reject(&rejected_r2, "FinalApproval").await;
     let launching_r1 = launching.upload("r1", Variant::Healthy).await;
 
     let succeeds = async |service: Releases<'_>, release: &str| {

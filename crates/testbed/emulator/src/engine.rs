@@ -150,30 +150,37 @@ impl<I: Ids> Engine<I> {
         if let Some(unknown) = overrides.keys().find(|name| sources.iter().all(|action| *action.name != **name)) {
             return Err(Refusal::Validation(format!("{unknown} is not a source action")));
         }
-        let id = self.ids.next();
-        let own = BTreeMap::from([("PipelineExecutionId".to_owned(), id.to_string())]);
-        let index = self.executions.len();
-        self.executions.push(Execution {
-            id: id.clone(),
-            status: Status::InProgress,
-            place: Place::Before(0),
-            trigger,
-            started: now,
-            updated: now,
-            stop_reason: None,
-            revisions: Vec::new(),
-            artifacts: BTreeMap::new(),
-            variables: BTreeMap::from([("codepipeline".to_owned(), own)]),
-            stages: vec![None; self.pipeline.stages.len()],
-            runs: Vec::new(),
-            overrides,
-            done: Vec::new(),
-            attempt: 0,
-            entered: now,
-        });
-        self.changed_pipeline(now, index, State::Started);
-        self.arrive(now, index, 0);
-        Ok(id)
+        let execution = self.blank(now, trigger);
+        Ok(self.begin_at(now, 0, Execution { overrides, ..execution }))
+    }
+
+    /// Takes a stage back to the execution `target`, in a new execution.
+    pub fn rollback(&mut self, now: Timestamp, stage: &str, target: &str, trigger: Trigger) -> Result<Id, Refusal> {
+        let stage = self.stage(stage)?;
+        let target = &self.executions[self.index(target)?];
+        let refused = |why| Err(Refusal::NoRollback(why));
+        if stage == 0 {
+            return refused("a source stage can't be");
+        }
+        if target.rollback.is_some() {
+            return refused("the target execution is a rollback itself");
+        }
+        if target.stages[stage] != Some(Status::Succeeded) {
+            return refused("the target execution has not succeeded in it");
+        }
+        if self.seats[stage].inside.is_some() {
+            return refused("it is running");
+        }
+        let target = target.clone();
+        let blank = self.blank(now, trigger);
+        let execution = Execution {
+            rollback: Some(target.id),
+            revisions: target.revisions,
+            artifacts: target.artifacts,
+            variables: target.variables.into_iter().chain(blank.variables.clone()).collect(),
+            ..blank
+        };
+        Ok(self.begin_at(now, stage, execution))
     }
 
     /// A source object was copied to `artifact`'s place.
@@ -348,6 +355,40 @@ impl<I: Ids> Engine<I> {
                 }
             }
         }
+    }
+
+    /// An execution that has done nothing yet.
+    fn blank(&mut self, now: Timestamp, trigger: Trigger) -> Execution {
+        let id = self.ids.next();
+        let own = BTreeMap::from([("PipelineExecutionId".to_owned(), id.to_string())]);
+        Execution {
+            id,
+            status: Status::InProgress,
+            place: Place::Before(0),
+            trigger,
+            rollback: None,
+            started: now,
+            updated: now,
+            stop_reason: None,
+            revisions: Vec::new(),
+            artifacts: BTreeMap::new(),
+            variables: BTreeMap::from([("codepipeline".to_owned(), own)]),
+            stages: vec![None; self.pipeline.stages.len()],
+            runs: Vec::new(),
+            overrides: BTreeMap::new(),
+            done: Vec::new(),
+            attempt: 0,
+            entered: now,
+        }
+    }
+
+    fn begin_at(&mut self, now: Timestamp, stage: usize, execution: Execution) -> Id {
+        let id = execution.id.clone();
+        let index = self.executions.len();
+        self.executions.push(execution);
+        self.changed_pipeline(now, index, State::Started);
+        self.arrive(now, index, stage);
+        id
     }
 
     fn open_job(&self, job: &str) -> Result<(usize, usize), Refusal> {

@@ -17,6 +17,9 @@ pub struct Execution {
     pub place: Place,
     /// What started it.
     pub trigger: Trigger,
+    /// The execution that it takes a stage back to. It runs that stage alone, with the revisions, artifacts and
+    /// variables of that execution.
+    pub rollback: Option<Id>,
     /// When it started.
     pub started: Timestamp,
     /// When anything of it last changed.
@@ -76,6 +79,13 @@ impl Status {
     }
 }
 
+impl Execution {
+    /// AWS's word for what kind of execution it is.
+    pub fn kind(&self) -> &'static str {
+        if self.rollback.is_some() { "ROLLBACK" } else { "STANDARD" }
+    }
+}
+
 /// Where an execution is: a stage's index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -88,7 +98,7 @@ pub enum Place {
 /// What started an execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trigger {
-    /// AWS's word: `StartPipelineExecution`, `CloudWatchEvent`.
+    /// AWS's word: `StartPipelineExecution`, `CloudWatchEvent`, `ManualRollback`.
     pub kind: &'static str,
     /// Who or what it was: an ARN.
     pub detail: String,

@@ -45,6 +45,34 @@ enum Comparison {
     Greater,
 }
 
+/// What no field inside an `$or` may be called, says EventBridge.
+const RESERVED: [&str; 24] = [
+    "exactly",
+    "equals-ignore-case",
+    "prefix",
+    "suffix",
+    "anything-but",
+    "exists",
+    "wildcard",
+    "numeric",
+    "cidr",
+    "=",
+    "<",
+    "<=",
+    ">=",
+    ">",
+    "regex",
+    "not-wildcard",
+    "not-equals-ignore-case",
+    "date-after",
+    "date-on-or-after",
+    "date-before",
+    "date-on-or-before",
+    "in-date-range",
+    "ip-address-in-range",
+    "ip-address-not-in-range",
+];
+
 /// A pattern that EventBridge would refuse, or that uses an operator unknown here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("event pattern: {at}: {problem}")]
@@ -76,13 +104,14 @@ impl Pattern {
         for (key, value) in map {
             let at = format!("{at}.{key}");
             match value {
-                Value::Array(list) if key == "$or" => {
+                Value::Array(list) if key == "$or" && list.len() > 1 => {
                     let alternatives = list.iter().map(|value| match value {
-                        Value::Object(map) => Self::object(map, &at),
+                        Value::Object(map) => Self::alternative(map, &at),
                         _ => fails(&at, "takes a list of patterns"),
                     });
                     pattern.alternatives.push(alternatives.collect::<Result<_, _>>()?);
                 }
+                _ if key == "$or" => return fails(&at, "takes a list of at least two patterns"),
                 Value::Array(list) if !list.is_empty() => {
                     let tests = list.iter().map(|value| test(value, &at));
                     let tests = tests.collect::<Result<_, _>>()?;
@@ -95,6 +124,21 @@ impl Pattern {
             }
         }
         Ok(pattern)
+    }
+
+    /// One branch of an `$or`: no field in it may be called like an operator.
+    fn alternative(map: &Map<String, Value>, at: &str) -> Result<Self, PatternError> {
+        fn reserved(map: &Map<String, Value>) -> Option<&str> {
+            map.iter().find_map(|(key, value)| match value {
+                _ if RESERVED.contains(&key.as_str()) => Some(key.as_str()),
+                Value::Object(map) => reserved(map),
+                _ => None,
+            })
+        }
+        match reserved(map) {
+            Some(name) => fails(at, format!("{name} is an operator's name, which no field of $or may have")),
+            None => Self::object(map, at),
+        }
     }
 
     /// Whether the pattern matches the event.
@@ -185,27 +229,15 @@ fn test(value: &Value, at: &str) -> Result<Test, PatternError> {
     };
     match (operator.as_str(), argument) {
         ("exists", Value::Bool(exists)) => Ok(Test::Exists(*exists)),
-        ("numeric", Value::Array(list)) if !list.is_empty() && list.len() % 2 == 0 => {
-            let pairs = list.chunks(2).map(|pair| {
-                let how = pair[0].as_str().and_then(Comparison::parse);
-                match (how, pair[1].as_f64()) {
-                    (Some(how), Some(bound)) => Ok((how, bound)),
-                    _ => fails(at, "numeric takes operators and numbers in turn"),
-                }
-            });
-            Ok(Test::Numeric(pairs.collect::<Result<_, _>>()?))
-        }
-        ("anything-but", Value::Object(map)) => {
-            // The operator inside may have a list of texts, each of which must not match.
-            let inner = map.iter().flat_map(|(operator, argument)| match argument {
-                Value::Array(list) => list.iter().map(|one| text(operator, one, at)).collect(),
-                one => vec![text(operator, one, at)],
-            });
-            let tests = inner.map(|text| text.map(Test::Text));
-            Ok(Test::AnythingBut(tests.collect::<Result<_, _>>()?))
-        }
-        ("anything-but", Value::Array(list)) if !list.is_empty() => {
-            Ok(Test::AnythingBut(list.iter().cloned().map(Test::Exact).collect()))
+        ("numeric", Value::Array(list)) => numeric(list, at),
+        ("anything-but", Value::Object(map)) => anything_but(map, at),
+        ("anything-but", Value::Array(list)) => {
+            let all = |is: fn(&Value) -> bool| !list.is_empty() && list.iter().all(is);
+            if all(Value::is_string) || all(Value::is_number) {
+                Ok(Test::AnythingBut(list.iter().cloned().map(Test::Exact).collect()))
+            } else {
+                fails(at, "anything-but takes a list of texts only, or of numbers only")
+            }
         }
         ("anything-but", Value::String(_) | Value::Number(_)) => {
             Ok(Test::AnythingBut(vec![Test::Exact(argument.clone())]))
@@ -214,18 +246,80 @@ fn test(value: &Value, at: &str) -> Result<Test, PatternError> {
     }
 }
 
+/// A comparison, or a range from its bottom to its top.
+fn numeric(list: &[Value], at: &str) -> Result<Test, PatternError> {
+    let pair = |pair: &[Value]| {
+        let how = pair[0].as_str().and_then(Comparison::parse)?;
+        Some((how, pair.get(1)?.as_f64()?))
+    };
+    let pairs: Option<Vec<_>> = list.chunks(2).map(pair).collect();
+    use Comparison::{Greater, GreaterOrEqual, Less, LessOrEqual};
+    match pairs.as_deref() {
+        Some([_]) => {}
+        Some([(Greater | GreaterOrEqual, bottom), (Less | LessOrEqual, top)]) if bottom < top => {}
+        Some([(Greater | GreaterOrEqual, _), (Less | LessOrEqual, _)]) => {
+            return fails(at, "numeric: the bottom of a range must be less than its top");
+        }
+        Some([_, _]) => return fails(at, "numeric: a range is > or >= a number, then < or <= another"),
+        _ => return fails(at, "numeric takes an operator and a number, or two of each"),
+    }
+    Ok(Test::Numeric(pairs.unwrap_or_default()))
+}
+
+/// One operator, with a text or a list of them, none of which may match.
+fn anything_but(map: &Map<String, Value>, at: &str) -> Result<Test, PatternError> {
+    let (operator, argument) = match map.iter().next() {
+        Some((operator, argument)) if map.len() == 1 => (operator, argument),
+        _ => return fails(at, "anything-but takes one operator"),
+    };
+    let texts = match argument {
+        Value::Array(list) => list.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    if texts.is_empty() || !texts.iter().all(Value::is_string) {
+        return fails(at, format!("anything-but: {operator} takes a text, or a list of texts"));
+    }
+    let tests = texts.iter().map(|one| text(operator, one, at).map(Test::Text));
+    Ok(Test::AnythingBut(tests.collect::<Result<_, _>>()?))
+}
+
 fn text(operator: &str, argument: &Value, at: &str) -> Result<Text, PatternError> {
-    let ignore_case = argument.get("equals-ignore-case").and_then(Value::as_str);
+    let ignore_case = match argument {
+        Value::Object(map) if map.len() == 1 => map.get("equals-ignore-case").and_then(Value::as_str),
+        _ => None,
+    };
     match (operator, argument.as_str(), ignore_case) {
+        // Refused in anything-but, and everything's beginning elsewhere: never what is meant.
+        ("prefix" | "suffix", Some(""), _) | ("prefix" | "suffix", _, Some("")) => {
+            fails(at, format!("{operator}: an empty text"))
+        }
         ("prefix", Some(text), _) => Ok(Text::Prefix(text.into())),
         ("prefix", _, Some(text)) => Ok(Text::PrefixIgnoreCase(text.into())),
         ("suffix", Some(text), _) => Ok(Text::Suffix(text.into())),
         ("suffix", _, Some(text)) => Ok(Text::SuffixIgnoreCase(text.into())),
         ("equals-ignore-case", Some(text), _) => Ok(Text::IgnoreCase(text.into())),
-        ("wildcard", Some(text), _) if text.contains("**") => fails(at, "wildcard: two stars in a row"),
-        ("wildcard", Some(text), _) => Ok(Text::Wildcard(text.into())),
+        ("wildcard", Some(text), _) => {
+            check_wildcard(text).or_else(|problem| fails(at, problem))?;
+            Ok(Text::Wildcard(text.into()))
+        }
         _ => fails(at, format!("{operator} with {argument} is not known here")),
     }
+}
+
+/// A star stands alone, and a backslash before a star or a backslash.
+fn check_wildcard(pattern: &str) -> Result<(), &'static str> {
+    let mut chars = pattern.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (c, chars.peek()) {
+            ('*', Some('*')) => return Err("wildcard: two stars in a row"),
+            ('\\', Some('*' | '\\')) => {
+                chars.next();
+            }
+            ('\\', _) => return Err("wildcard: a backslash that is followed by neither a star nor a backslash"),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Whether `pattern`, in which `*` is any text and `\` makes the next character plain, matches.
@@ -276,12 +370,15 @@ mod tests {
         leaf(json!({"suffix": {"equals-ignore-case": ".zip"}}), &[json!("a.ZIP")], &[json!("a")]);
         leaf(json!({"equals-ignore-case": "Ab"}), &[json!("aB")], &[json!("abc")]);
         leaf(json!({"anything-but": "x"}), &[json!("y"), json!(1)], &[json!("x")]);
-        leaf(json!({"anything-but": ["x", 1]}), &[json!("y")], &[json!("x"), json!(1)]);
+        leaf(json!({"anything-but": ["x", "y"]}), &[json!("z"), json!(1)], &[json!("x"), json!("y")]);
+        leaf(json!({"anything-but": [1, 2]}), &[json!("1"), json!(3)], &[json!(1), json!(2.0)]);
+        leaf(json!({"anything-but": {"wildcard": "*/lib/*"}}), &[json!("lib")], &[json!("/lib/a")]);
         leaf(json!({"anything-but": {"prefix": "a"}}), &[json!("b")], &[json!("ab")]);
         leaf(json!({"anything-but": {"suffix": ["a", "b"]}}), &[json!("c")], &[json!("xa"), json!("xb")]);
         leaf(json!({"numeric": [">", 1, "<=", 3]}), &[json!(3)], &[json!(1), json!("2")]);
         leaf(json!({"wildcard": "a*c"}), &[json!("ac"), json!("abbc")], &[json!("ab"), json!("xac")]);
         leaf(json!({"wildcard": "a\\*"}), &[json!("a*")], &[json!("ab")]);
+        leaf(json!({"wildcard": "a\\\\*"}), &[json!("a\\b")], &[json!("a*")]);
         leaf(json!({"wildcard": "*"}), &[json!(""), json!("한글")], &[json!(1)]);
         leaf(json!({"exists": true}), &[json!(null), json!("")], &[json!({"b": 1}), json!([])]);
     }
@@ -318,6 +415,39 @@ mod tests {
             (json!({"a": [{"numeric": [">"]}]}), "$.a"),
             (json!({"a": [{"numeric": ["~", 1]}]}), "$.a"),
             (json!({"a": [{"prefix": "a", "suffix": "b"}]}), "$.a"),
+            (json!({"a": [{"numeric": []}]}), "$.a"),
+            (json!({"a": [{"numeric": ["=", "1"]}]}), "$.a"),
+            (json!({"a": [{"numeric": [">", 3, "<", 1]}]}), "$.a"),
+            (json!({"a": [{"numeric": [">=", 1, "<=", 1]}]}), "$.a"),
+            (json!({"a": [{"numeric": ["<", 3, ">", 1]}]}), "$.a"),
+            (json!({"a": [{"numeric": [">", 1, ">", 2]}]}), "$.a"),
+            (json!({"a": [{"numeric": ["=", 1, "=", 2]}]}), "$.a"),
+            (json!({"a": [{"numeric": [">", 1, "<", 5, "<", 4]}]}), "$.a"),
+            (json!({"a": [{"anything-but": ["x", 1]}]}), "$.a"),
+            (json!({"a": [{"anything-but": [null]}]}), "$.a"),
+            (json!({"a": [{"anything-but": []}]}), "$.a"),
+            (json!({"a": [{"anything-but": true}]}), "$.a"),
+            (json!({"a": [{"anything-but": {}}]}), "$.a"),
+            (json!({"a": [{"anything-but": {"prefix": ""}}]}), "$.a"),
+            (json!({"a": [{"anything-but": {"suffix": ["a", ""]}}]}), "$.a"),
+            (json!({"a": [{"anything-but": {"prefix": []}}]}), "$.a"),
+            (json!({"a": [{"anything-but": {"prefix": {"equals-ignore-case": "a"}}}]}), "$.a"),
+            (json!({"a": [{"anything-but": {"prefix": "a", "suffix": "b"}}]}), "$.a"),
+            (json!({"a": [{"prefix": ""}]}), "$.a"),
+            (json!({"a": [{"suffix": ""}]}), "$.a"),
+            (json!({"a": [{"prefix": {"equals-ignore-case": ""}}]}), "$.a"),
+            (json!({"a": [{"prefix": {"equals-ignore-case": "a", "x": 1}}]}), "$.a"),
+            (json!({"a": [{"wildcard": "a**"}]}), "$.a"),
+            (json!({"a": [{"wildcard": "a\\b"}]}), "$.a"),
+            (json!({"a": [{"wildcard": "a\\"}]}), "$.a"),
+            (json!({"a": [{"anything-but": {"wildcard": "\\a"}}]}), "$.a"),
+            (json!({"a": [{"exists": "true"}]}), "$.a"),
+            (json!({"$or": [{"a": [1]}]}), "$.$or"),
+            (json!({"$or": []}), "$.$or"),
+            (json!({"$or": {"a": [1]}}), "$.$or"),
+            (json!({"$or": [{"a": [1]}, 1]}), "$.$or"),
+            (json!({"$or": [{"a": [1]}, {}]}), "$.$or"),
+            (json!({"$or": [{"a": [1]}, {"b": {"prefix": ["x"]}}]}), "$.$or"),
             (json!([]), "$"),
         ] {
             assert_eq!(Pattern::parse(&pattern).expect_err("an error").at, at, "{pattern}");

@@ -5,8 +5,8 @@
 
 use crate::template::{Template, TemplateError, scalar};
 use serde::Serialize;
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use wildmatch::WildMatch;
 
 /// What AWS asks IAM before it does something.
@@ -86,11 +86,8 @@ impl Statement {
     }
 
     fn read(number: usize, statement: &Value) -> Result<Self, String> {
-        let known = ["Sid", "Effect", "Action", "Resource", "Condition"];
         let fields = statement.as_object().ok_or("a statement is a map")?;
-        if let Some(unknown) = fields.keys().find(|key| !known.contains(&key.as_str())) {
-            return Err(format!("{unknown} is an element that this reader doesn't know"));
-        }
+        only(fields, &["Sid", "Effect", "Action", "Resource", "Condition"])?;
         if statement["Effect"] != "Allow" {
             return Err(format!("Effect {} is none that this reader knows", statement["Effect"]));
         }
@@ -99,7 +96,8 @@ impl Statement {
             return Err(format!("{pattern} grants more than one action: name each"));
         }
         let mut conditions = Vec::new();
-        for (operator, keys) in statement["Condition"].as_object().into_iter().flatten() {
+        let condition = fields.get("Condition").cloned().unwrap_or_else(|| json!({}));
+        for (operator, keys) in condition.as_object().ok_or("Condition takes a map of operators")? {
             let operator = match operator.as_str() {
                 "StringEquals" => Operator::StringEquals,
                 "ForAllValues:StringEquals" => Operator::AllStringEquals,
@@ -107,10 +105,20 @@ impl Statement {
                 "Null" => Operator::Null,
                 _ => return Err(format!("{operator} is a condition operator that this reader doesn't know")),
             };
-            for (key, values) in keys.as_object().into_iter().flatten() {
+            for (key, values) in keys.as_object().ok_or("a condition operator takes a map of keys")? {
                 let values = texts(values).ok_or_else(|| format!("{key} takes texts"))?;
+                if operator == Operator::Null
+                    && let Some(other) = values.iter().find(|value| !matches!(value.as_str(), "true" | "false"))
+                {
+                    return Err(format!("Null takes true or false for {key}, not {other}"));
+                }
                 conditions.push(Condition { operator, key: key.clone(), values });
             }
+        }
+        if let Some(sid) = fields.get("Sid")
+            && !sid.as_str().is_some_and(|sid| sid.chars().all(|c| c.is_ascii_alphanumeric()))
+        {
+            return Err(format!("Sid takes letters and digits, not {sid}"));
         }
         Ok(Self {
             sid: statement["Sid"].as_str().map_or_else(|| format!("statement {number}"), str::to_owned),
@@ -121,11 +129,20 @@ impl Statement {
     }
 }
 
-/// One text, or a list of them.
+/// One text, or a list of at least one.
 fn texts(value: &Value) -> Option<Vec<String>> {
     match value {
+        Value::Array(list) if list.is_empty() => None,
         Value::Array(list) => list.iter().map(scalar).collect(),
         one => scalar(one).map(|text| vec![text]),
+    }
+}
+
+/// Refuses elements that would go unread.
+fn only(fields: &Map<String, Value>, known: &[&str]) -> Result<(), String> {
+    match fields.keys().find(|key| !known.contains(&key.as_str())) {
+        Some(unknown) => Err(format!("{unknown} is an element that this reader doesn't know")),
+        None => Ok(()),
     }
 }
 
@@ -136,7 +153,21 @@ impl Policy {
     }
 
     fn add(&mut self, document: &Value) -> Result<(), String> {
-        for statement in document["Statement"].as_array().ok_or("a policy document has a list of statements")? {
+        let fields = document.as_object().ok_or("a policy document is a map")?;
+        only(fields, &["Version", "Id", "Statement"])?;
+        if let Some(version) = fields.get("Version")
+            && !["2012-10-17", "2008-10-17"].iter().any(|known| version == known)
+        {
+            return Err(format!("Version {version} is none of IAM's policy language"));
+        }
+        let statements = document["Statement"].as_array().ok_or("a policy document has a list of statements")?;
+        let mut sids = BTreeSet::new();
+        for statement in statements {
+            if let Some(sid) = statement["Sid"].as_str()
+                && !sids.insert(sid)
+            {
+                return Err(format!("the Sid {sid} stands twice in one policy"));
+            }
             self.statements.push(Statement::read(self.statements.len() + 1, statement)?);
         }
         Ok(())
@@ -145,29 +176,55 @@ impl Policy {
 
 impl Template {
     /// The policies that the template makes, by logical id: of each role all that it may do, its own and what is
-    /// attached to it, and each managed policy by itself.
+    /// attached to it, wherever the template says so, and each managed policy by itself.
+    ///
+    /// # Errors
+    /// Besides what is wrong, what would limit or widen a role unread: a permissions boundary, and managed policies of
+    /// elsewhere.
     pub fn policies(&self) -> Result<BTreeMap<String, Policy>, TemplateError> {
         let mut policies: BTreeMap<String, Policy> = BTreeMap::new();
+        let fails = |id: &str, problem: String| TemplateError { at: format!("Resources.{id}"), problem };
         let mut add = |holder: &str, id: &str, document: &Value| {
-            let fails = |problem| TemplateError { at: format!("Resources.{id}"), problem };
-            policies.entry(holder.to_owned()).or_default().add(document).map_err(fails)
+            policies.entry(holder.to_owned()).or_default().add(document).map_err(|problem| fails(id, problem))
         };
         let managed = self.resources("AWS::IAM::ManagedPolicy")?;
         for (id, properties) in &managed {
             add(id, id, &properties["PolicyDocument"])?;
         }
+        let inline = [self.resources("AWS::IAM::Policy")?, self.resources("AWS::IAM::RolePolicy")?].concat();
         for (id, properties) in self.resources("AWS::IAM::Role")? {
-            for policy in properties["Policies"].as_array().into_iter().flatten() {
+            if properties.get("PermissionsBoundary").is_some() {
+                return Err(fails(&id, "PermissionsBoundary is not read here: nothing says what it leaves".to_owned()));
+            }
+            for policy in list(&properties["Policies"]).ok_or_else(|| fails(&id, "Policies takes a list".to_owned()))? {
                 add(&id, &id, &policy["PolicyDocument"])?;
             }
             let role = self.value(&json!({"Ref": id}))?;
-            for (policy, properties) in &managed {
-                if properties["Roles"].as_array().is_some_and(|roles| roles.contains(&role)) {
+            if let Some(elsewhere) = properties.get("ManagedPolicyArns") {
+                let problem = format!("ManagedPolicyArns {elsewhere} are not read here: attach a policy by its Roles");
+                return Err(fails(&id, problem));
+            }
+            for (policy, properties) in managed.iter().chain(&inline) {
+                if attaches(properties, &role) {
                     add(&id, policy, &properties["PolicyDocument"])?;
                 }
             }
         }
         Ok(policies)
+    }
+}
+
+/// Whether a policy of its own is attached to the role.
+fn attaches(properties: &Value, role: &Value) -> bool {
+    properties["Roles"].as_array().is_some_and(|roles| roles.contains(role)) || properties["RoleName"] == *role
+}
+
+/// A list that may be absent; `None` for anything else.
+fn list(value: &Value) -> Option<&[Value]> {
+    match value {
+        Value::Null => Some(&[]),
+        Value::Array(list) => Some(list),
+        _ => None,
     }
 }
 
@@ -256,6 +313,69 @@ mod tests {
         ] {
             let error = policies(statement).expect_err(statement).to_string();
             assert!(error.starts_with("Resources.Role: ") && error.contains(expected), "{statement}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_iam_refuses_is_refused() {
+        for (rest, expected) in [
+            ("Condition: [{StringEquals: {k: v}}]", "Condition takes a map"),
+            ("Condition: StringEquals", "Condition takes a map"),
+            ("Condition: {StringEquals: [k]}", "takes a map of keys"),
+            ("Condition: {StringEquals: k}", "takes a map of keys"),
+            ("Condition: {StringEquals: {k: []}}", "k takes texts"),
+            ("Condition: {StringEquals: {k: {l: m}}}", "k takes texts"),
+            ("Condition: {'Null': {k: 'no'}}", "Null takes true or false for k, not no"),
+            ("Condition: {'Null': {k: ['true', '0']}}", "not 0"),
+            ("Sid: a b", "Sid takes letters and digits"),
+            ("Sid: A}, {Sid: A, Effect: Allow, Action: s3:PutObject, Resource: '*'", "the Sid A stands twice"),
+        ] {
+            let statement = format!("{{Effect: Allow, Action: s3:GetObject, Resource: '*', {rest}}}");
+            let error = policies(&statement).expect_err(rest).to_string();
+            assert!(error.contains(expected), "{rest}: {error}");
+        }
+        for statement in [
+            "{Effect: Allow, Action: [], Resource: '*'}",
+            "{Effect: Allow, Action: s3:GetObject, Resource: []}",
+            "text",
+        ] {
+            policies(statement).expect_err(statement);
+        }
+    }
+
+    /// What a role may do that has these properties, beside these resources.
+    fn role(properties: &str, resources: &str) -> Result<Vec<String>, String> {
+        let text = format!("Resources:\n  Role: {{Type: AWS::IAM::Role, Properties: {{{properties}}}}}\n{resources}");
+        let template = Template::read(&text, Stack { name: "s".into(), ..Stack::default() }).expect(&text);
+        let policies = template.policies().map_err(|error| error.to_string())?;
+        let statements = policies.get("Role").cloned().unwrap_or_default().statements;
+        Ok(statements.into_iter().flat_map(|statement| statement.actions).collect())
+    }
+
+    #[test]
+    fn whatever_limits_or_widens_a_role_is_read_or_refused() {
+        const DOCUMENT: &str = "PolicyDocument: {Statement: [{Effect: Allow, Action: s3:GetObject, Resource: '*'}]}";
+        let policy =
+            |kind: &str, rest: &str| format!("  P: {{Type: AWS::IAM::{kind}, Properties: {{{rest}, {DOCUMENT}}}}}");
+        let granted = Ok(vec!["s3:GetObject".to_owned()]);
+        assert_eq!(role("", &policy("Policy", "Roles: [!Ref Role]")), granted);
+        assert_eq!(role("", &policy("RolePolicy", "RoleName: !Ref Role")), granted);
+        assert_eq!(role("", &policy("ManagedPolicy", "Roles: [!Ref Role]")), granted);
+        assert_eq!(role("", &policy("Policy", "Roles: [other]")), Ok(vec![]));
+        assert_eq!(role("PermissionsBoundary: !Ref AWS::NoValue", ""), Ok(vec![]));
+        for (properties, expected) in [
+            ("PermissionsBoundary: arn:aws:iam::1:policy/b", "PermissionsBoundary is not read"),
+            (
+                "ManagedPolicyArns: [arn:aws:iam::aws:policy/AdministratorAccess]",
+                "AdministratorAccess\"] are not read here",
+            ),
+            ("Policies: {a: b}", "Policies takes a list"),
+            ("Policies: [{PolicyDocument: {Version: 2020-01-01, Statement: []}}]", "Version"),
+            ("Policies: [{PolicyDocument: {Statements: []}}]", "Statements is an element"),
+            ("Policies: [{PolicyDocument: text}]", "a policy document is a map"),
+        ] {
+            let error = role(properties, "").expect_err(properties);
+            assert!(error.contains(expected), "{properties}: {error}");
         }
     }
 }

@@ -28,6 +28,8 @@ pub enum Refusal {
     NotRetryable,
     #[error("a later execution has entered the stage")]
     NotLatest,
+    #[error("the stage can't be rolled back: {0}")]
+    NoRollback(&'static str),
 }
 
 impl Refusal {
@@ -46,6 +48,7 @@ impl Refusal {
             Self::NotStoppable => "PipelineExecutionNotStoppableException",
             Self::NotRetryable => "StageNotRetryableException",
             Self::NotLatest => "NotLatestPipelineExecutionException",
+            Self::NoRollback(_) => "UnableToRollbackStageException",
         }
     }
 }

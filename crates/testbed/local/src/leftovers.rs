@@ -1,8 +1,8 @@
 //! What is left of a service's releases when all have ended, and shouldn't be.
 
+use crate::cloud::state::{InstanceState, State};
+use crate::local::Local;
 use crate::ops;
-use crate::state::{InstanceState, State};
-use crate::up::Local;
 use std::time::Duration;
 
 /// How long what is on its way out may take.

@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 use std::io::{self, Write};
 use std::process::ExitCode;
-use tagship_local::{agent, bench, demo, person, tether};
+use tagship_local::commands::{bench, demo, up};
+use tagship_local::{agent, tether};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Parser)]
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whatever asks it to end does so as its own end does: everything that was started is dropped.
+/// Runs the command. Asked to end, it ends as it would by itself: everything that was started is dropped.
 async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
     match command {
         Command::Agent(args) => Ok(agent::run(args).await?),
@@ -57,9 +58,9 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
             asked = asked_to_end() => Err(format!("the demo was interrupted by {}", asked?).into()),
         },
         Command::Up => tokio::select! {
-            ended = person::run() => Ok(ended?),
+            ended = up::run() => Ok(ended?),
             asked = asked_to_end() => {
-                // Whoever read it may be gone: no reason not to end well.
+                // The reader may be gone; that is no reason to fail.
                 let _ = writeln!(io::stdout(), "\n{}: ending every process …", asked?);
                 Ok(())
             }

@@ -1,6 +1,6 @@
 //! What a person or a build server does with the cloud: uploads, approvals, questions. Through the gateway, as `ops`.
 
-use crate::caller::{CallError, Caller};
+use crate::services::caller::{CallError, Caller};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::fmt::Write;

@@ -257,6 +257,32 @@ async fn an_upload_becomes_a_release_that_people_decide_on() {
         .aws(&format!("codepipeline get-pipeline-execution --pipeline-name mzum-web --pipeline-execution-id {first}"))
         .await;
     assert_eq!(execution["pipelineExecution"]["artifactRevisions"][0]["revisionId"], *version);
+
+    // Rolled back with the console's button: a new execution, with what the target had.
+    let listed =
+        "codepipeline list-pipeline-executions --pipeline-name mzum-web --filter succeededInStage={stageName=Release}";
+    let done = line.aws(listed).await["pipelineExecutionSummaries"].as_array().expect("executions").clone();
+    assert_eq!(done.iter().map(|one| &one["pipelineExecutionId"]).collect::<Vec<_>>(), [&json!(first)]);
+    let roll_back = |stage: &str, target: &str| {
+        format!(
+            "codepipeline rollback-stage --pipeline-name mzum-web --stage-name {stage} \
+             --target-pipeline-execution-id {target}"
+        )
+    };
+    let error = line.try_aws(&roll_back("Release", &second)).await.expect_err("it failed there");
+    assert!(error.contains("UnableToRollbackStageException"), "{error}");
+    let before = line.asked(0).await.len();
+    let started = line.aws(&roll_back("Release", &first)).await;
+    let fourth = line.until("QaApproval", "STARTED").await;
+    assert_eq!(started["pipelineExecutionId"], *fourth);
+    assert!(line.asked(before + 1).await.contains(&job("provision", &fourth, None, &[&version], None)));
+    let execution = line
+        .aws(&format!("codepipeline get-pipeline-execution --pipeline-name mzum-web --pipeline-execution-id {fourth}"))
+        .await["pipelineExecution"]
+        .clone();
+    assert_eq!(execution["executionType"], "ROLLBACK");
+    assert_eq!(execution["rollbackMetadata"]["rollbackTargetPipelineExecutionId"], *first);
+    assert_eq!(execution["trigger"]["triggerType"], "ManualRollback");
 }
 
 #[tokio::test]

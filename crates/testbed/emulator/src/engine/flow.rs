@@ -68,7 +68,8 @@ impl<I: Ids> Engine<I> {
             None => {
                 self.executions[index].stages[stage] = Some(Status::Succeeded);
                 self.changed_stage(now, index, stage, State::Succeeded);
-                if stage + 1 < self.seats.len() {
+                // A rollback is of its stage alone.
+                if stage + 1 < self.seats.len() && self.executions[index].rollback.is_none() {
                     self.arrive(now, index, stage + 1);
                 } else {
                     self.finish(now, index, Status::Succeeded);

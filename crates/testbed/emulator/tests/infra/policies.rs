@@ -207,6 +207,9 @@ fn keys_boundaries_and_paths_of_ones_own() {
     for (id, group) in account.resources("AWS::Logs::LogGroup").expect("logs") {
         assert_eq!(group["KmsKeyId"], KEY, "{id}");
     }
+    // What a boundary leaves of a policy is its own affair: here the policies alone.
+    let (account, pipeline) = (super::account(&keys), template(&[("BucketKey", KEY)]));
+    let service = super::service(&[("BucketKey", KEY)]);
     let by_s3 = [("kms:ViaService", "s3.eu-west-1.amazonaws.com")];
     for (template, policy, action) in [
         (&account, "RouteRole", "kms:GenerateDataKey"),

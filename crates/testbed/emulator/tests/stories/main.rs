@@ -277,6 +277,113 @@ fn a_stop_waits_for_what_runs_or_abandons_it() {
 }
 
 #[test]
+fn a_stop_hangs_on_an_open_approval_until_somebody_answers_or_abandons() {
+    let stopping = format!(
+        "{BEGUN}{ASKED}
+        > stop e1
+        e1 STOPPING
+        e1 Release STOPPING
+        > wait 3599"
+    );
+    for end in [
+        "
+        > approve fine
+        e1 Approve SUCCEEDED
+        e1 Release STOPPED
+        e1 STOPPED",
+        "
+        > wait 1
+        e1 Approve FAILED
+        e1 Release STOPPED
+        e1 STOPPED",
+        "
+        > abandon e1
+        e1 Approve ABANDONED
+        e1 Release STOPPED
+        e1 STOPPED",
+    ] {
+        check("SUPERSEDED", &format!("{stopping}{end}"));
+    }
+}
+
+#[test]
+fn a_stage_is_taken_back_by_a_new_execution_of_that_stage_alone() {
+    let released = format!(
+        "{BEGUN}{ASKED}
+        > approve fine
+        e1 Approve SUCCEEDED
+        e1 Route STARTED
+        invoke route
+        > done route
+        e1 Route SUCCEEDED
+        e1 Release SUCCEEDED
+        e1 Report STARTED
+        e1 Report STARTED
+        invoke report"
+    );
+    check(
+        "SUPERSEDED, Report",
+        &format!(
+            "{released}
+            > rollback Report e1
+            UnableToRollbackStageException
+            > done report
+            e1 Report SUCCEEDED
+            e1 Report SUCCEEDED
+            e1 SUCCEEDED
+            > rollback Source e1
+            UnableToRollbackStageException
+            > rollback Nowhere e1
+            StageNotFoundException
+            > rollback Release nobody
+            PipelineExecutionNotFoundException
+            > rollback Release e1
+            e2 STARTED
+            e2 Release STARTED
+            e2 Provision STARTED
+            e2 Check STARTED
+            invoke provision e2 v7 with App
+            invoke check
+            > rollback Release e1
+            UnableToRollbackStageException
+            > done provision Name=candidate.old
+            e2 Provision SUCCEEDED
+            > done check
+            e2 Check SUCCEEDED
+            e2 Approve STARTED
+            ask look at candidate.old
+            > approve fine
+            e2 Approve SUCCEEDED
+            e2 Route STARTED
+            invoke route
+            > done route
+            e2 Route SUCCEEDED
+            e2 Release SUCCEEDED
+            e2 SUCCEEDED
+            > rollback Release e2
+            UnableToRollbackStageException"
+        ),
+    );
+    // A target that failed there, and one that never came there.
+    check(
+        "SUPERSEDED, Report",
+        &format!(
+            "{BEGUN}
+            > failed check no
+            e1 Check FAILED
+            > done provision Name=x
+            e1 Provision SUCCEEDED
+            e1 Release FAILED
+            e1 FAILED
+            > rollback Release e1
+            UnableToRollbackStageException
+            > rollback Report e1
+            UnableToRollbackStageException"
+        ),
+    );
+}
+
+#[test]
 fn reports_that_break_aws_limits_are_refused() {
     check(
         "SUPERSEDED",

@@ -53,6 +53,14 @@ Resources:
               Configuration: {FunctionName: route}
 "##;
 
+/// A stage that follows, for the stories that need one.
+const REPORT: &str = "        - Name: Report
+          Actions:
+            - Name: Report
+              ActionTypeId: *lambda
+              Configuration: {FunctionName: report}
+";
+
 /// Tells what the engine does.
 pub(crate) struct Teller<I> {
     pub(crate) engine: Engine<I>,
@@ -63,10 +71,14 @@ pub(crate) struct Teller<I> {
     approvals: Vec<Approval>,
 }
 
-/// A teller of [`PIPELINE`] in the mode.
+/// A teller of [`PIPELINE`] in the mode; `SUPERSEDED, Report` has [`REPORT`] as well.
 pub(crate) fn teller(mode: &str) -> Teller<impl FnMut() -> Id> {
+    let (mode, text) = match mode.strip_suffix(", Report") {
+        Some(mode) => (mode, format!("{PIPELINE}{REPORT}")),
+        None => (mode, PIPELINE.to_owned()),
+    };
     let parameters = BTreeMap::from([("Mode".to_owned(), mode.to_owned())]);
-    let template = Template::read(PIPELINE, Stack { parameters, ..Stack::default() });
+    let template = Template::read(&text, Stack { parameters, ..Stack::default() });
     let pipeline = template.and_then(|it| it.pipelines()).expect("a pipeline").remove(0);
     let mut count = 0;
     let ids = move || {
@@ -140,6 +152,11 @@ impl<I: tagship_emulator::engine::Ids> Teller<I> {
                 let token = self.approvals.last().expect("an approval").token.clone();
                 let yes = what == "approve";
                 engine.approve(now, "Release", "Approve", &token, yes, rest.into(), "arn:me")
+            }
+            "rollback" => {
+                let target = if detail.starts_with('e') { named(detail) } else { detail.to_owned() };
+                let trigger = Trigger { kind: "ManualRollback", detail: "me".into() };
+                engine.rollback(now, who, &target, trigger).map(|id| self.executions.push(id))
             }
             "stop" => engine.stop(now, &named(who), false, None),
             "abandon" => engine.stop(now, &named(who), true, None),

@@ -172,7 +172,10 @@ async fn what_the_agent_says_of_archives_that_it_cannot_use() {
     std::fs::write(cloud.disk("i-1").join("etc/a"), "old").unwrap();
     let at = "Script at specified location: run.sh";
     type Case<'a> = (&'a str, Option<Vec<u8>>, &'a str, &'a str, String);
-    let cases: [Case<'_>; 10] = [
+    let plain = "version: 0.0\nos: linux\nhooks: {BeforeInstall: [{location: run.sh}]}";
+    let windows = "#!/bin/sh\r\nexit 0\r\n";
+    let misspelt = "version: 0.0\nos: linux\nhooks: {AfterInstal: [{location: run.sh}]}";
+    let cases: [Case<'_>; 13] = [
         ("no object", None, "DownloadBundle", "UnknownError", "The specified key does not exist.".into()),
         (
             "no zip",
@@ -226,6 +229,27 @@ async fn what_the_agent_says_of_archives_that_it_cannot_use() {
             format!("{at} run as user web failed with exit code 7"),
         ),
         (
+            "line ends of Windows",
+            Some(zip(&[("appspec.yml", plain), ("run.sh", windows)])),
+            "BeforeInstall",
+            "ScriptFailed",
+            format!("{at} failed with error Errno::ENOENT with message No such file or directory - /"),
+        ),
+        (
+            "line ends of Windows, in a shell",
+            Some(zip(&[("appspec.yml", &hook), ("run.sh", windows)])),
+            "BeforeInstall",
+            "ScriptFailed",
+            format!("{at} run as user web failed with exit code 127 (run.sh has the line ends of Windows, CRLF"),
+        ),
+        (
+            "unknown hook",
+            Some(zip(&[("appspec.yml", misspelt)])),
+            "Install",
+            "UnknownError",
+            "appspec.yml file contains unknown lifecycle events: [\"AfterInstal\"]".into(),
+        ),
+        (
             "file exists",
             Some(zip(&[("appspec.yml", &existing), ("a", "new")])),
             "Install",
@@ -252,7 +276,57 @@ async fn what_the_agent_says_of_archives_that_it_cannot_use() {
         assert_eq!(diagnostics["errorCode"], code, "{name}");
         let told = diagnostics["message"].as_str().unwrap();
         assert!(told.starts_with(&message), "{name}: {told}");
+        assert_eq!(told.contains("CRLF"), name.contains("Windows"), "{name}: {told}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_run_as_their_location_and_their_first_line_say() {
+    let cloud = Cloud::start(1, POLLING).await;
+    let _instances = cloud.boot().await;
+    let plain = "echo ${1-nothing} >>$INSTANCE_ROOT/seen\n";
+    let scripts = "
+    - {location: plain.sh}
+    - {location: plain.sh one}
+    - {location: plain.sh, runas: web}
+    - {location: 'plain.sh $LIFECYCLE_EVENT', runas: web}
+    - {location: 'plain.sh $HOST;'}
+";
+    let spec = format!("version: 0.0\nos: linux\nhooks:\n  BeforeInstall:{scripts}");
+    // The agent looks for a file of the whole location.
+    let host = "plain.sh $HOST;";
+    let names = ["plain.sh", "plain.sh one", "plain.sh $LIFECYCLE_EVENT", host];
+    let mut files = vec![("appspec.yml", spec.as_str())];
+    files.extend(names.map(|name| (name, plain)));
+    cloud.put("plain.zip", zip(&files));
+    let deployment = cloud.deploy("plain.zip").await;
+    assert_eq!(deployment["status"], "Succeeded", "{:?}", cloud.events(&deployment, "i-1").await);
+    let seen = std::fs::read_to_string(cloud.disk("i-1").join("seen")).unwrap();
+    assert_eq!(seen, format!("nothing\none\nnothing\nBeforeInstall\n{}\n", cloud.address(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_appspec_outranks_the_deployment_and_is_warned_about() {
+    let cloud = Cloud::start(1, POLLING).await;
+    let _instances = cloud.boot().await;
+    let disk = cloud.disk("i-1").join("etc");
+    std::fs::create_dir_all(&disk).unwrap();
+    std::fs::write(disk.join("a"), "old").unwrap();
+    let spec = "version: 0.0\nos: linux\nfile_exists_behavior: RETAIN\nfiles: [{source: a, destination: /etc}]\n\
+        permissions: [{object: /nowhere, mode: 0644}]\n";
+    cloud.put("a.zip", zip(&[("appspec.yml", spec), ("a", "new")]));
+    let mut request = cloud.request("a.zip");
+    request["fileExistsBehavior"] = json!("OVERWRITE");
+    let created = cloud.ok("CreateDeployment", request).await;
+    let deployment = cloud.ended(created["deploymentId"].as_str().unwrap()).await;
+    assert_eq!(deployment["status"], "Succeeded");
+    assert_eq!(std::fs::read_to_string(disk.join("a")).unwrap(), "old");
+    let id = json!({"deploymentId": deployment["deploymentId"], "targetIds": ["i-1"]});
+    let targets = cloud.ok("BatchGetDeploymentTargets", id).await;
+    let events = &targets["deploymentTargets"][0]["instanceTarget"]["lifecycleEvents"];
+    let install = events.as_array().unwrap().iter().find(|event| event["lifecycleEventName"] == "Install").unwrap();
+    let told = install["diagnostics"]["message"].as_str().unwrap();
+    assert!(told.starts_with("Succeeded: permissions of /nowhere: `mode: 0644` without quotes"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -378,6 +452,7 @@ async fn refusals() {
         ("CreateDeployment", with("applicationName", json!("shop")), "ApplicationDoesNotExistException"),
         ("CreateDeployment", with("deploymentGroupName", json!("shop")), "DeploymentGroupDoesNotExistException"),
         ("CreateDeployment", with("deploymentGroupName", Value::Null), "DeploymentGroupNameRequiredException"),
+        ("CreateDeployment", with("fileExistsBehavior", json!("Overwrite")), "InvalidFileExistsBehaviorException"),
         ("CreateDeployment", with("targetInstances", json!({})), "InvalidTargetInstancesException"),
         ("CreateDeployment", with("deploymentConfigName", Value::Null), "InvalidDeploymentConfigNameException"),
         ("GetDeployment", json!({"deploymentId": "d-1"}), "DeploymentDoesNotExistException"),

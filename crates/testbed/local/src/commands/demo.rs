@@ -1,0 +1,292 @@
+//! The demo: a story of releases under constant load, told while it happens, judged at its end.
+
+mod tables;
+mod teller;
+
+use crate::artifact::{Variant, pack};
+use crate::leftovers::leftovers;
+use crate::local::{self, Line, Local, Plan};
+use crate::ops;
+use crate::traffic::load::{self, Load, Site, Tally};
+use crate::validate;
+use std::sync::Arc;
+use std::time::Duration;
+use teller::{Chapter, Teller};
+use tokio::sync::broadcast::error::RecvError;
+
+const PIPELINE: &str = "web";
+const ROLE: &str = "WEB_PRODUCT";
+const HOST: &str = "web.example.com";
+
+/// Why the demo failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The cloud didn't come up.
+    #[error(transparent)]
+    Up(#[from] local::Error),
+    /// A call failed.
+    #[error(transparent)]
+    Ops(#[from] ops::Error),
+    /// An artifact could not be packed, or the recording not be written.
+    #[error("files of the demo: {0}")]
+    Files(#[from] std::io::Error),
+    /// The story went otherwise than it should.
+    #[error("{0}")]
+    Story(String),
+}
+
+/// A service whose waits are as short as a story allows: don't take them as a recommendation.
+fn line() -> Line {
+    let mut line = Line::quick(PIPELINE, ROLE, HOST, 10);
+    line.product.drain_secs = 1;
+    line.settings["DRAIN"] = 1.into();
+    line.settings["TIMEOUTS"]["HEALTHY"] = 6.into();
+    line.settings["TIMEOUTS"]["WATCH"] = 1.into();
+    line
+}
+
+/// Plays the story; the report's last line says how it went.
+pub async fn run() -> Result<(), Error> {
+    let teller = Teller::new();
+    teller.title(
+        "Five releases of a web application, by the Lambda functions that run on AWS: CodePipeline, CodeDeploy, EC2 \
+         instances and the load balancer are played on this machine. It takes about two minutes.",
+    );
+    teller.say("", "setting up: network, balancer, pipeline, service (from infra/, the files that go to AWS)");
+    let local = Arc::new(Local::start(Plan::new(vec![line()])).await?);
+    for (group, alias) in local.account.services[ROLE].target_groups.iter().zip(["group A", "group B"]) {
+        teller.call(group.split('/').nth(1).unwrap_or(group), alias);
+    }
+    teller.say("", &format!("AWS is at {}, the functions' logs in {}", local.gateway.url(), local.logs().display()));
+    let listening = tokio::spawn(listen(local.clone(), teller.clone()));
+    let told = tell(&local, &teller).await;
+    listening.abort();
+    teller.bar.finish_and_clear();
+    let tally = match told {
+        Ok(tally) => tally,
+        Err(error) => {
+            print_logs(&local);
+            return Err(error);
+        }
+    };
+    let live = teller.chapters(|all| all.last_key_value().map(|(_, chapter)| chapter.execution.clone()));
+    let file = local.dir.path().join("requests.jsonl");
+    let (leftovers, requests) =
+        tokio::join!(leftovers(&local, ROLE, live.as_deref()), validate::recorded(local.gateway.recorder(), &file),);
+    let (leftovers, requests) = (leftovers?, requests?);
+    println!("\n{}\n\n{}", tables::releases(&teller), tables::requests(&teller, &tally));
+    for failure in tally.failures.iter().take(10) {
+        println!("lost: {} {} {}", failure.at, failure.host, failure.cause);
+    }
+    for leftover in &leftovers {
+        println!("left behind: {leftover}");
+    }
+    println!("calls of AWS, held against its service models: {}", requests.said);
+    let releases = teller.chapters(|all| all.len());
+    let verdict = if tally.failures.is_empty() && leftovers.is_empty() && requests.passed { "ok" } else { "FAILED" };
+    println!("\ndemo: {verdict}, {releases} releases, {} requests, {} failed", tally.requests, tally.failures.len());
+    if verdict == "ok" {
+        Ok(())
+    } else {
+        Err(Error::Story("a request was lost, something was left behind, or AWS would refuse a call".to_owned()))
+    }
+}
+
+/// Tells every event of tagship's as it comes.
+async fn listen(local: Arc<Local>, teller: Teller) {
+    let mut events = local.events.listen();
+    loop {
+        match events.recv().await {
+            Ok(event) if event["source"] == "tagship" => teller.hear(&event, &local.states.borrow()),
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+async fn tell(local: &Local, teller: &Teller) -> Result<Tally, Error> {
+    teller.title("r1: the first release ever; nothing serves yet");
+    let r1 = upload(local, teller, "r1", Variant::Healthy).await?;
+    approve_both(local, teller, "r1", &r1).await?;
+    end(local, teller, "r1", &r1, "Succeeded", "approved").await?;
+
+    let load = constant_load(local).await;
+    let counting = count(teller, &load);
+    teller.title(&format!(
+        "r2: the second one, approved twice. From here to the end {RATE} requests a second go through the balancer, \
+         and none may fail"
+    ));
+    let r2 = upload(local, teller, "r2", Variant::Healthy).await?;
+    approve_both(local, teller, "r2", &r2).await?;
+    end(local, teller, "r2", &r2, "Succeeded", "approved").await?;
+    let mut before = Tally::default();
+    teller.requests(&mut before, load.tally());
+
+    teller.title("r3: its application fails its health check. It never gets a request, and all of it is removed");
+    let r3 = upload(local, teller, "r3", Variant::Unhealthy).await?;
+    ended(local, teller, "r3", &r3, "Failed").await?;
+    teller.requests(&mut before, load.tally());
+
+    teller.title("r4: starts while r3 is still being removed, goes live, and is rejected: r2 serves again");
+    let r4 = upload(local, teller, "r4", Variant::Healthy).await?;
+    said_for_whom(local, teller, "r4", &r4, "r3", &r3).await?;
+    marked(local, teller, "r3", &r3, "discarded").await?;
+    approve(local, teller, "r4", &r4, "QaApproval").await?;
+    asked(local, "r4", &r4, "FinalApproval").await?;
+    teller.say("r4", "FinalApproval: rejected, \"the new checkout is too slow\"");
+    local.ops.answer(PIPELINE, "FinalApproval", false, "the new checkout is too slow").await?;
+    ended(local, teller, "r4", &r4, "Failed").await?;
+    teller.requests(&mut before, load.tally());
+
+    teller.title("r5: starts while r4 is still being rolled back, waits for it, and replaces r2");
+    let r5 = upload(local, teller, "r5", Variant::Healthy).await?;
+    said_for_whom(local, teller, "r5", &r5, "r4", &r4).await?;
+    marked(local, teller, "r4", &r4, "discarded").await?;
+    approve_both(local, teller, "r5", &r5).await?;
+    end(local, teller, "r5", &r5, "Succeeded", "approved").await?;
+    counting.abort();
+    let tally = load.stop().await;
+    teller.requests(&mut before, tally.clone());
+    match tally.by_version.get("r3") {
+        Some(served) => Err(Error::Story(format!("r3 is not healthy, and has served {served} requests"))),
+        None => Ok(tally),
+    }
+}
+
+async fn upload(local: &Local, teller: &Teller, name: &str, variant: Variant) -> Result<String, Error> {
+    let artifact = pack(name, variant)?;
+    let bucket = &local.account.services[ROLE].bucket;
+    let execution = local.ops.release(PIPELINE, bucket, artifact).await?;
+    teller.say(name, &format!("uploaded to {bucket}: execution {execution} starts"));
+    teller.call(&execution, name);
+    teller.chapters(|all| all.insert(name.to_owned(), Chapter { execution: execution.clone(), ..Chapter::default() }));
+    Ok(execution)
+}
+
+async fn asked(local: &Local, name: &str, execution: &str, action: &str) -> Result<(), Error> {
+    if local.ops.await_approval(PIPELINE, execution, action).await? {
+        return Ok(());
+    }
+    let failures = local.ops.failures(PIPELINE).await?;
+    Err(Error::Story(format!("{name} ended before {action} was asked for{failures}")))
+}
+
+async fn approve(local: &Local, teller: &Teller, name: &str, execution: &str, action: &str) -> Result<(), Error> {
+    asked(local, name, execution, action).await?;
+    local.ops.answer(PIPELINE, action, true, "looks good").await?;
+    teller.say(name, &format!("{action}: approved"));
+    Ok(())
+}
+
+async fn approve_both(local: &Local, teller: &Teller, name: &str, execution: &str) -> Result<(), Error> {
+    approve(local, teller, name, execution, "QaApproval").await?;
+    approve(local, teller, name, execution, "FinalApproval").await
+}
+
+/// The execution's end, as it should be.
+async fn ended(local: &Local, teller: &Teller, name: &str, execution: &str, wanted: &str) -> Result<(), Error> {
+    let status = local.ops.await_end(PIPELINE, execution).await?;
+    teller.say(name, &format!("its pipeline execution has ended: {status}"));
+    if status == wanted {
+        Ok(())
+    } else {
+        Err(Error::Story(format!("{name} should have {wanted}, but it has {status}")))
+    }
+}
+
+/// The release's end in tagship's history, as it should be, and the hold is free.
+async fn marked(local: &Local, teller: &Teller, name: &str, execution: &str, wanted: &str) -> Result<(), Error> {
+    let bucket = &local.account.bucket;
+    let how = loop {
+        let marker = local.ops.object(bucket, &format!("ended/{ROLE}/{execution}.json")).await?;
+        if let Some(marker) = marker {
+            break marker["how"].as_str().unwrap_or_default().to_owned();
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    teller.chapters(|all| all.entry(name.to_owned()).or_default().ended.clone_from(&how));
+    teller.say(name, &format!("ended as {how}: the service is free"));
+    if how == wanted { Ok(()) } else { Err(Error::Story(format!("{name} should be {wanted}, but it is {how}"))) }
+}
+
+async fn end(
+    local: &Local,
+    teller: &Teller,
+    name: &str,
+    execution: &str,
+    status: &str,
+    how: &str,
+) -> Result<(), Error> {
+    ended(local, teller, name, execution, status).await?;
+    marked(local, teller, name, execution, how).await
+}
+
+/// Waits until the console says that `name` waits for `other`.
+async fn said_for_whom(
+    local: &Local,
+    teller: &Teller,
+    name: &str,
+    execution: &str,
+    other: &str,
+    other_execution: &str,
+) -> Result<(), Error> {
+    loop {
+        let state = local.ops.action(PIPELINE, "Provision").await?;
+        let summary = state["latestExecution"]["summary"].as_str().unwrap_or_default();
+        if state["execution"] == execution && summary.contains(other_execution) {
+            teller.say(name, &format!("the console says: {summary}"));
+            return Ok(());
+        }
+        if state["execution"] == execution && state["latestExecution"]["status"] == "Succeeded" {
+            return Err(Error::Story(format!("{name} never said that it waits for {other}")));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Requests a second.
+const RATE: u32 = 50;
+
+/// Requests through both listeners.
+async fn constant_load(local: &Local) -> Load {
+    let mut sites = Vec::new();
+    if let Some(balancer) = &local.balancer {
+        for listener in [&local.account.http_listener, &local.account.https_listener] {
+            let address = balancer.address(listener).await;
+            sites.push(Site { address, host: HOST.to_owned(), path: "/".to_owned() });
+        }
+    }
+    Load::start(&load::Config { sites, rate: RATE, connections: 4, timeout: Duration::from_secs(5) })
+}
+
+/// Keeps the count of requests on the terminal's last line.
+fn count(teller: &Teller, load: &Load) -> tokio::task::JoinHandle<()> {
+    let (bar, tallies) = (teller.bar.clone(), load.watch());
+    tokio::spawn(async move {
+        loop {
+            let tally = tallies();
+            let versions: Vec<String> =
+                tally.by_version.iter().map(|(version, requests)| format!("{version} {requests}")).collect();
+            bar.set_message(format!(
+                "{} requests ({}), {} failed",
+                tally.requests,
+                versions.join(", "),
+                tally.failures.len()
+            ));
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    })
+}
+
+/// The functions' last words, for whoever has to find out.
+fn print_logs(local: &Local) {
+    for name in ["provision", "deploy", "route", "cleanup"] {
+        let path = local.logs().join(format!("tagship-{name}.log"));
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        let lines: Vec<&str> = text.lines().collect();
+        println!("--- {} (last lines)", path.display());
+        for line in lines.iter().skip(lines.len().saturating_sub(15)) {
+            println!("{line}");
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Brings the whole of it up: emulator, gateway, account, functions, instances, balancer, DNS, pipelines.
+
+mod plan;
+mod templates;
+
+pub use plan::{Line, Plan, Play};
+
+use crate::cloud::gateway::Gateway;
+use crate::cloud::iam::Iam;
+use crate::cloud::moto::{self, Behaviour, InstancesBy, Moto, TargetsBy};
+use crate::cloud::network::Network;
+use crate::cloud::setup::{self, Account, REGION, ServicePlan};
+use crate::cloud::state::State;
+use crate::instance::instances::{self, Instances};
+use crate::ops::{self, Ops};
+use crate::services::codedeploy::{self, Agents, CodeDeploy};
+use crate::services::codepipeline::{self, CodePipeline};
+use crate::services::events::{self, Events};
+use crate::services::lambda::{self, Function, Lambda};
+use crate::services::tether;
+use crate::traffic::balancer::{self, Balancer};
+use crate::traffic::dns::Dns;
+use crate::traffic::probe::{self, Probes};
+use plan::binaries;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tagship_emulator::policy::Policy;
+use tagship_emulator::template::TemplateError;
+use templates::{account_template, function_policies, instance_roles, make_deployment_groups, pipeline_template};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+/// Why it doesn't come up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A Lambda binary isn't built.
+    #[error("{0} is not built: run `cargo build --workspace` (make does)")]
+    NotBuilt(PathBuf),
+    /// The emulator.
+    #[error(transparent)]
+    Moto(#[from] moto::Error),
+    /// The account.
+    #[error(transparent)]
+    SetUp(#[from] setup::Error),
+    /// A template in infra/.
+    #[error("infra/{file}: {source}")]
+    Template {
+        /// Which.
+        file: &'static str,
+        /// Why.
+        source: TemplateError,
+    },
+    /// Files and sockets.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The first calls.
+    #[error(transparent)]
+    Ops(#[from] ops::Error),
+}
+
+/// A running cloud. Dropping it ends every process that it started.
+pub struct Local {
+    /// What was set up.
+    pub account: Account,
+    /// What a person does.
+    pub ops: Ops,
+    /// The one address of all AWS services.
+    pub gateway: Gateway,
+    /// The functions.
+    pub lambda: Lambda,
+    /// The event bus.
+    pub events: Events,
+    /// The pipelines.
+    pub pipelines: CodePipeline,
+    /// The balancer; none if instances are timers.
+    pub balancer: Option<Balancer>,
+    /// The private zone's server.
+    pub dns: Dns,
+    /// The emulator's state as it was 100 ms ago at most.
+    pub states: watch::Receiver<Arc<State>>,
+    /// The emulator's plug-in.
+    pub moto: moto::Client,
+    /// What each function may do, by its access key's name: its role in infra/tagship.yaml, which the gateway holds each
+    /// of its calls against.
+    pub policies: BTreeMap<String, Policy>,
+    /// The functions' logs and the instances' disks.
+    pub dir: tempfile::TempDir,
+    instances: Option<Instances>,
+    _probes: Option<Probes>,
+    _tasks: JoinSet<()>,
+    _moto: Moto,
+    // Last: given back when nothing runs in it any more.
+    _network: Network,
+}
+
+/// The buckets beyond the pipelines' own that the setting `ARTIFACT` may name here.
+const ARTIFACT_BUCKETS: &str = "artifacts-*";
+
+/// How often the emulator's state is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+impl Local {
+    /// Brings it up.
+    pub async fn start(plan: Plan) -> Result<Self, Error> {
+        let network = Network::claim()?;
+        let dir = tempfile::Builder::new().prefix("tagship-").tempdir()?;
+        let emulator = Moto::start().await?;
+        let moto = emulator.client();
+        let (instances_by, targets_by) = match plan.play {
+            Play::Processes => (InstancesBy::Processes, TargetsBy::Probes),
+            Play::Timers => (InstancesBy::Timer, TargetsBy::Timer),
+        };
+        let behaviour = Behaviour { instances: Some(instances_by), targets: Some(targets_by), ..Behaviour::default() };
+        moto.configure(&behaviour).await?;
+        let gateway = Gateway::start(emulator.address()).await?;
+        let services: Vec<ServicePlan> =
+            plan.lines.iter().flat_map(|line| line.pre_product.iter().chain([&line.product])).cloned().collect();
+        let account = setup::set_up(&gateway.url(), network.octet(), &services).await?;
+        let states = moto.watch(LOOK).await?;
+
+        let lambda = Lambda::start(lambda::Config {
+            account: account.account.clone(),
+            region: REGION.to_owned(),
+            endpoint_url: gateway.url(),
+            log_dir: dir.path().join("logs"),
+            functions: functions(&plan, &account)?,
+        })?;
+        gateway.serve("lambda", Arc::new(lambda.clone()));
+
+        let mut pipelines = Vec::new();
+        let template = account_template(&account)?;
+        let wrong = |source| Error::Template { file: "tagship.yaml", source };
+        let mut rules = template.rules().map_err(wrong)?;
+        let policies = function_policies(&template).map_err(wrong)?;
+        gateway.guard(Iam {
+            policies: policies.clone(),
+            account: account.account.clone(),
+            region: REGION.to_owned(),
+            instance_roles: instance_roles(&account),
+            emulator: moto.clone(),
+        });
+        for line in &plan.lines {
+            let template = pipeline_template(line, &account)?;
+            let wrong = |source| Error::Template { file: "pipeline.yaml", source };
+            pipelines.extend(template.pipelines().map_err(wrong)?);
+            rules.extend(template.rules().map_err(wrong)?);
+        }
+        let events = Events::start(
+            events::Config {
+                account: account.account.clone(),
+                region: REGION.to_owned(),
+                endpoint_url: gateway.url(),
+                rules,
+                schedule: plan.sweep,
+            },
+            lambda.clone(),
+        );
+        gateway.serve("events", Arc::new(events.clone()));
+        events.watch_uploads(&gateway);
+        let pipelines = CodePipeline::start(
+            codepipeline::Config {
+                account: account.account.clone(),
+                region: REGION.to_owned(),
+                endpoint_url: gateway.url(),
+                pipelines,
+                timings: plan.timings,
+            },
+            lambda.clone(),
+            events.clone(),
+        );
+        gateway.serve("codepipeline", Arc::new(pipelines.clone()));
+
+        let agents = match plan.play {
+            Play::Processes => Agents::Polling { fetch: Duration::from_secs(30), poll: Duration::from_secs(20) },
+            Play::Timers => Agents::Absent(Duration::from_millis(200)),
+        };
+        let config = codedeploy::Config { agents, account: account.account.clone(), region: REGION.to_owned() };
+        let codedeploy = Arc::new(CodeDeploy::new(config, states.clone()));
+        gateway.serve("codedeploy", codedeploy.clone());
+        gateway.serve("codedeploy-commands", codedeploy);
+
+        let ops = Ops::new(&gateway.url(), REGION);
+        for line in &plan.lines {
+            make_deployment_groups(&ops, line, &account).await?;
+        }
+
+        let mut tasks = JoinSet::new();
+        let (instances, probes, balancer) = match plan.play {
+            Play::Timers => (None, None, None),
+            Play::Processes => {
+                let (reports, reported) = mpsc::unbounded_channel();
+                let probes = Probes::start(states.clone(), reports);
+                tasks.spawn(probe::post(format!("http://{}/tagship/health", emulator.address()), reported));
+                let config = instances::Config {
+                    program: plan.functions.join("tagship-local"),
+                    endpoint: gateway.url(),
+                    report: format!("http://{}/tagship/instance", emulator.address()),
+                    root: dir.path().join("instances"),
+                    boot: Duration::from_millis(500),
+                    shutdown: Duration::from_secs(2),
+                    region: REGION.to_owned(),
+                };
+                let config_of_balancer =
+                    balancer::Config { node_delays: plan.node_delays.clone(), ..balancer::Config::default() };
+                (
+                    Some(Instances::start(config, states.clone())),
+                    Some(probes),
+                    Some(Balancer::start(config_of_balancer, states.clone())),
+                )
+            }
+        };
+        let dns = Dns::start(states.clone()).await?;
+        Ok(Self {
+            account,
+            ops,
+            gateway,
+            lambda,
+            events,
+            pipelines,
+            balancer,
+            dns,
+            states,
+            moto,
+            policies,
+            dir,
+            instances,
+            _probes: probes,
+            _tasks: tasks,
+            _moto: emulator,
+            _network: network,
+        })
+    }
+
+    /// Where the functions and the instances write their logs.
+    pub fn logs(&self) -> PathBuf {
+        self.dir.path().join("logs")
+    }
+
+    /// Processes that play instances.
+    pub fn processes(&self) -> usize {
+        self.instances.as_ref().map_or(0, Instances::processes)
+    }
+
+    /// Takes the power from an instance that is played by processes.
+    pub fn unplug(&self, instance: &str) {
+        if let Some(instances) = &self.instances {
+            instances.unplug(instance);
+        }
+    }
+
+    /// Waits until the emulator's state is as asked for.
+    pub async fn until(&self, mut wanted: impl FnMut(&State) -> bool) {
+        // The sender lives as long as the emulator does, which `self` owns.
+        let _ = self.states.clone().wait_for(|state| wanted(state)).await;
+    }
+}
+
+/// The four functions; only provision is given the services' settings.
+fn functions(plan: &Plan, account: &Account) -> Result<Vec<Function>, Error> {
+    let bucket = BTreeMap::from([("TAGSHIP_BUCKET".to_owned(), account.bucket.clone())]);
+    ["provision", "deploy", "route", "cleanup"]
+        .map(|name| {
+            let program = plan.functions.join(name);
+            if !program.exists() {
+                return Err(Error::NotBuilt(program));
+            }
+            let mut environment = bucket.clone();
+            if name == "provision" {
+                environment.extend(plan.lines.iter().flat_map(|line| settings(line, account)));
+            }
+            Ok(Function {
+                name: format!("tagship-{name}"),
+                arguments: tether::arguments(&program),
+                program: binaries().join("tagship-local"),
+                caller: name.to_owned(),
+                environment,
+                timeout: plan.function_timeout,
+                memory_mib: 128,
+                retry_after: plan.retry_after.clone(),
+            })
+        })
+        .into_iter()
+        .collect()
+}
+
+/// The settings variables of a line's services.
+fn settings(line: &Line, account: &Account) -> Vec<(String, String)> {
+    let services = line.pre_product.iter().chain([&line.product]);
+    services
+        .filter_map(|service| {
+            let mut settings = account.services.get(&service.service_role)?.settings.clone();
+            for (key, value) in line.settings.as_object().into_iter().flatten() {
+                settings[key] = value.clone();
+            }
+            Some((service.service_role.clone(), settings.to_string()))
+        })
+        .collect()
+}
