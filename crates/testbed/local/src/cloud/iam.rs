@@ -50,7 +50,7 @@ impl Iam {
     pub(crate) fn miss(&self, call: &Call, status: StatusCode) -> Option<Request> {
         let read = call.service == "s3" && matches!(call.operation.as_str(), "GetObject" | "HeadObject");
         let (bucket, _) = call.bucket_and_key().filter(|_| read && status == StatusCode::NOT_FOUND)?;
-        Some(asks::request("s3:ListBucket", format!("arn:aws:s3:::{bucket}")))
+        Some(asks::in_bucket(&self.account, "s3:ListBucket", &bucket))
     }
 
     /// The refusal, if any of the requests is not allowed.
