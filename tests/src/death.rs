@@ -1,4 +1,4 @@
-//! Functions' processes that die right after a call: done on AWS's side, unheard on theirs.
+//! Functions' processes that die right after a call: AWS has carried it out, and they have not heard of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,7 +39,7 @@ impl Death {
 }
 
 impl Sentence {
-    /// A test whose deaths don't happen would pass for nothing.
+    /// A test whose deaths didn't happen would prove nothing.
     pub fn assert_carried_out(&self) {
         let calls = self.calls.load(Ordering::SeqCst);
         assert!(calls >= self.death.nth, "only {calls} calls: {:?} did not happen", self.death);

@@ -137,7 +137,7 @@ impl Service for Desk {
         let ours = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).get(job).cloned();
         match ours {
             Some(sender) => Box::pin(async move {
-                // A duplicate's report comes when nobody listens any more.
+                // The report of a duplicate comes when nobody listens any more.
                 let _ = sender.send(body);
                 Ok(Value::Null)
             }),

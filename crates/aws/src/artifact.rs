@@ -81,7 +81,7 @@ async fn newest(cloud: &Cloud, wanted: &ArtifactTag) -> Result<Found<Artifact>, 
             Err(error) if error.as_service_error().and_then(|error| error.code()) == Some("NoSuchKey") => continue,
             tagging => tagging.called("s3:GetObjectTagging", format!("s3://{}/{key}", wanted.bucket))?,
         };
-        if tagging.tag_set().iter().any(|tag| format!("{}={}", tag.key(), tag.value()) == wanted.tag) {
+        if tagging.tag_set().iter().any(|tag| wanted.is(tag.key(), tag.value())) {
             let version = tagging.version_id.filter(|version| version != "null");
             let found = Artifact { bucket: wanted.bucket.clone(), key: key.clone(), version, etag: None };
             return pinned(cloud, &found).await;

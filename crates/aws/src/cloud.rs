@@ -16,8 +16,8 @@ const READ: Duration = Duration::from_secs(60);
 const ATTEMPT: Duration = Duration::from_secs(15);
 /// Attempts of one read; with the SDK's back-off they fit into [`READ`].
 const ATTEMPTS: u32 = 6;
-/// How long a changing call may take; it is never repeated (DESIGN, the shape of the code).
-const CHANGE: Duration = Duration::from_secs(10);
+/// How long a changing call may take; it is never repeated (docs/RULES.md#the-bounds-in-time).
+pub(crate) const CHANGE: Duration = Duration::from_secs(10);
 /// How long reading the hold just before a change may take.
 pub(crate) const BOUND: Duration = Duration::from_secs(4);
 
@@ -88,6 +88,7 @@ struct Clients {
     ec2_changes: OnceLock<aws_sdk_ec2::Client>,
     elb: OnceLock<aws_sdk_elasticloadbalancingv2::Client>,
     elb_changes: OnceLock<aws_sdk_elasticloadbalancingv2::Client>,
+    elb_bound: OnceLock<aws_sdk_elasticloadbalancingv2::Client>,
     tagging: OnceLock<aws_sdk_resourcegroupstagging::Client>,
     route53: OnceLock<aws_sdk_route53::Client>,
     route53_changes: OnceLock<aws_sdk_route53::Client>,
@@ -124,6 +125,7 @@ clients! {
     tagging: aws_sdk_resourcegroupstagging from reads;
     route53: aws_sdk_route53 from reads;
     route53_changes: aws_sdk_route53 from changes;
+    elb_bound: aws_sdk_elasticloadbalancingv2 from bound;
     codedeploy: aws_sdk_codedeploy from reads;
     codedeploy_changes: aws_sdk_codedeploy from changes;
     codepipeline: aws_sdk_codepipeline from reads;

@@ -9,9 +9,10 @@ use aws_sdk_codedeploy::types::{
     RevisionLocation, RevisionLocationType, S3Location, TargetStatus, TimeRange,
 };
 use jiff::{SignedDuration, Timestamp};
+use std::sync::OnceLock;
 use tagship::settings::Deploy;
 use tagship::{
-    Artifact, Deployment, DeploymentState, Error, Install, Installed, ReleaseId, ServiceRole, TAG_RELEASE, TAG_SERVICE,
+    Artifact, Deployment, DeploymentState, Error, Hold, Installed, ReleaseId, ServiceRole, TAG_RELEASE, TAG_SERVICE,
 };
 
 /// BatchGetDeployments and BatchGetDeploymentTargets take no more.
@@ -37,19 +38,22 @@ fn tag_set(role: &ServiceRole, release: &ReleaseId) -> Ec2TagSet {
         .build()
 }
 
-/// The group's filter, and the newest deployment of this release since it took the hold.
-pub(crate) async fn install(
+/// The id of the release's deployment, once it has been found: for one invocation.
+#[derive(Default)]
+pub(crate) struct Known(OnceLock<String>);
+
+/// Whether the group's filter is this release's already.
+pub(crate) async fn filtered(
     cloud: &Cloud,
     deploy: &Deploy,
     role: &ServiceRole,
     release: &ReleaseId,
-    since: Timestamp,
-) -> Result<Install, Error> {
-    let (group, deployment) = tokio::try_join!(group(cloud, deploy), deployment(cloud, deploy, release, since))?;
-    Ok(Install { filtered: filtered(&group, &tag_set(role, release)), deployment })
+) -> Result<bool, Error> {
+    let group = group(cloud, deploy).await?;
+    Ok(is_filtered(&group, &tag_set(role, release)))
 }
 
-fn filtered(group: &DeploymentGroupInfo, wanted: &Ec2TagSet) -> bool {
+fn is_filtered(group: &DeploymentGroupInfo, wanted: &Ec2TagSet) -> bool {
     let lists = |set: &Ec2TagSet| {
         let mut lists = set.ec2_tag_set_list().to_vec();
         lists.sort_by_key(|list| list.first().and_then(|filter| filter.key().map(str::to_owned)));
@@ -70,12 +74,38 @@ async fn group(cloud: &Cloud, deploy: &Deploy) -> Result<DeploymentGroupInfo, Er
     required(answer.deployment_group_info, ACTION, "deploymentGroupInfo")
 }
 
-async fn deployment(
+/// The newest deployment of the release since it took the hold.
+pub(crate) async fn deployment(
     cloud: &Cloud,
+    known: &Known,
     deploy: &Deploy,
-    release: &ReleaseId,
-    since: Timestamp,
+    hold: &Hold,
 ) -> Result<Option<Deployment>, Error> {
+    let ids = match known.0.get() {
+        Some(id) => vec![id.clone()],
+        None => recent(cloud, deploy, hold.since).await?,
+    };
+    let description = description(&hold.release);
+    let mut newest: Option<DeploymentInfo> = None;
+    for ids in ids.chunks(A_BATCH) {
+        let request = cloud.codedeploy().batch_get_deployments().set_deployment_ids(Some(ids.to_vec()));
+        let answer = request.send().await.called("codedeploy:BatchGetDeployments", named(deploy))?;
+        for info in answer.deployments_info.unwrap_or_default() {
+            let ours = info.description() == Some(description.as_str());
+            if ours && newest.as_ref().is_none_or(|newest| newest.create_time() < info.create_time()) {
+                newest = Some(info);
+            }
+        }
+    }
+    let Some(info) = newest else { return Ok(None) };
+    let told = told(cloud, &info).await?;
+    // Another found it meanwhile: it is the same.
+    let _ = known.0.set(told.id.clone());
+    Ok(Some(told))
+}
+
+/// Ids of the group's deployments since then.
+async fn recent(cloud: &Cloud, deploy: &Deploy, since: Timestamp) -> Result<Vec<String>, Error> {
     let since = aws_smithy_types::DateTime::from_secs((since - SKEW).as_second());
     let request = cloud
         .codedeploy()
@@ -88,21 +118,7 @@ async fn deployment(
     while let Some(id) = pages.next().await {
         ids.push(id.called("codedeploy:ListDeployments", named(deploy))?);
     }
-    let mut newest: Option<DeploymentInfo> = None;
-    for ids in ids.chunks(A_BATCH) {
-        let request = cloud.codedeploy().batch_get_deployments().set_deployment_ids(Some(ids.to_vec()));
-        let answer = request.send().await.called("codedeploy:BatchGetDeployments", named(deploy))?;
-        for info in answer.deployments_info.unwrap_or_default() {
-            let ours = info.description() == Some(description(release).as_str());
-            if ours && newest.as_ref().is_none_or(|newest| newest.create_time() < info.create_time()) {
-                newest = Some(info);
-            }
-        }
-    }
-    match newest {
-        Some(info) => told(cloud, &info).await.map(Some),
-        None => Ok(None),
-    }
+    Ok(ids)
 }
 
 async fn told(cloud: &Cloud, info: &DeploymentInfo) -> Result<Deployment, Error> {

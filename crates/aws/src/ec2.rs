@@ -15,7 +15,7 @@ use tagship::{
 };
 
 /// Instances a page. EC2 gives up to 1,000, but one takes some 20 KB while its page is read.
-const PAGE: i32 = 250;
+const PAGE: i32 = 500;
 
 fn of_service(role: &ServiceRole) -> Filter {
     Filter::builder().name(format!("tag:{TAG_SERVICE}")).values(role.as_str()).build()
@@ -43,14 +43,14 @@ pub(crate) async fn instances(cloud: &Cloud, role: &ServiceRole) -> Result<Vec<I
     while let Some(page) = pages.next().await {
         let page = page.called("ec2:DescribeInstances", role)?;
         for found in page.reservations().iter().flat_map(|reservation| reservation.instances()) {
-            instances.push(instance(found)?);
+            instances.push(instance(found, "ec2:DescribeInstances")?);
         }
     }
     Ok(instances)
 }
 
-fn instance(found: &aws_sdk_ec2::types::Instance) -> Result<Instance, Error> {
-    let id = required(found.instance_id(), "ec2:DescribeInstances", "instanceId")?;
+fn instance(found: &aws_sdk_ec2::types::Instance, action: &str) -> Result<Instance, Error> {
+    let id = required(found.instance_id(), action, "instanceId")?;
     let state = match found.state().and_then(|state| state.name()) {
         Some(InstanceStateName::Pending) => InstanceState::Pending,
         Some(InstanceStateName::Running) => InstanceState::Running,
@@ -70,7 +70,7 @@ fn instance(found: &aws_sdk_ec2::types::Instance) -> Result<Instance, Error> {
         subnet: found.subnet_id().map(str::to_owned),
         instance_type: found.instance_type().map(|name| name.as_str().to_owned()).unwrap_or_default(),
         private_ip: found.private_ip_address().map(str::to_owned),
-        launched_at: timestamp(required(found.launch_time(), "ec2:DescribeInstances", "launchTime")?),
+        launched_at: timestamp(required(found.launch_time(), action, "launchTime")?),
         retired_by: release(found.tags(), TAG_RETIRED_BY),
         reason: found
             .state_reason()
@@ -153,12 +153,9 @@ fn specification(kind: ResourceType, tags: &[(String, String)]) -> TagSpecificat
     TagSpecification::builder().resource_type(kind).set_tags(Some(tags)).build()
 }
 
-/// RunInstances: exactly `count` or none.
-pub(crate) async fn launch(cloud: &Cloud, launch: &Launch) -> Result<(), Error> {
-    let volume = match &launch.volume {
-        Some(volume) => Some(root(cloud, &launch.ami, volume).await?),
-        None => None,
-    };
+/// RunInstances: exactly `count` or none. Answers with what was launched.
+pub(crate) async fn launch(cloud: &Cloud, launch: &Launch) -> Result<Vec<Instance>, Error> {
+    let volume = launch.volume.as_ref().map(|(device, volume)| root(device, volume));
     // EC2 counts in i32; COUNT is at most 1,000.
     let count = i32::try_from(launch.count).unwrap_or(i32::MAX);
     let tagged = [ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface];
@@ -179,23 +176,24 @@ pub(crate) async fn launch(cloud: &Cloud, launch: &Launch) -> Result<(), Error> 
         .set_block_device_mappings(volume.map(|volume| vec![volume]))
         .set_tag_specifications(Some(tagged.into_iter().map(|kind| specification(kind, &launch.tags)).collect()));
     let what = format!("{} × {} in {}", launch.count, launch.instance_type, launch.subnet);
-    request.send().await.called("ec2:RunInstances", what)?;
-    Ok(())
+    let answer = request.send().await.called("ec2:RunInstances", what)?;
+    answer.instances().iter().map(|found| instance(found, "ec2:RunInstances")).collect()
 }
 
-/// The image says what its root device is called; a mapping of another name would add a second volume.
-async fn root(cloud: &Cloud, ami: &str, volume: &Volume) -> Result<BlockDeviceMapping, Error> {
+/// What an image calls its root device; none if it has none.
+pub(crate) async fn root_device(cloud: &Cloud, ami: &str) -> Result<Option<String>, Error> {
     let images = cloud.ec2().describe_images().image_ids(ami).send().await.called("ec2:DescribeImages", ami)?;
-    let root = images.images().first().and_then(|image| image.root_device_name());
-    let root =
-        root.ok_or_else(|| Error::configuration(format!("AMI {ami} has no root device: VOLUME can't be set")))?;
+    Ok(images.images().first().and_then(|image| image.root_device_name()).map(str::to_owned))
+}
+
+fn root(device: &str, volume: &Volume) -> BlockDeviceMapping {
     let size = i32::try_from(volume.size_gib).unwrap_or(i32::MAX);
-    let device = EbsBlockDevice::builder()
+    let ebs = EbsBlockDevice::builder()
         .volume_size(size)
         .volume_type(volume.r#type.as_str().into())
         .delete_on_termination(true)
         .build();
-    Ok(BlockDeviceMapping::builder().device_name(root).ebs(device).build())
+    BlockDeviceMapping::builder().device_name(device).ebs(ebs).build()
 }
 
 fn listed(ids: &[String]) -> String {

@@ -3,12 +3,13 @@
 use crate::Cloud;
 use crate::error::{Called, required};
 use aws_sdk_elasticloadbalancingv2::types::{
-    Action, ForwardActionConfig, Listener, Rule, TargetDescription, TargetGroup, TargetGroupTuple,
-    TargetHealthStateEnum, TargetTypeEnum,
+    Action, ForwardActionConfig, Listener, Rule, TargetDescription, TargetGroup, TargetGroupStickinessConfig,
+    TargetGroupTuple, TargetHealthStateEnum, TargetTypeEnum,
 };
 use aws_sdk_resourcegroupstagging::types::{ResourceTagMapping, TagFilter};
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tagship::settings::Selector;
 use tagship::{Error, Group, Health, Kind, Routing, Switch, Target};
 
@@ -17,20 +18,55 @@ const GROUPS_A_CALL: usize = 20;
 /// Listeners or rules a page, AWS's most.
 const PAGE: i32 = 400;
 
-/// Each switch's whole action list, as the last observation found it: a change replaces the whole list.
+/// So long an invocation goes by the groups, listeners and rules that it has found. Their targets, health and weights
+/// are read at each look.
+const KNOWN: Duration = Duration::from_secs(60);
+/// Rules or listeners that are described by their ARNs in one call; AWS names no limit.
+const SWITCHES_A_CALL: usize = 50;
+
+/// What an invocation has found of a pair.
 #[derive(Default)]
-pub(crate) struct Actions(Mutex<HashMap<String, Vec<Action>>>);
+pub(crate) struct Known(Mutex<Option<Arc<Found>>>);
+
+struct Found {
+    at: Instant,
+    groups: [TargetGroup; 2],
+    /// Listeners whose default action is a switch: ARN and name.
+    listeners: Vec<(String, String)>,
+    /// Rules that are switches: ARN, and the name of their listener.
+    rules: Vec<(String, String)>,
+}
+
+impl Known {
+    fn get(&self) -> Option<Arc<Found>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.clone().filter(|found| found.at.elapsed() < KNOWN)
+    }
+
+    fn set(&self, found: Found) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(found));
+    }
+}
 
 /// The pair as the selector finds it, and its switches.
-pub(crate) async fn routing(cloud: &Cloud, selector: &Selector, actions: &Actions) -> Result<Routing, Error> {
+pub(crate) async fn routing(cloud: &Cloud, selector: &Selector, known: &Known) -> Result<Routing, Error> {
+    if let Some(found) = known.get() {
+        let [a, b] = &found.groups;
+        let (in_a, in_b, switches) =
+            tokio::try_join!(targets(cloud, a), targets(cloud, b), switches_again(cloud, &found))?;
+        return Ok(Routing { groups: vec![group(a, in_a)?, group(b, in_b)?], switches });
+    }
+    let at = Instant::now();
     let arns = group_arns(cloud, selector).await?;
-    let found = groups(cloud, &arns).await?;
-    let [a, b] = &found[..] else {
-        // No pair: that is said before switches or targets matter.
-        let groups = found.iter().map(|group| self::group(group, Vec::new())).collect::<Result<_, _>>()?;
-        return Ok(Routing { groups, switches: Vec::new() });
+    let found = match <[TargetGroup; 2]>::try_from(groups(cloud, &arns).await?) {
+        Ok(pair) => pair,
+        Err(others) => {
+            // No pair: that is said before switches or targets matter.
+            let groups = others.iter().map(|group| self::group(group, Vec::new())).collect::<Result<_, _>>()?;
+            return Ok(Routing { groups, switches: Vec::new() });
+        }
     };
-    for group in [a, b] {
+    for group in &found {
         if group.target_type() != Some(&TargetTypeEnum::Instance) {
             return Err(Error::configuration(format!(
                 "TARGET_GROUP: {} is of type {}: the pair's groups must be of type instance",
@@ -39,11 +75,18 @@ pub(crate) async fn routing(cloud: &Cloud, selector: &Selector, actions: &Action
             )));
         }
     }
-    let balancers: BTreeSet<&String> = [a, b].into_iter().flat_map(|group| group.load_balancer_arns()).collect();
-    let names: Vec<&str> = found.iter().filter_map(|group| group.target_group_arn()).collect();
+    let [a, b] = &found;
+    let balancers: BTreeSet<&String> = found.iter().flat_map(|group| group.load_balancer_arns()).collect();
     let (in_a, in_b, switches) =
-        tokio::try_join!(targets(cloud, a), targets(cloud, b), switches(cloud, &balancers, &names, actions))?;
-    Ok(Routing { groups: vec![group(a, in_a)?, group(b, in_b)?], switches })
+        tokio::try_join!(targets(cloud, a), targets(cloud, b), switches(cloud, &balancers, &arns))?;
+    let groups = vec![group(a, in_a)?, group(b, in_b)?];
+    let of = |default_action: bool| {
+        let those = switches.iter().filter(move |(_, switch)| switch.default_action == default_action);
+        those.map(|(listener, switch)| (switch.arn.clone(), listener.clone())).collect()
+    };
+    let (listeners, rules) = (of(true), of(false));
+    known.set(Found { at, groups: found, listeners, rules });
+    Ok(Routing { groups, switches: switches.into_iter().map(|(_, switch)| switch).collect() })
 }
 
 /// GetResources knows exact values only: it is asked for the keys, and patterns are matched here.
@@ -125,44 +168,72 @@ async fn targets(cloud: &Cloud, group: &TargetGroup) -> Result<Vec<Target>, Erro
     Ok(targets)
 }
 
-/// Rules and default actions that name one of the groups; their action lists are kept for [`set_weights`].
+/// Rules and default actions that name one of the groups, each with its listener's name.
 async fn switches(
     cloud: &Cloud,
     balancers: &BTreeSet<&String>,
-    groups: &[&str],
-    kept: &Actions,
-) -> Result<Vec<Switch>, Error> {
+    groups: &[String],
+) -> Result<Vec<(String, Switch)>, Error> {
     let mut switches = Vec::new();
-    let mut lists = HashMap::new();
     for balancer in balancers {
         let request = cloud.elb().describe_listeners().load_balancer_arn(balancer.as_str()).page_size(PAGE);
         let mut listeners = request.into_paginator().items().send();
         while let Some(listener) = listeners.next().await {
-            let listener = listener.called("elasticloadbalancing:DescribeListeners", balancer)?;
-            let arn = required(listener.listener_arn(), "elasticloadbalancing:DescribeListeners", "ListenerArn")?;
+            let listener = listener.called(DESCRIBE_LISTENERS, balancer)?;
+            let arn = required(listener.listener_arn(), DESCRIBE_LISTENERS, "ListenerArn")?;
             let name = listener_name(&listener);
-            let mut add = |arn: &str, default_action: bool, label: String, actions: &[Action]| {
-                if let Some(switch) = switch(arn, default_action, label, actions, groups) {
-                    switches.push(switch);
-                    lists.insert(arn.to_owned(), actions.to_vec());
-                }
-            };
-            add(arn, true, format!("{name} default action"), listener.default_actions());
+            let named = |switch| (name.clone(), switch);
+            switches.extend(default_switch(&listener, groups)?.map(named));
             let request = cloud.elb().describe_rules().listener_arn(arn).page_size(PAGE);
             let mut rules = request.into_paginator().items().send();
             while let Some(rule) = rules.next().await {
-                let rule = rule.called("elasticloadbalancing:DescribeRules", &name)?;
-                // The default rule is the listener's default action.
-                if rule.is_default() != Some(true) {
-                    let arn = required(rule.rule_arn(), "elasticloadbalancing:DescribeRules", "RuleArn")?;
-                    add(arn, false, rule_name(&name, &rule), rule.actions());
-                }
+                let rule = rule.called(DESCRIBE_RULES, &name)?;
+                switches.extend(rule_switch(&name, &rule, groups)?.map(named));
             }
         }
     }
-    *kept.0.lock().unwrap_or_else(PoisonError::into_inner) = lists;
     Ok(switches)
 }
+
+/// The switches that were found before, as they are now.
+async fn switches_again(cloud: &Cloud, found: &Found) -> Result<Vec<Switch>, Error> {
+    let groups: Vec<String> = found.groups.iter().filter_map(|group| group.target_group_arn.clone()).collect();
+    let mut switches = Vec::new();
+    for some in found.listeners.chunks(SWITCHES_A_CALL) {
+        let arns = some.iter().map(|(arn, _)| arn.clone()).collect();
+        let answer = cloud.elb().describe_listeners().set_listener_arns(Some(arns)).send().await;
+        for listener in answer.called(DESCRIBE_LISTENERS, &some[0].1)?.listeners() {
+            switches.extend(default_switch(listener, &groups)?);
+        }
+    }
+    for some in found.rules.chunks(SWITCHES_A_CALL) {
+        let arns = some.iter().map(|(arn, _)| arn.clone()).collect();
+        let answer = cloud.elb().describe_rules().set_rule_arns(Some(arns)).send().await;
+        for rule in answer.called(DESCRIBE_RULES, &some[0].1)?.rules() {
+            let listener = some.iter().find(|(arn, _)| rule.rule_arn() == Some(arn)).map_or("", |(_, name)| name);
+            switches.extend(rule_switch(listener, rule, &groups)?);
+        }
+    }
+    Ok(switches)
+}
+
+fn default_switch(listener: &Listener, groups: &[String]) -> Result<Option<Switch>, Error> {
+    let arn = required(listener.listener_arn(), DESCRIBE_LISTENERS, "ListenerArn")?;
+    let label = format!("{} default action", listener_name(listener));
+    Ok(switch(arn, true, label, listener.default_actions(), groups))
+}
+
+fn rule_switch(listener: &str, rule: &Rule, groups: &[String]) -> Result<Option<Switch>, Error> {
+    // The default rule is the listener's default action.
+    if rule.is_default() == Some(true) {
+        return Ok(None);
+    }
+    let arn = required(rule.rule_arn(), DESCRIBE_RULES, "RuleArn")?;
+    Ok(switch(arn, false, rule_name(listener, rule), rule.actions(), groups))
+}
+
+const DESCRIBE_LISTENERS: &str = "elasticloadbalancing:DescribeListeners";
+const DESCRIBE_RULES: &str = "elasticloadbalancing:DescribeRules";
 
 fn listener_name(listener: &Listener) -> String {
     let protocol = listener.protocol().map_or("listener", |protocol| protocol.as_str());
@@ -186,9 +257,9 @@ fn rule_name(listener: &str, rule: &Rule) -> String {
 }
 
 /// A list has at most one forward action, the last.
-fn switch(arn: &str, default_action: bool, label: String, actions: &[Action], groups: &[&str]) -> Option<Switch> {
+fn switch(arn: &str, default_action: bool, label: String, actions: &[Action], groups: &[String]) -> Option<Switch> {
     let weights = actions.iter().find_map(weights)?;
-    weights.iter().any(|(arn, _)| groups.contains(&arn.as_str())).then(|| Switch {
+    weights.iter().any(|(arn, _)| groups.contains(arn)).then(|| Switch {
         arn: arn.to_owned(),
         default_action,
         label,
@@ -212,19 +283,27 @@ fn weights(action: &Action) -> Option<Vec<(String, u32)>> {
     Some(tuples.iter().filter_map(weight).collect())
 }
 
-/// ModifyRule or ModifyListener: the whole action list as last observed, with other weights of our groups.
+/// ModifyRule or ModifyListener: the whole action list, read right before, with other weights of our groups.
 pub(crate) async fn set_weights(
     cloud: &Cloud,
-    kept: &Actions,
     switch: &str,
     label: &str,
     changes: &[(String, u32, u32)],
+    unstick: bool,
 ) -> Result<(), Error> {
-    let actions = kept.0.lock().unwrap_or_else(PoisonError::into_inner).get(switch).cloned();
-    let actions = actions.and_then(|actions| reweighted(actions, changes)).ok_or_else(|| {
+    let rule = switch.contains(":listener-rule/");
+    let actions = if rule {
+        let answer = cloud.elb_bound().describe_rules().rule_arns(switch).send().await.called(DESCRIBE_RULES, label)?;
+        answer.rules.unwrap_or_default().into_iter().next().and_then(|rule| rule.actions)
+    } else {
+        let answer = cloud.elb_bound().describe_listeners().listener_arns(switch).send().await;
+        let answer = answer.called(DESCRIBE_LISTENERS, label)?;
+        answer.listeners.unwrap_or_default().into_iter().next().and_then(|listener| listener.default_actions)
+    };
+    let actions = actions.and_then(|actions| reweighted(actions, changes, unstick)).ok_or_else(|| {
         Error::new(Kind::Conflict, format!("{label} isn't as it was when the change was decided: looking again"))
     })?;
-    if switch.contains(":listener-rule/") {
+    if rule {
         let request = cloud.elb_changes().modify_rule().rule_arn(switch).set_actions(Some(actions));
         request.send().await.called("elasticloadbalancing:ModifyRule", label)?;
     } else {
@@ -235,7 +314,7 @@ pub(crate) async fn set_weights(
 }
 
 /// The same list with these weights; none if a group hasn't the weight that was expected.
-fn reweighted(mut actions: Vec<Action>, changes: &[(String, u32, u32)]) -> Option<Vec<Action>> {
+fn reweighted(mut actions: Vec<Action>, changes: &[(String, u32, u32)], unstick: bool) -> Option<Vec<Action>> {
     let forward = actions.iter_mut().find(|action| weights(action).is_some())?;
     let mut tuples = weights(forward)?;
     for (group, expected, weight) in changes {
@@ -252,6 +331,10 @@ fn reweighted(mut actions: Vec<Action>, changes: &[(String, u32, u32)]) -> Optio
     };
     let config = forward.forward_config.get_or_insert_with(|| ForwardActionConfig::builder().build());
     config.target_groups = Some(tuples.into_iter().map(tuple).collect());
+    if unstick {
+        let off = TargetGroupStickinessConfig::builder().enabled(false).build();
+        config.target_group_stickiness_config = Some(off);
+    }
     // Beside a forward config of several groups AWS refuses a single one.
     forward.target_group_arn = None;
     for oidc in actions.iter_mut().filter_map(|action| action.authenticate_oidc_config.as_mut()) {

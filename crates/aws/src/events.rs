@@ -1,11 +1,11 @@
 //! EventBridge and SNS: what is told of a stage's end.
 
 use crate::Cloud;
-use crate::error::Called;
+use crate::error::{Called, refused};
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use tagship::Error;
 use tagship::notify::{Notice, SOURCE};
 use tagship::settings::TopicFormat;
-use tagship::{Error, Kind};
 
 /// PutEvents, of one event. EventBridge may refuse an entry of an accepted call.
 pub(crate) async fn put(cloud: &Cloud, notice: &Notice) -> Result<(), Error> {
@@ -15,10 +15,8 @@ pub(crate) async fn put(cloud: &Cloud, notice: &Notice) -> Result<(), Error> {
     let answer = cloud.events_changes().put_events().entries(entry).send().await.called(ACTION, headline)?;
     if answer.failed_entry_count() > 0 {
         let entry = answer.entries().first();
-        let code = entry.and_then(|entry| entry.error_code()).unwrap_or("unknown");
-        let words = entry.and_then(|entry| entry.error_message()).unwrap_or("EventBridge gave no reason");
-        let message = format!("{ACTION} on {headline}: {code}: {words}");
-        return Err(Error { code: Some(code.to_owned()), ..Error::new(Kind::Unavailable, message) });
+        let (code, words) = entry.map_or((None, None), |entry| (entry.error_code(), entry.error_message()));
+        return Err(refused(ACTION, headline, code, words));
     }
     Ok(())
 }

@@ -1,39 +1,28 @@
 //! One invocation: event → job → loop → notice → report.
 
-use crate::{Adapted, Aws, Cloud, codepipeline, events, holds, metrics};
+use crate::{Aws, Cloud, codepipeline, events, holds, metrics};
 use jiff::Timestamp;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::{Value, json};
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use tagship::metrics::Line;
 use tagship::notify::{self, Notice};
-use tagship::{Action, Caller, Done, Error, Invocation, Job, Kind, Memo, Outcome, Request, StageName, cleanup};
-use tracing::{error, info, warn};
+use tagship::{
+    Action, Caller, Done, Error, Function, Invocation, Job, Kind, Memo, Outcome, Planner, Request, StageName, Visit,
+    cleanup,
+};
+use tracing::{Instrument, error, info, info_span, warn};
 
 /// Before the deadline, the loop hands back: time for a round that has begun, the notice and the report.
 const RESERVE: Duration = Duration::from_secs(30);
 /// Where the deadline isn't known (cargo-lambda's emulator says 1970).
 const BUDGET: Duration = Duration::from_secs(300);
 
-/// One of the four Lambda functions.
-pub trait Function {
-    /// Which.
-    const STAGE: StageName;
-
-    /// Carries out one of its actions.
-    fn act(turn: &Turn<'_>, job: &Job, memo: &mut Memo) -> impl Future<Output = Outcome>;
-
-    /// Finds holds that nobody ended: cleanup alone does.
-    fn sweep(_: &Turn<'_>) -> impl Future<Output = Outcome> {
-        let error = Error::new(Kind::Bug, format!("tagship: {} doesn't sweep", Self::STAGE));
-        std::future::ready(Outcome::Failed(error))
-    }
-}
-
 /// One invocation.
-pub struct Turn<'a> {
+struct Turn<'a> {
     cloud: &'a Cloud,
     until: Instant,
     hands_back: bool,
@@ -41,17 +30,45 @@ pub struct Turn<'a> {
     topic: Mutex<Option<events::Topic>>,
 }
 
+/// How an action has gone in one invocation.
+struct Went {
+    outcome: Outcome,
+    /// When the action began, in this invocation or one before.
+    began: Timestamp,
+    /// How the next invocation goes on.
+    token: String,
+}
+
+/// Runs the planner of an action as far as this invocation can.
+struct Run<'t, 'a> {
+    turn: &'t Turn<'a>,
+    job: &'t Job,
+    continuation: Option<&'t str>,
+}
+
+impl<'t> Visit for Run<'t, '_> {
+    type Out = Pin<Box<dyn Future<Output = Went> + 't>>;
+
+    fn visit<P: Planner>(self) -> Self::Out {
+        Box::pin(async move {
+            let now = Timestamp::now();
+            let mut memo = self.continuation.and_then(Memo::from_token).unwrap_or_else(|| Memo::new(now));
+            let outcome = self.turn.run::<P>(self.job, &mut memo).await;
+            Went { outcome, began: memo.began, token: memo.to_token() }
+        })
+    }
+}
+
 impl Turn<'_> {
-    /// Runs an action as far as this invocation can.
-    pub async fn run<S: Adapted>(&self, job: &Job, memo: &mut Memo) -> Outcome {
-        let aws = Aws::<S>::new(self.cloud, self.until, self.hands_back);
-        let outcome = tagship::run::<S, _>(&aws, job, memo).await;
+    async fn run<P: Planner>(&self, job: &Job, memo: &mut Memo<P::Memory>) -> Outcome {
+        let aws = Aws::<P>::new(self.cloud, self.until, self.hands_back);
+        let outcome = tagship::run::<P, _>(&aws, job, memo).await;
         *self.topic.lock().unwrap_or_else(PoisonError::into_inner) = aws.topic();
         outcome
     }
 
     /// Looks after every hold, one after another; what failed is told at the end.
-    pub async fn sweep(&self) -> Outcome {
+    async fn sweep(&self) -> Outcome {
         let holds = match holds::list(self.cloud).await {
             Ok(holds) => holds,
             Err(error) => return Outcome::Failed(error),
@@ -60,7 +77,9 @@ impl Turn<'_> {
         let (mut done, mut failed) = (Vec::new(), Vec::new());
         for (role, hold) in holds {
             let job = Job { role, release: hold.release, pipeline: hold.pipeline, action: Action::Sweep, input: None };
-            match self.run::<cleanup::Sweep>(&job, &mut Memo::new(Timestamp::now())).await {
+            let span = info_span!("hold", service = %job.role, release = %job.release);
+            let mut memo = Memo::new(Timestamp::now());
+            match self.run::<cleanup::Sweep>(&job, &mut memo).instrument(span).await {
                 Outcome::Done(Done { nothing: true, .. }) => {}
                 Outcome::Done(Done { message, .. }) => done.push(message),
                 Outcome::Waiting(why) => failed.push(Error::new(Kind::Unavailable, format!("{}: {why}", job.role))),
@@ -94,12 +113,15 @@ impl Turn<'_> {
     }
 }
 
+/// Why a function can't serve.
+pub type ServeError = lambda_runtime::Error;
+
 /// Serves a function's invocations until Lambda ends the process.
 ///
 /// # Errors
 ///
 /// If the Runtime API can't be reached.
-pub fn serve<F: Function>() -> Result<(), lambda_runtime::Error> {
+pub fn serve<F: Function>() -> Result<(), ServeError> {
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
@@ -113,7 +135,11 @@ pub fn serve<F: Function>() -> Result<(), lambda_runtime::Error> {
         lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
             let (event, context) = event.into_parts();
             let until = Instant::now() + budget(context.deadline(), SystemTime::now());
-            handle::<F>(cloud, until, event).await
+            let invocation = Invocation::parse(F::STAGE, event).map_err(|error| diagnostic(&error))?;
+            // Every line of the log says whose it is: a person finds a release's lines by its id.
+            let (service, release) = subject(&invocation);
+            let span = info_span!("invocation", service, release, request = context.request_id);
+            handle::<F>(cloud, until, invocation).instrument(span).await
         }))
         .await
     })
@@ -124,16 +150,26 @@ fn budget(deadline: SystemTime, now: SystemTime) -> Duration {
     deadline.duration_since(now).map_or(BUDGET, |left| left.saturating_sub(RESERVE))
 }
 
-async fn handle<F: Function>(cloud: &Cloud, until: Instant, event: Value) -> Result<Value, Diagnostic> {
-    let invocation = Invocation::parse(F::STAGE, event).map_err(|error| diagnostic(&error))?;
+/// The service and the release that an invocation is about, as far as its parameters say.
+fn subject(invocation: &Invocation) -> (&str, &str) {
+    match &invocation.request {
+        Ok(Request::Release(job)) => (job.role.as_str(), job.release.as_str()),
+        Ok(Request::Sweep) => ("", ""),
+        Err(refused) => (
+            refused.role.as_ref().map_or("", |role| role.as_str()),
+            refused.release.as_ref().map_or("", |release| release.as_str()),
+        ),
+    }
+}
+
+async fn handle<F: Function>(cloud: &Cloud, until: Instant, invocation: Invocation) -> Result<Value, Diagnostic> {
     let hands_back = matches!(invocation.caller, Caller::Pipeline { .. });
     let turn = Turn { cloud, until, hands_back, topic: Mutex::default() };
-    let now = Timestamp::now();
-    let continued = match &invocation.caller {
-        Caller::Pipeline { continuation, .. } => continuation.as_deref().and_then(Memo::from_token),
+    let continuation = match &invocation.caller {
+        Caller::Pipeline { continuation, .. } => continuation.as_deref(),
         Caller::Direct => None,
     };
-    let mut memo = continued.unwrap_or_else(|| Memo::new(now));
+    let mut token = String::new();
     let (outcome, notice) = match &invocation.request {
         Err(refused) => (Outcome::Failed(refused.error.clone()), Some(Notice::refused(F::STAGE, refused))),
         Ok(_) if cloud.bucket.is_empty() => {
@@ -141,16 +177,21 @@ async fn handle<F: Function>(cloud: &Cloud, until: Instant, event: Value) -> Res
             (Outcome::Failed(Error::configuration(message)), None)
         }
         // Abandoned releases have been told of one by one.
-        Ok(Request::Sweep) => (F::sweep(&turn).await, None),
-        Ok(Request::Release(job)) => {
-            let outcome = F::act(&turn, job, &mut memo).await;
-            let notice = match &outcome {
-                // A job's end is always told: the invocation that did the work may have died before it could.
-                Outcome::Done(Done { nothing: true, .. }) if !hands_back => None,
-                outcome => Notice::of(job, outcome, memo.began, Timestamp::now()),
-            };
-            (outcome, notice)
-        }
+        Ok(Request::Sweep) if const { matches!(F::STAGE, StageName::Cleanup) } => (turn.sweep().await, None),
+        Ok(Request::Sweep) => (Outcome::Failed(foreign(F::STAGE, Action::Sweep)), None),
+        Ok(Request::Release(job)) => match F::visit(job.action, Run { turn: &turn, job, continuation }) {
+            None => (Outcome::Failed(foreign(F::STAGE, job.action)), None),
+            Some(run) => {
+                let went = run.await;
+                token = went.token;
+                let notice = match &went.outcome {
+                    // A job's end is always told: the invocation that did the work may have died before it could.
+                    Outcome::Done(Done { nothing: true, .. }) if !hands_back => None,
+                    outcome => Notice::of(job, outcome, went.began, Timestamp::now()),
+                };
+                (went.outcome, notice)
+            }
+        },
     };
     if let Some(notice) = &notice {
         turn.tell(notice).await;
@@ -161,7 +202,7 @@ async fn handle<F: Function>(cloud: &Cloud, until: Instant, event: Value) -> Res
         Outcome::Failed(error) => error!(kind = ?error.kind, message = error.message, "ended: failed"),
     }
     let answer = match &invocation.caller {
-        Caller::Pipeline { job_id, .. } => report(cloud, job_id, &outcome, &memo).await,
+        Caller::Pipeline { job_id, .. } => report(cloud, job_id, &outcome, token).await,
         Caller::Direct => answer(&outcome),
     };
     let nothing = matches!(outcome, Outcome::Done(Done { nothing: true, .. }));
@@ -177,10 +218,10 @@ async fn handle<F: Function>(cloud: &Cloud, until: Instant, event: Value) -> Res
 }
 
 /// A job is always reported. Only if that fails it is Lambda's error too, so that Lambda repeats it.
-async fn report(cloud: &Cloud, job_id: &str, outcome: &Outcome, memo: &Memo) -> Result<Value, Diagnostic> {
+async fn report(cloud: &Cloud, job_id: &str, outcome: &Outcome, token: String) -> Result<Value, Diagnostic> {
     let (word, verdict) = match outcome {
         Outcome::Done(done) => ("done", codepipeline::Verdict::Done(done)),
-        Outcome::Waiting(why) => ("waiting", codepipeline::Verdict::Waiting(why, memo.to_token())),
+        Outcome::Waiting(why) => ("waiting", codepipeline::Verdict::Waiting(why, token)),
         Outcome::Failed(error) => ("failed", codepipeline::Verdict::Failed(error)),
     };
     match codepipeline::report(cloud, job_id, verdict).await {
@@ -206,6 +247,11 @@ fn answer(outcome: &Outcome) -> Result<Value, Diagnostic> {
             Err(Diagnostic { error_type: "Unfinished".to_owned(), error_message })
         }
     }
+}
+
+/// Parsing lets no action of another function through.
+fn foreign(stage: StageName, action: Action) -> Error {
+    Error::new(Kind::Bug, format!("tagship: {action} isn't an action of {stage}"))
 }
 
 fn diagnostic(error: &Error) -> Diagnostic {

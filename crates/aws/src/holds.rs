@@ -5,8 +5,6 @@ use crate::cloud::BOUND;
 use crate::error::Called;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tagship::{Ended, Error, Held, Hold, Holding, Kind, ReleaseId, ServiceRole, ended_key, hold_key};
 
 /// What the bucket says of a release and its service. `bound`: within [`BOUND`], or not at all.
@@ -29,8 +27,7 @@ pub(crate) async fn holding(
 async fn read(client: &Client, bucket: &str, role: &ServiceRole, release: &ReleaseId) -> Result<Holding, Error> {
     let hold_key = hold_key(role);
     let ended_key = ended_key(role, release);
-    let (hold, ended) =
-        tokio::try_join!(object::<Hold>(client, bucket, &hold_key), object::<Ended>(client, bucket, &ended_key))?;
+    let (hold, ended) = tokio::try_join!(hold_at(client, bucket, &hold_key), ended_at(client, bucket, &ended_key))?;
     let ended = ended.map(|(ended, _)| ended);
     let held = match hold {
         None => None,
@@ -38,7 +35,7 @@ async fn read(client: &Client, bucket: &str, role: &ServiceRole, release: &Relea
             let freed = if hold.release == *release {
                 ended.is_some()
             } else {
-                object::<Ended>(client, bucket, &tagship::ended_key(role, &hold.release)).await?.is_some()
+                ended_at(client, bucket, &tagship::ended_key(role, &hold.release)).await?.is_some()
             };
             Some(Held { hold, etag, freed })
         }
@@ -46,8 +43,21 @@ async fn read(client: &Client, bucket: &str, role: &ServiceRole, release: &Relea
     Ok(Holding { held, ended })
 }
 
-/// A JSON object and its entity tag; none if there is no such key (which S3 says only to those who may list).
-async fn object<T: DeserializeOwned>(client: &Client, bucket: &str, key: &str) -> Result<Option<(T, String)>, Error> {
+async fn hold_at(client: &Client, bucket: &str, key: &str) -> Result<Option<(Hold, String)>, Error> {
+    object(client, bucket, key, Hold::from_json).await
+}
+
+async fn ended_at(client: &Client, bucket: &str, key: &str) -> Result<Option<(Ended, String)>, Error> {
+    object(client, bucket, key, |text| serde_json::from_slice(text)).await
+}
+
+/// An object, read, and its entity tag; none if there is no such key (which S3 says only to those who may list).
+async fn object<T>(
+    client: &Client,
+    bucket: &str,
+    key: &str,
+    read: impl FnOnce(&[u8]) -> serde_json::Result<T>,
+) -> Result<Option<(T, String)>, Error> {
     let name = || format!("s3://{bucket}/{key}");
     let output = match client.get_object().bucket(bucket).key(key).send().await {
         Err(error) if error.as_service_error().and_then(|error| error.code()) == Some("NoSuchKey") => return Ok(None),
@@ -57,7 +67,7 @@ async fn object<T: DeserializeOwned>(client: &Client, bucket: &str, key: &str) -
     let body = output.body.collect().await.map_err(|error| {
         Error::new(Kind::Unavailable, format!("s3:GetObject on {}: the answer broke off: {error}", name()))
     })?;
-    let value = serde_json::from_slice(&body.into_bytes()).map_err(|error| {
+    let value = read(&body.into_bytes()).map_err(|error| {
         let message = format!(
             "{} can't be read: {error}. Nothing was changed. Restore the object's previous version, or delete it if \
              no release of the service runs",
@@ -68,27 +78,36 @@ async fn object<T: DeserializeOwned>(client: &Client, bucket: &str, key: &str) -
     Ok(Some((value, etag)))
 }
 
-/// Creates the hold, or replaces the one with this entity tag.
-pub(crate) async fn write(cloud: &Cloud, role: &ServiceRole, hold: &Hold, etag: Option<&str>) -> Result<(), Error> {
-    put(cloud, &hold_key(role), hold, etag).await
+/// Creates the hold, or replaces the one with this entity tag; answers with the new one's.
+pub(crate) async fn write(
+    cloud: &Cloud,
+    role: &ServiceRole,
+    hold: &Hold,
+    etag: Option<&str>,
+) -> Result<Option<String>, Error> {
+    put(cloud, &hold_key(role), hold.to_json(), etag).await
 }
 
 /// The first word on how a release ended stays.
 pub(crate) async fn write_ended(cloud: &Cloud, role: &ServiceRole, ended: &Ended) -> Result<(), Error> {
-    put(cloud, &ended_key(role, &ended.release), ended, None).await
+    put(cloud, &ended_key(role, &ended.release), serde_json::to_string_pretty(ended), None).await.map(drop)
 }
 
-async fn put(cloud: &Cloud, key: &str, value: &impl Serialize, etag: Option<&str>) -> Result<(), Error> {
+async fn put(
+    cloud: &Cloud,
+    key: &str,
+    json: serde_json::Result<String>,
+    etag: Option<&str>,
+) -> Result<Option<String>, Error> {
     let bucket = &cloud.bucket;
-    let body = serde_json::to_vec_pretty(value)
-        .map_err(|error| Error::new(Kind::Bug, format!("s3://{bucket}/{key} can't be written: {error}")))?;
+    let body = json.map_err(|error| Error::new(Kind::Bug, format!("s3://{bucket}/{key} can't be written: {error}")))?;
     let request = cloud.s3_changes().put_object().bucket(bucket).key(key).content_type("application/json");
     let request = match etag {
         Some(etag) => request.if_match(etag),
         None => request.if_none_match("*"),
     };
-    request.body(body.into()).send().await.called("s3:PutObject", format!("s3://{bucket}/{key}"))?;
-    Ok(())
+    let sent = request.body(body.into_bytes().into()).send().await;
+    Ok(sent.called("s3:PutObject", format!("s3://{bucket}/{key}"))?.e_tag)
 }
 
 /// Deletes the hold, if it is still the one with this entity tag.
@@ -113,7 +132,7 @@ pub(crate) async fn list(cloud: &Cloud) -> Result<Vec<(ServiceRole, Hold)>, Erro
     let mut holds = Vec::new();
     for role in roles {
         // Freed meanwhile is fine.
-        if let Some((hold, _)) = object::<Hold>(cloud.s3(), &cloud.bucket, &hold_key(&role)).await? {
+        if let Some((hold, _)) = hold_at(cloud.s3(), &cloud.bucket, &hold_key(&role)).await? {
             holds.push((role, hold));
         }
     }

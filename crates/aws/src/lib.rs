@@ -1,16 +1,13 @@
 //! The port over the AWS SDKs, and the Lambda handler.
 //!
-//! Only this crate knows SDK types, the environment and the clock. [`Aws`] is generic over its stage, so that
-//! a binary links only the operations that the stage reads ([`tagship::Stage::READS`]) and changes
-//! ([`Changes`]). A file a service; `error.rs` has the one table of error codes.
+//! Only this crate knows SDK types, the environment and the clock. [`Aws`] is generic over its planner, so that a binary
+//! links only the operations that its planners read ([`tagship::Planner::READS`]) and change
+//! ([`tagship::Planner::CHANGES`]). A file a service; `error.rs` has the one table of error codes.
 
 mod error;
 
 mod cloud;
 pub use cloud::Cloud;
-
-mod changes;
-pub use changes::{Adapted, Changes};
 
 mod port;
 pub use port::Aws;
@@ -36,4 +33,4 @@ mod events;
 mod metrics;
 
 mod handler;
-pub use handler::{Function, Turn, serve};
+pub use handler::{ServeError, serve};

@@ -34,7 +34,7 @@ pub(crate) async fn offered(cloud: &Cloud, role: &ServiceRole) -> Result<Offer, 
             let text = parameter(cloud, path).await?.ok_or_else(|| {
                 Error::configuration(format!("the settings of {role} are to be in parameter {path}: there is none"))
             })?;
-            Settings::parse(role, &text)
+            Settings::parse_parameter(role, path, &text)
         }
     }
 }

@@ -1,6 +1,6 @@
 //! [`Aws`], the port: which calls one observation and one step are.
 
-use crate::{Adapted, Cloud, artifact, codedeploy, codepipeline, ec2, elb, events, holds, metrics, offer, route53};
+use crate::{Cloud, artifact, cloud, codedeploy, codepipeline, ec2, elb, events, holds, metrics, offer, route53};
 use jiff::Timestamp;
 use std::future::{Future, ready};
 use std::marker::PhantomData;
@@ -9,10 +9,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tagship::metrics::Line;
 use tagship::notify::Notice;
-use tagship::settings::{Eip, Settings, TargetGroup};
+use tagship::settings::{Ami, Settings, TargetGroup};
 use tagship::{
-    Action, Address, Artifact, Decision, Error, Execution, Found, Holding, Install, Instance, Job, Kind, Look, Offer,
-    Port, Record, ReleaseId, Routing, ServiceRole, Step, Verdict, World,
+    Address, Applied, Artifact, Change, Decision, Deployment, Error, Execution, Found, Hold, Holding, Instance, Job,
+    Kind, Look, Offer, Parts, Planner, Port, Record, ReleaseId, Routing, ServiceRole, Step, UserData, World,
 };
 use tracing::info;
 
@@ -20,7 +20,7 @@ use tracing::info;
 /// async, under a constant, what isn't needed isn't linked either.
 type Call<'c, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'c>>;
 
-/// What the stage doesn't read is empty.
+/// What isn't read is empty.
 fn unread<'c, T: Default + Send + 'c>() -> Call<'c, T> {
     Box::pin(ready(Ok(T::default())))
 }
@@ -28,33 +28,35 @@ fn unread<'c, T: Default + Send + 'c>() -> Call<'c, T> {
 /// How long reads may go on after the loop should have handed back.
 const OVERTIME: Duration = Duration::from_secs(5);
 
-/// One invocation's view of AWS, for a stage.
-pub struct Aws<'a, S> {
+/// One invocation's view of AWS, for a planner.
+pub struct Aws<'a, P> {
     cloud: &'a Cloud,
     /// When the loop hands back.
     until: Instant,
     /// Whether CodePipeline invokes again, or nobody does.
     hands_back: bool,
-    actions: elb::Actions,
+    balancer: elb::Known,
     zones: route53::Zones,
+    deployment: codedeploy::Known,
     /// The wait that was logged last: a wait of minutes is one line, not a hundred.
     waiting: Mutex<String>,
     topic: Mutex<Option<events::Topic>>,
-    stage: PhantomData<fn() -> S>,
+    planner: PhantomData<fn() -> P>,
 }
 
-impl<'a, S: Adapted> Aws<'a, S> {
+impl<'a, P: Planner> Aws<'a, P> {
     /// For an invocation that works until then.
     pub fn new(cloud: &'a Cloud, until: Instant, hands_back: bool) -> Self {
         Self {
             cloud,
             until,
             hands_back,
-            actions: elb::Actions::default(),
+            balancer: elb::Known::default(),
             zones: route53::Zones::default(),
+            deployment: codedeploy::Known::default(),
             waiting: Mutex::default(),
             topic: Mutex::default(),
-            stage: PhantomData,
+            planner: PhantomData,
         }
     }
 
@@ -76,159 +78,202 @@ impl<'a, S: Adapted> Aws<'a, S> {
         })
     }
 
-    /// All that the stage reads of a service with these settings, at once.
-    async fn read(&self, look: &Look<'_>, settings: &Settings) -> Result<World, Error> {
-        let (cloud, job, zones, actions) = (self.cloud, look.job, &self.zones, &self.actions);
+    /// These parts, at once. What the planner never reads isn't linked.
+    async fn read(&self, look: &Look<'_>) -> Result<World, Error> {
+        let (cloud, job, parts) = (self.cloud, look.job, look.parts);
+        let reads = |part: Parts| P::READS.has(part) && parts.has(part);
+        // Its parts are none of those below: the settings tell where to look for them.
+        let (offer, user_data, root_device, holder) =
+            tokio::try_join!(self.offer(look), self.user_data(look), self.root_device(look), self.holder(look))?;
+        let Some(settings) = look.settings else {
+            return Ok(World { offer, user_data, root_device, holder, ..World::default() });
+        };
+        self.remember_topic(settings);
         let hold = look.holding.held.as_ref().map(|held| &held.hold).filter(|hold| hold.release == job.release);
-        let instances: Call<'_, Vec<Instance>> =
-            if const { S::READS.instances } { Box::pin(ec2::instances(cloud, &job.role)) } else { unread() };
+        let instances: Call<'_, Vec<Instance>> = if const { P::READS.has(Parts::INSTANCES) } && reads(Parts::INSTANCES)
+        {
+            Box::pin(ec2::instances(cloud, &job.role))
+        } else {
+            unread()
+        };
         let routing: Call<'_, Option<Routing>> = match &settings.target_group {
-            TargetGroup::Pair(selector) if const { S::READS.routing } => {
-                Box::pin(async move { elb::routing(cloud, selector, actions).await.map(Some) })
+            TargetGroup::Pair(selector) if const { P::READS.has(Parts::ROUTING) } && reads(Parts::ROUTING) => {
+                Box::pin(async move { elb::routing(cloud, selector, &self.balancer).await.map(Some) })
             }
             _ => unread(),
         };
-        // Cleanup looks whatever the settings say now: earlier ones may have allocated some.
-        let addresses: Call<'_, Vec<Address>> =
-            if const { S::READS.addresses } && (settings.eip != Eip::None || S::CHANGES.addresses) {
-                Box::pin(ec2::addresses(cloud, &job.role, &settings.eip))
-            } else {
-                unread()
-            };
+        let addresses: Call<'_, Vec<Address>> = if const { P::READS.has(Parts::ADDRESSES) } && reads(Parts::ADDRESSES) {
+            Box::pin(ec2::addresses(cloud, &job.role, &settings.eip))
+        } else {
+            unread()
+        };
         let names: Call<'_, Vec<Record>> = match &settings.zone {
-            Some(zone) if const { S::READS.names } => Box::pin(route53::names(cloud, zones, &job.role, zone)),
+            Some(zone) if const { P::READS.has(Parts::NAMES) } && reads(Parts::NAMES) => {
+                Box::pin(route53::names(cloud, &self.zones, &job.role, zone))
+            }
             _ => unread(),
         };
-        let install: Call<'_, Option<Install>> = match hold {
-            Some(hold) if const { S::READS.install } => Box::pin(async move {
-                let read = codedeploy::install(cloud, &settings.deploy, &job.role, &job.release, hold.since);
-                read.await.map(Some)
-            }),
+        let filtered: Call<'_, bool> = if const { P::READS.has(Parts::FILTER) } && reads(Parts::FILTER) {
+            Box::pin(codedeploy::filtered(cloud, &settings.deploy, &job.role, &job.release))
+        } else {
+            unread()
+        };
+        let deployment: Call<'_, Option<Deployment>> = match hold {
+            Some(hold) if const { P::READS.has(Parts::DEPLOYMENT) } && reads(Parts::DEPLOYMENT) => {
+                Box::pin(codedeploy::deployment(cloud, &self.deployment, &settings.deploy, hold))
+            }
             _ => unread(),
         };
         let artifact: Call<'_, Option<Found<Artifact>>> = match hold {
-            Some(hold) if const { S::READS.artifact } => {
+            Some(hold) if const { P::READS.has(Parts::ARTIFACT) } && reads(Parts::ARTIFACT) => {
                 Box::pin(async move { artifact::find(cloud, job, hold).await.map(Some) })
             }
             _ => unread(),
         };
-        let (instances, routing, addresses, names, install, artifact) =
-            tokio::try_join!(instances, routing, addresses, names, install, artifact)?;
-        Ok(World { instances, routing, addresses, names, install, artifact, ..World::default() })
+        let (instances, routing, addresses, names, filtered, deployment, artifact) =
+            tokio::try_join!(instances, routing, addresses, names, filtered, deployment, artifact)?;
+        Ok(World {
+            instances,
+            routing,
+            addresses,
+            names,
+            filtered,
+            deployment,
+            artifact,
+            offer,
+            user_data,
+            root_device,
+            holder,
+            ..World::default()
+        })
     }
 
-    /// The settings as provision's variable says them now; none where they aren't needed.
+    /// The settings as provision's variable says them now.
     fn offer<'c>(&'c self, look: &'c Look<'_>) -> Call<'c, Option<Offer>> {
-        let (cloud, role) = (self.cloud, &look.job.role);
-        if const { S::READS.settings } {
-            if look.verdict == Verdict::Take {
-                return Box::pin(async move { offer::resolved(cloud, role).await.map(Some) });
-            }
-            if let Some(settings) = look.settings().filter(|settings| settings.user_data_sha256.is_some()) {
-                // The hold has the text's hash only.
-                return Box::pin(async move {
-                    let Offer { user_data, .. } = offer::offered(cloud, role).await?;
-                    Ok(Some(Offer { settings: settings.clone(), user_data }))
-                });
-            }
+        if const { P::READS.has(Parts::OFFER) } && look.parts.has(Parts::OFFER) {
+            return Box::pin(async move { offer::resolved(self.cloud, &look.job.role).await.map(Some) });
         }
         unread()
     }
 
-    /// Where the holder's execution stands; none where the stage looks at the service itself.
-    fn holder<'c>(&'c self, look: &'c Look<'_>) -> Option<Call<'c, Execution>> {
-        let asked = look.verdict == Verdict::AwaitHolder || look.job.action == Action::Sweep;
+    /// The text of `USER_DATA` as provision's variable says it now.
+    fn user_data<'c>(&'c self, look: &'c Look<'_>) -> Call<'c, Option<UserData>> {
+        if const { P::READS.has(Parts::USER_DATA) } && look.parts.has(Parts::USER_DATA) {
+            return Box::pin(async move {
+                let Offer { user_data, .. } = offer::offered(self.cloud, &look.job.role).await?;
+                Ok(user_data.map(UserData))
+            });
+        }
+        unread()
+    }
+
+    /// What the hold's image calls its root device.
+    fn root_device<'c>(&'c self, look: &'c Look<'_>) -> Call<'c, Option<String>> {
+        match look.settings.map(|settings| &settings.ami) {
+            Some(Ami::Id(ami)) if const { P::READS.has(Parts::IMAGE) } && look.parts.has(Parts::IMAGE) => {
+                Box::pin(ec2::root_device(self.cloud, ami))
+            }
+            _ => unread(),
+        }
+    }
+
+    /// Where the holder's execution stands.
+    fn holder<'c>(&'c self, look: &'c Look<'_>) -> Call<'c, Option<Execution>> {
         match &look.holding.held {
-            Some(held) if const { S::READS.holder } && asked => {
-                Some(Box::pin(codepipeline::execution(self.cloud, &held.hold)))
+            Some(held) if const { P::READS.has(Parts::HOLDER) } && look.parts.has(Parts::HOLDER) => {
+                Box::pin(async move { codepipeline::execution(self.cloud, &held.hold).await.map(Some) })
             }
-            _ => None,
+            _ => unread(),
         }
     }
 
-    async fn look(&self, look: &Look<'_>) -> Result<World, Error> {
-        let now = self.now();
-        if let Some(holder) = self.holder(look) {
-            return Ok(World { now, holder: Some(holder.await?), ..World::default() });
+    /// The call that the step is. What the planner never changes isn't linked; the loop lets no such step through.
+    fn change<'c>(&'c self, look: &'c Look<'_>, step: &'c Step) -> Call<'c, Applied> {
+        macro_rules! linked {
+            ($change:ident, $call:expr) => {
+                if const { P::CHANGES.has(Change::$change) } { done($call) } else { unlinked(step) }
+            };
         }
-        let offer = self.offer(look).await?;
-        let Some(settings) = offer.as_ref().map(|offer| &offer.settings).or_else(|| look.settings()) else {
-            return Ok(World { now, ..World::default() });
-        };
-        self.remember_topic(settings);
-        let world = self.read(look, settings).await?;
-        Ok(World { now, settings: offer, ..world })
-    }
-
-    /// The call that the step is. A step that the stage's [`crate::Changes`] don't name isn't linked.
-    fn change<'c>(&'c self, look: &'c Look<'_>, step: &'c Step) -> Call<'c, ()> {
-        let (cloud, role, zones) = (self.cloud, &look.job.role, &self.zones);
-        let deploy = || look.settings().map(|settings| &settings.deploy).ok_or_else(|| unfit::<S>(step));
+        let (cloud, role) = (self.cloud, &look.job.role);
         match step {
-            Step::WriteHold { hold, etag } => Box::pin(holds::write(cloud, role, hold, etag.as_deref())),
-            Step::WriteEnded(ended) => Box::pin(holds::write_ended(cloud, role, ended)),
-            Step::DeleteHold { etag } => Box::pin(holds::delete(cloud, role, etag)),
-            Step::Launch(launch) if const { S::CHANGES.launch } => Box::pin(ec2::launch(cloud, launch)),
-            Step::AllocateAddress { tags } if const { S::CHANGES.launch } => Box::pin(ec2::allocate(cloud, tags)),
-            Step::AssociateAddress { address, instance } if const { S::CHANGES.launch } => {
-                Box::pin(ec2::associate(cloud, address, instance))
+            Step::WriteHold { hold, etag } => Box::pin(written(cloud, role, hold, etag.as_deref())),
+            Step::WriteEnded(ended) => done(holds::write_ended(cloud, role, ended)),
+            Step::DeleteHold { etag } => done(holds::delete(cloud, role, etag)),
+            Step::Launch(launch) if const { P::CHANGES.has(Change::Launch) } => Box::pin(async move {
+                let launched = ec2::launch(cloud, launch).await?;
+                Ok(Applied { launched, ..Applied::default() })
+            }),
+            Step::Launch(_) => unlinked(step),
+            Step::Terminate { instances } => linked!(Terminate, ec2::terminate(cloud, instances)),
+            Step::TagRetired { instances, by } => linked!(Retire, ec2::tag_retired(cloud, instances, by)),
+            Step::Stop { instances } => linked!(Retire, ec2::stop(cloud, instances)),
+            Step::AllocateAddress { tags } => linked!(GiveAddress, ec2::allocate(cloud, tags)),
+            Step::AssociateAddress { address, instance } => {
+                linked!(GiveAddress, ec2::associate(cloud, address, instance))
             }
-            Step::Terminate { instances } if const { S::CHANGES.terminate } => {
-                Box::pin(ec2::terminate(cloud, instances))
+            Step::DisassociateAddress { address, association } => {
+                linked!(TakeAddress, ec2::disassociate(cloud, address, association))
             }
-            Step::TagRetired { instances, by } if const { S::CHANGES.retire } => {
-                Box::pin(ec2::tag_retired(cloud, instances, by))
+            Step::ReleaseAddress { address } => linked!(TakeAddress, ec2::release_address(cloud, address)),
+            Step::ChangeNames { zone, changes } => {
+                linked!(Names, route53::change(cloud, &self.zones, zone, changes))
             }
-            Step::Stop { instances } if const { S::CHANGES.retire } => Box::pin(ec2::stop(cloud, instances)),
-            Step::DisassociateAddress { address, association } if const { S::CHANGES.addresses } => {
-                Box::pin(ec2::disassociate(cloud, address, association))
+            Step::FilterDeployments { release } => {
+                linked!(Install, async move { codedeploy::filter(cloud, &settings(look)?.deploy, role, release).await })
             }
-            Step::ReleaseAddress { address } if const { S::CHANGES.addresses } => {
-                Box::pin(ec2::release_address(cloud, address))
+            Step::CreateDeployment { release, artifact } => {
+                linked!(
+                    Install,
+                    async move { codedeploy::create(cloud, &settings(look)?.deploy, release, artifact).await }
+                )
             }
-            Step::ChangeNames { zone, changes } if const { S::CHANGES.names } => {
-                Box::pin(route53::change(cloud, zones, zone, changes))
+            Step::StopDeployment { deployment } => linked!(StopInstall, codedeploy::stop(cloud, deployment)),
+            Step::Register { group, instances, port } => {
+                linked!(Register, elb::register(cloud, group, instances, *port))
             }
-            Step::FilterDeployments { release } if const { S::CHANGES.install } => {
-                let deploy = deploy();
-                Box::pin(async move { codedeploy::filter(cloud, deploy?, role, release).await })
+            Step::Deregister { group, targets } => linked!(Deregister, elb::deregister(cloud, group, targets)),
+            Step::SetWeights { switch, label, weights, unstick } => {
+                linked!(Weights, elb::set_weights(cloud, switch, label, weights, *unstick))
             }
-            Step::CreateDeployment { release, artifact } if const { S::CHANGES.install } => {
-                let deploy = deploy();
-                Box::pin(async move { codedeploy::create(cloud, deploy?, release, artifact).await })
-            }
-            Step::StopDeployment { deployment } if const { S::CHANGES.stop_install } => {
-                Box::pin(codedeploy::stop(cloud, deployment))
-            }
-            Step::Register { group, instances, port } if const { S::CHANGES.install } => {
-                Box::pin(elb::register(cloud, group, instances, *port))
-            }
-            Step::Deregister { group, targets } if const { S::CHANGES.deregister } => {
-                Box::pin(elb::deregister(cloud, group, targets))
-            }
-            Step::SetWeights { switch, label, weights } if const { S::CHANGES.weights } => {
-                Box::pin(elb::set_weights(cloud, &self.actions, switch, label, weights))
-            }
-            Step::Abandon { release, pipeline, action, reason } if const { S::CHANGES.abandon } => {
+            Step::Abandon { release, pipeline, action, reason } => linked!(Tell, async move {
                 let notice = Notice::abandoned(role, release, pipeline, *action, reason);
-                Box::pin(async move {
-                    events::put(cloud, &notice).await?;
-                    metrics::write(&Line::ended(&notice));
-                    Ok(())
-                })
-            }
-            _ => Box::pin(ready(Err(unfit::<S>(step)))),
+                events::put(cloud, &notice).await?;
+                metrics::write(&Line::ended(&notice));
+                Ok(())
+            }),
         }
     }
 }
 
-impl<S: Adapted> Port for Aws<'_, S> {
+fn done<'c>(call: impl Future<Output = Result<(), Error>> + Send + 'c) -> Call<'c, Applied> {
+    Box::pin(async move { call.await.map(|()| Applied::default()) })
+}
+
+async fn written(cloud: &Cloud, role: &ServiceRole, hold: &Hold, etag: Option<&str>) -> Result<Applied, Error> {
+    holds::write(cloud, role, hold, etag).await.map(|etag| Applied { etag, ..Applied::default() })
+}
+
+fn settings<'l>(look: &Look<'l>) -> Result<&'l Settings, Error> {
+    look.settings.ok_or_else(|| Error::new(Kind::Bug, "tagship: a change that needs settings was made without"))
+}
+
+/// A change that the planner doesn't name: its operation isn't linked.
+fn unlinked<'c>(step: &Step) -> Call<'c, Applied> {
+    Box::pin(ready(Err(Error::new(Kind::Bug, format!("tagship: {step} isn't among this action's changes")))))
+}
+
+impl<P: Planner> Port for Aws<'_, P> {
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }
 
     async fn pause(&self) {
         tokio::time::sleep(Duration::from_millis(rand::random_range(1_000..2_000))).await;
+    }
+
+    async fn sleep_until(&self, then: Timestamp) {
+        let left = Duration::try_from(then.duration_since(self.now())).unwrap_or_default();
+        tokio::time::sleep_until((Instant::now() + left).min(self.until).into()).await;
     }
 
     fn has_time(&self) -> bool {
@@ -248,31 +293,31 @@ impl<S: Adapted> Port for Aws<'_, S> {
     }
 
     async fn observe(&self, look: &Look<'_>) -> Result<World, Error> {
-        self.in_time(self.look(look)).await
+        self.in_time(self.read(look)).await
     }
 
-    async fn apply(&self, look: &Look<'_>, step: &Step) -> Result<(), Error> {
-        self.change(look, step).await
+    async fn apply(&self, look: &Look<'_>, step: &Step) -> Result<Applied, Error> {
+        // A change of one call is bounded by its client; what a step reads besides is within the same time.
+        tokio::time::timeout(cloud::CHANGE, self.change(look, step)).await.unwrap_or_else(|_| {
+            let message = format!("{step}: no answer within {} s", cloud::CHANGE.as_secs());
+            Err(Error::new(Kind::Unavailable, message))
+        })
     }
 
     fn tell(&self, job: &Job, decision: &Decision) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let (decided, why) = match decision {
+            Decision::Look(_) => return,
             Decision::Do { step, why, .. } => (format!("do: {step}"), *why),
-            Decision::Wait(what) | Decision::Yield(what) if *what == *waiting => return,
-            Decision::Wait(what) | Decision::Yield(what) => (format!("wait: {what}"), ""),
+            Decision::Wait { why, .. } | Decision::Yield(why) if *why == *waiting => return,
+            Decision::Wait { why, .. } | Decision::Yield(why) => (format!("wait: {why}"), ""),
             Decision::Done(done) => (format!("done: {}", done.message), ""),
             Decision::Fail(error) => (format!("fail: {error}"), ""),
         };
         *waiting = match decision {
-            Decision::Wait(what) | Decision::Yield(what) => what.clone(),
+            Decision::Wait { why, .. } | Decision::Yield(why) => why.clone(),
             _ => String::new(),
         };
-        info!(service = %job.role, release = %job.release, stage = %job.action.stage(), action = %job.action, why, "{decided}");
+        info!(stage = %job.action.stage(), action = %job.action, why, "{decided}");
     }
-}
-
-/// A step that the stage's [`crate::Changes`] don't name: its operation isn't linked.
-fn unfit<S>(step: &Step) -> Error {
-    Error::new(Kind::Bug, format!("tagship: {} can't {step}", std::any::type_name::<S>()))
 }

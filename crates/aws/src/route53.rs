@@ -103,14 +103,6 @@ pub(crate) async fn change(cloud: &Cloud, zones: &Zones, zone: &str, changes: &[
     }
     let batch = batch.build().map_err(unbuilt)?;
     let request = cloud.route53_changes().change_resource_record_sets().hosted_zone_id(&id).change_batch(batch);
-    match request.send().await.called(ACTION, zone) {
-        // The values to delete are others meanwhile, or gone. Any other invalid batch stays one.
-        Err(error)
-            if error.code.as_deref() == Some("InvalidChangeBatch")
-                && ["not found", "do not match", "already exists"].iter().any(|said| error.message.contains(said)) =>
-        {
-            Err(Error { kind: Kind::Conflict, ..error })
-        }
-        sent => sent.map(drop),
-    }
+    request.send().await.called(ACTION, zone)?;
+    Ok(())
 }

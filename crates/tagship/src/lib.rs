@@ -1,30 +1,31 @@
 //! The judgement of tagship: jobs, settings, tags, and one planner an action. Knows no SDK.
 //!
 //! Every invocation runs the same loop ([`run()`]): observe the world through a [`Port`], let a pure planner decide,
-//! apply one [`Step`], look again. Modules are declared in reading order: a module uses those above it.
+//! apply one [`Step`], look again. Folders in reading order: `model`, the nouns; `engine`, the machinery; `policy`, the
+//! judgement; `report`, what is told. Each uses only those before it.
 
 #[cfg(test)]
 pub(crate) mod testing;
 
 mod model;
-pub use model::settings;
 pub use model::{
-    Action, Address, Artifact, Deployment, DeploymentState, Ended, Error, Execution, ExecutionState, Found, Group,
-    Health, Held, Hold, Holding, HowEnded, INSTANCES_A_CALL, Install, Installed, Instance, InstanceState, Kind, Launch,
-    NAMES_A_BATCH, NameChange, Offer, Phase, Previous, Record, ReleaseId, Routing, ServiceRole, StageName, Step,
-    Switch, TAG_RELEASE, TAG_RETIRED_BY, TAG_SERVICE, TARGETS_A_CALL, Target, Verdict, World, admit, bounded,
-    ended_key, hold_key, listed, name_tag,
+    Action, Address, Artifact, Change, Changes, Deployment, DeploymentState, Done, Ended, Ending, Error, Execution,
+    ExecutionState, Found, Group, Health, Held, Hold, Holding, HowEnded, INSTANCES_A_CALL, Installed, Instance,
+    InstanceState, Job, Kind, Launch, NAMES_A_BATCH, NameChange, Offer, Parts, Phase, Previous, Record, ReleaseId,
+    Report, Routing, ServiceRole, StageName, Step, Switch, TAG_RELEASE, TAG_RETIRED_BY, TAG_SERVICE, TARGETS_A_CALL,
+    Target, UserData, World, bounded, counted, ended_key, hold_key, listed, name_tag,
 };
+pub use model::{format, names, settings};
 
-mod engine;
-pub(crate) use engine::First;
+pub mod engine;
 pub use engine::{
-    Caller, Decision, Done, Ending, Invocation, Job, Look, Memo, Outcome, Port, Reads, Refused, Report, Request,
-    STALE_SECS, Situation, Stage, THROTTLED_SECS, UNAVAILABLE_SECS, YIELD_SECS, run,
+    Applied, Caller, Decision, First, Invocation, Look, Memo, Outcome, Planner, Port, Refused, Request, STALE_SECS,
+    Situation, THROTTLED_SECS, UNAVAILABLE_SECS, View, YIELD_SECS, run,
 };
 
 mod policy;
-pub use policy::{cleanup, deploy, names, pair, provision, removal, route, traffic};
+pub use policy::actions::{self, Function, Visit};
+pub use policy::{cleanup, deploy, pair, provision, route};
 
 mod report;
 pub use report::{metrics, notify};

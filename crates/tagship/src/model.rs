@@ -1,23 +1,36 @@
 //! The nouns: what is read from AWS, what is decided, and how failures are told. No judgement.
 
+pub(crate) mod words;
+pub(crate) use words::quoted;
+pub use words::{bounded, counted, listed};
+
 mod noun;
-pub use noun::{
-    Action, ReleaseId, ServiceRole, StageName, TAG_RELEASE, TAG_RETIRED_BY, TAG_SERVICE, bounded, listed, name_tag,
-};
+pub use noun::{Action, ReleaseId, ServiceRole, StageName, TAG_RELEASE, TAG_RETIRED_BY, TAG_SERVICE, name_tag};
+
+mod done;
+pub use done::{Done, Ending, Report};
 
 mod error;
 pub use error::{Error, Kind};
 
 pub mod settings;
 
+pub mod format;
+pub(crate) use format::VERSION;
+
 mod hold;
-pub use hold::{Artifact, Ended, Held, Hold, Holding, HowEnded, Phase, Previous, Verdict, admit, ended_key, hold_key};
+pub use hold::{Artifact, Ended, Held, Hold, Holding, HowEnded, Phase, Previous, ended_key, hold_key};
+
+mod job;
+pub use job::Job;
 
 mod world;
 pub use world::{
-    Address, Deployment, DeploymentState, Execution, ExecutionState, Found, Group, Health, Install, Installed,
-    Instance, InstanceState, Offer, Record, Routing, Switch, Target, World,
+    Address, Deployment, DeploymentState, Execution, ExecutionState, Found, Group, Health, Installed, Instance,
+    InstanceState, Offer, Parts, Record, Routing, Switch, Target, UserData, World,
 };
 
 mod step;
-pub use step::{INSTANCES_A_CALL, Launch, NAMES_A_BATCH, NameChange, Step, TARGETS_A_CALL};
+pub use step::{Change, Changes, INSTANCES_A_CALL, Launch, NAMES_A_BATCH, NameChange, Step, TARGETS_A_CALL};
+
+pub mod names;

@@ -1,8 +1,11 @@
 //! Small worlds for the planners' tests. Figures are round: COUNT 2, SETTLE 15 s, WATCH 30 s, DRAIN 30 s.
 
-use crate::settings::{Ami, Choice, Deploy, Eip, Keep, Selector, Settings, TargetGroup, Timeouts};
+use crate::engine::{Gate, Standing};
+use crate::settings::Settings;
 use crate::*;
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use std::ops::ControlFlow::{Break, Continue};
 
 /// `seconds` after the day began.
 pub(crate) fn at(seconds: i64) -> Timestamp {
@@ -23,44 +26,17 @@ pub(crate) fn job(action: Action, n: u8) -> Job {
 }
 
 pub(crate) fn settings() -> Settings {
-    let selector = Selector { parts: vec![("tagship:service".to_owned(), "WEB_PRODUCT".to_owned())] };
-    Settings {
-        subnet: Choice::Ids(vec!["subnet-a".to_owned(), "subnet-b".to_owned()]),
-        ami: Ami::Id("ami-1".to_owned()),
-        instance_type: vec!["t3.micro".to_owned(), "t3a.micro".to_owned()],
-        sg: Choice::Ids(vec!["sg-1".to_owned()]),
-        instance_profile: "web".to_owned(),
-        deploy: Deploy { application: "web".to_owned(), group: "web-product".to_owned() },
-        eip: Eip::None,
-        count: 2,
-        port: None,
-        target_group: TargetGroup::Pair(selector),
-        zone: Some("cd.internal".to_owned()),
-        artifact: None,
-        key_name: None,
-        user_data_sha256: None,
-        volume: None,
-        tags: Default::default(),
-        keep: Keep::Terminate,
-        drain_secs: 30,
-        timeouts: Timeouts { boot_secs: 600, install_secs: 1200, healthy_secs: 300, watch_secs: 30, settle_secs: 15 },
-        topic: None,
-        topic_format: Default::default(),
-    }
+    let written = json!({
+        "SUBNET": ["subnet-a", "subnet-b"], "AMI": "ami-1", "INSTANCE_TYPE": ["t3.micro", "t3a.micro"], "SG": "sg-1",
+        "INSTANCE_PROFILE": "web", "DEPLOY": {"VIA": "codedeploy", "APPLICATION": "web", "GROUP": "web-product"},
+        "COUNT": 2, "ZONE": "cd.internal",
+    });
+    Settings::parse(&role(), &written.to_string()).expect("settings").settings
 }
 
 /// Release `n`'s hold, open since the day began.
 pub(crate) fn hold(n: u8) -> Hold {
-    Hold {
-        release: release(n),
-        pipeline: "web".to_owned(),
-        since: at(0),
-        phase: Phase::Open,
-        settings: settings(),
-        artifact: None,
-        previous: None,
-        moved_at: None,
-    }
+    Hold::taken(release(n), "web".to_owned(), at(0), settings())
 }
 
 pub(crate) fn held(hold: Hold) -> Holding {
@@ -114,6 +90,7 @@ pub(crate) fn moved(mut routing: Routing, n: usize) -> Routing {
 pub(crate) fn world() -> World {
     World {
         now: at(100),
+        read: Parts::ALL,
         instances: vec![instance(1, 1), instance(1, 2), instance(2, 1), instance(2, 2)],
         routing: Some(routing(vec![target(1, 1), target(1, 2)], vec![target(2, 1), target(2, 2)])),
         names: [named(names::Names::Live, 1), named(names::Names::Candidate, 2)].concat(),
@@ -132,16 +109,36 @@ pub(crate) fn named(which: names::Names, of: u8) -> Vec<Record> {
         .collect()
 }
 
-/// Asks a planner once and tells its answer in one line: `do: …`, `wait: …`, `done: …`, `fail: …`.
-pub(crate) fn ask<S: Stage>(action: Action, holding: &Holding, world: &World, memo: &mut Memo) -> String {
-    let job = job(action, 2);
-    let verdict = admit(action, &job.release, holding);
-    match S::decide(&Situation { job: &job, holding, verdict, world }, memo) {
-        Decision::Do { step, then: None, .. } => format!("do: {step}"),
-        Decision::Do { step, then: Some(done), .. } => format!("do: {step}, then done: {}", done.message),
-        Decision::Wait(why) => format!("wait: {why}"),
-        Decision::Yield(why) => format!("yield: {why}"),
-        Decision::Done(done) => format!("done: {}", done.message),
-        Decision::Fail(error) => format!("fail: {error}"),
+/// Asks a planner once, about release 2, and tells its answer in one line: `do: …`, `wait: …`, `done: …`, `fail: …`.
+pub(crate) fn ask<P: Planner>(
+    holding: &Holding,
+    world: &World,
+    (began, throttled_secs): (Timestamp, u32),
+    memory: &mut P::Memory,
+) -> String {
+    match decide::<P>(holding, world, (began, throttled_secs), memory) {
+        Continue(done) => format!("done: {}", done.message),
+        Break(Decision::Look(parts)) => format!("look: {parts:?}"),
+        Break(Decision::Do { step, then: None, .. }) => format!("do: {step}"),
+        Break(Decision::Do { step, then: Some(done), .. }) => format!("do: {step}, then done: {}", done.message),
+        Break(Decision::Wait { why, .. }) => format!("wait: {why}"),
+        Break(Decision::Yield(why)) => format!("yield: {why}"),
+        Break(Decision::Done(done)) => format!("done: {}", done.message),
+        Break(Decision::Fail(error)) => format!("fail: {error}"),
+    }
+}
+
+/// What a planner answers about release 2.
+pub(crate) fn decide<P: Planner>(
+    holding: &Holding,
+    world: &World,
+    (began, throttled_secs): (Timestamp, u32),
+    memory: &mut P::Memory,
+) -> First<Done> {
+    let job = job(P::ACTION, 2);
+    let now = Situation { job: &job, holding, world: View::of(world), began, throttled_secs };
+    match P::admit(Standing::of(&job.release, holding)) {
+        Gate::Admit(entry) => P::decide(&now, entry, memory),
+        Gate::Nothing(why) | Gate::Refuse(why) => panic!("{} isn't admitted: {why}", P::ACTION),
     }
 }

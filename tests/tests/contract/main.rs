@@ -1,7 +1,7 @@
 //! Contract tests: the same scenarios on the simulator and, through the AWS adapter, on the emulator; after every move
 //! both have to show the same, so that the simulator can't drift from the wire.
 //!
-//! Where they differ, AWS's documentation decides who is mended. What isn't compared is listed in `names.rs`.
+//! Where they differ, AWS's documentation decides which one is mended. What isn't compared is listed in `names.rs`.
 //! `CONTRACT=ADDRESSES` in the environment plays the scenarios of that name alone.
 
 mod looks;
@@ -38,7 +38,7 @@ async fn simulator_and_wire_show_the_same() {
     }
 }
 
-/// Tells where the two part for the first time; what follows from that says nothing new.
+/// Tells where the two differ for the first time; later differences follow from it.
 fn check(scenario: &Scenario, simulated: &[Seen], wire: &[Seen], differences: &mut String) {
     for ((n, it), (simulated, wire)) in (1..).zip(&scenario.moves).zip(simulated.iter().zip(wire)) {
         if simulated == wire {

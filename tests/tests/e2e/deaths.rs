@@ -102,7 +102,7 @@ async fn a_rejected_release_is_rolled_back_whoever_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_dies_in_the_watch_sends_the_traffic_back() {
-    // Long enough for the health check to see it; a release that lives ends it sooner than a person would.
+    // Long enough for the health check to see it, and shorter than a person would take.
     let mut line = line();
     line.settings["TIMEOUTS"]["WATCH"] = 15.into();
     line.settings["TOPIC"] = format!("arn:aws:sns:{REGION}:123456789012:tagship").into();

@@ -75,7 +75,8 @@ async fn a_denied_call_is_told_with_its_action_and_resource() {
     let left = "Left behind of release";
     let bucket = local.account.bucket.as_str();
 
-    // What provision is denied: bad_input.rs. A denial meets both services: each is past what the other is denied.
+    // bad_input.rs has what provision is denied. A denial meets both services, but each has already made the calls that
+    // the other is denied.
     tokio::join!(web.check("provision", None, &[]), shop.check("provision", None, &[]));
     shop.check("deploy", None, &[]).await;
     let goes_live = async {

@@ -59,9 +59,9 @@ async fn the_same_event_twice_at_once_has_one_effect() {
         let of = records.iter().filter(|record| record.operation == operation && record.status == Some(200));
         of.map(|record| record.request.body.clone().unwrap_or_default()).collect()
     };
-    // A subnet each: the second call of a token is answered with the first one's instances.
+    // One launch for each subnet: a second call with the same token is answered with the first one's instances.
     assert_eq!(effects("RunInstances").into_iter().collect::<BTreeSet<_>>().len(), 2);
     assert_eq!(effects("CreateDeployment").len(), 1);
-    // A call a switch, or two with the same words.
+    // One call for each switch, or two with the same content.
     assert_eq!(effects("ModifyRule").into_iter().collect::<BTreeSet<_>>().len(), 2);
 }

@@ -23,7 +23,7 @@ const REFUSALS: [(&str, u16, &str); 8] = [
     ("codepipeline", 503, "ServiceUnavailable"),
 ];
 
-/// Has every service refuse every function; answers which fault is whose.
+/// Has every service refuse every function; answers which fault belongs to which service.
 fn refuse(local: &Local, when: When) -> Vec<(&'static str, &'static str, FaultId)> {
     let each = FUNCTIONS.into_iter().flat_map(|caller| REFUSALS.map(|refusal| (caller, refusal)));
     let faults = each.map(|(caller, (service, status, code))| {

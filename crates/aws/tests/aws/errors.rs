@@ -12,6 +12,10 @@ fn stop() -> Step {
     Step::Stop { instances: ids() }
 }
 
+fn terminate() -> Step {
+    Step::Terminate { instances: ids() }
+}
+
 fn associate() -> Step {
     Step::AssociateAddress { address: "eipalloc-1".to_owned(), instance: "i-1".to_owned() }
 }
@@ -146,7 +150,7 @@ async fn codes_decide_what_can_be_done() {
             Kind::Configuration,
             "Correct INSTANCE_PROFILE",
         ),
-        (launch(), "ec2", code("RequestLimitExceeded"), Kind::Unavailable, ""),
+        (launch(), "ec2", code("RequestLimitExceeded"), Kind::Throttled, ""),
         (launch(), "ec2", status(503, "Unavailable"), Kind::Unavailable, ""),
         (stop(), "ec2", code("IncorrectInstanceState"), Kind::Conflict, ""),
         (stop(), "ec2", code("InvalidInstanceID.NotFound"), Kind::Conflict, ""),
@@ -154,18 +158,112 @@ async fn codes_decide_what_can_be_done() {
         // It died since it was seen running.
         (associate(), "ec2", code("InvalidInstanceID"), Kind::Conflict, ""),
         (register(), "elasticloadbalancing", code("InvalidTarget"), Kind::Conflict, ""),
-        (register(), "elasticloadbalancing", code("Throttling"), Kind::Unavailable, ""),
-        (register(), "elasticloadbalancing", code("TooManyTargets"), Kind::Release, "AWS's own words"),
+        (register(), "elasticloadbalancing", code("Throttling"), Kind::Throttled, ""),
+        (register(), "elasticloadbalancing", code("TooManyTargets"), Kind::Configuration, "lower COUNT"),
         (delete_hold(), "s3", status(412, "PreconditionFailed"), Kind::Conflict, ""),
         (delete_hold(), "s3", status(409, "ConditionalRequestConflict"), Kind::Conflict, ""),
-        (delete_hold(), "s3", status(503, "SlowDown"), Kind::Unavailable, ""),
+        (delete_hold(), "s3", status(503, "SlowDown"), Kind::Throttled, ""),
         (create(), "codedeploy", code("DeploymentLimitExceededException"), Kind::Conflict, ""),
         (create(), "codedeploy", code("DeploymentGroupDoesNotExistException"), Kind::Configuration, "Correct DEPLOY"),
         (stop_deployment(), "codedeploy", code("DeploymentDoesNotExistException"), Kind::Conflict, ""),
-        (create(), "codedeploy", code("ThrottlingException"), Kind::Unavailable, ""),
+        (create(), "codedeploy", code("ThrottlingException"), Kind::Throttled, ""),
         (abandon(), "events", status(500, "InternalException"), Kind::Unavailable, ""),
         // It may have taken effect.
         (stop(), "ec2", Effect::LoseReply, Kind::Unavailable, "got no answer"),
+    ] {
+        check(&gateway, step, service, effect, kind, &[words]).await;
+    }
+}
+
+/// What isn't in the table is AWS's refusal: neither the build's fault nor ours.
+#[tokio::test]
+async fn an_unknown_code_is_judged_by_its_status() {
+    let (_moto, gateway) = emulator().await;
+    for (answer, kind) in [
+        (400, Kind::Refused),
+        (403, Kind::Denied),
+        (404, Kind::Conflict),
+        (429, Kind::Throttled),
+        (500, Kind::Unavailable),
+        (503, Kind::Unavailable),
+    ] {
+        check(&gateway, stop(), "ec2", status(answer, "NobodyKnows"), kind, &["NobodyKnows: AWS's own words"]).await;
+    }
+}
+
+/// The same code means one thing to one operation, or with these words, and another elsewhere.
+#[tokio::test]
+async fn operation_and_words_tell_codes_apart() {
+    let (_moto, gateway) = emulator().await;
+    let said = Effect::error;
+    for (step, service, effect, kind, words) in [
+        (
+            terminate(),
+            "ec2",
+            said(
+                "OperationNotPermitted",
+                "The instance 'i-1' may not be terminated. Modify its 'disableApiTermination' instance attribute",
+            ),
+            Kind::Protected,
+            "--no-disable-api-termination",
+        ),
+        (stop(), "ec2", code("OperationNotPermitted"), Kind::Protected, "--no-disable-api-stop"),
+        (associate(), "ec2", code("OperationNotPermitted"), Kind::Refused, ""),
+        (
+            launch(),
+            "ec2",
+            said("AuthFailure", "Not authorized for images: [ami-1]"),
+            Kind::Configuration,
+            "The image isn't shared with this account",
+        ),
+        (
+            launch(),
+            "ec2",
+            said("AuthFailure", "AWS was not able to validate the provided access credentials"),
+            Kind::Denied,
+            "Allow ec2:RunInstances",
+        ),
+        (
+            launch(),
+            "ec2",
+            said(
+                "OptInRequired",
+                "In order to use this AWS Marketplace product you need to accept terms and subscribe. To do so please \
+                 visit https://aws.amazon.com/marketplace/pp?sku=x",
+            ),
+            Kind::Configuration,
+            "subscribe to it from this account",
+        ),
+        (stop(), "ec2", code("OptInRequired"), Kind::Refused, "isn't signed up"),
+        (launch(), "ec2", code("IdempotentInstanceTerminated"), Kind::Spent, ""),
+        (launch(), "ec2", code("VolumeLimitExceeded"), Kind::Capacity, ""),
+        (launch(), "ec2", code("Client.VolumeLimitExceeded"), Kind::Capacity, ""),
+        (launch(), "ec2", code("Server.InsufficientInstanceCapacity"), Kind::Capacity, ""),
+        (launch(), "ec2", code("Client.InternalError"), Kind::Denied, "kms:CreateGrant"),
+        (stop(), "ec2", code("Unsupported"), Kind::Refused, ""),
+        (stop(), "ec2", code("UnsupportedOperation"), Kind::Configuration, "KEEP \"terminate\""),
+        (
+            register(),
+            "elasticloadbalancing",
+            said("InvalidTarget", "The following targets are not in the target group VPC 'vpc-1': 'i-1'"),
+            Kind::Configuration,
+            "must be in one VPC",
+        ),
+        (
+            register(),
+            "elasticloadbalancing",
+            said("InvalidTarget", "The following targets are not in a running state and cannot be registered: 'i-1'"),
+            Kind::Conflict,
+            "",
+        ),
+        (
+            launch(),
+            "ec2",
+            said("InvalidParameterValue", "Invalid value for instanceType."),
+            Kind::Configuration,
+            "Correct INSTANCE_TYPE",
+        ),
+        (associate(), "ec2", said("InvalidParameterValue", "Invalid volume."), Kind::Configuration, ""),
     ] {
         check(&gateway, step, service, effect, kind, &[words]).await;
     }

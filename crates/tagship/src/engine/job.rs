@@ -1,8 +1,11 @@
 //! What an invocation asks for: a CodePipeline job or a direct invocation, checked at the door.
 
+use crate::model::words::{counted, quoted, unquoted};
+use crate::settings::literal::{self, Literal, twice_encoded};
 use crate::{Action, Artifact, Error, Job, ReleaseId, ServiceRole, StageName, settings};
 use aws_lambda_events::event::codepipeline_job::{CodePipelineInputArtifact, CodePipelineJobEvent};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// The key of a direct invocation's event.
 const DIRECT: &str = "tagship";
@@ -10,6 +13,9 @@ const DIRECT: &str = "tagship";
 const JOB: &str = "CodePipeline.job";
 /// The keys of the parameters.
 const KEYS: [&str; 4] = ["serviceRole", "release", "pipeline", "action"];
+/// What a value is that still names a variable.
+const UNRESOLVED: &str = "is a variable that CodePipeline has not resolved: correct its namespace and name (in a \
+                          pipeline's action), or write the value itself (anywhere else)";
 /// CodePipeline's limit of UserParameters, in characters.
 const MAX_PARAMETERS: usize = 1_000;
 
@@ -76,7 +82,9 @@ impl Invocation {
         match event.get_mut(DIRECT).map(Value::take) {
             Some(Value::Object(given)) => Ok(Self {
                 caller: Caller::Direct,
-                request: Parameters::read(stage, given).direct().request(Vec::new()),
+                request: Parameters::read(stage, given.into_iter().map(|(key, value)| (key, value.into())).collect())
+                    .direct()
+                    .request(Vec::new()),
             }),
             _ => Err(Error::configuration(format!(
                 "the event is no CodePipeline job (no {JOB}.id) and no direct invocation ({{\"{DIRECT}\": {{…}}}}): \
@@ -142,23 +150,37 @@ impl Parameters {
         if text.trim().is_empty() {
             return refuse("are missing".to_owned());
         }
-        match serde_json::from_str(text) {
-            Ok(Value::Object(given)) => {
+        match literal::json(text) {
+            Ok(Literal::Dict(given)) => {
                 let mut parameters = Self::read(stage, given);
                 if parameters.pipeline.is_none() && parameters.action != Some(Action::Sweep) {
                     parameters.missing("pipeline", "the pipeline's name");
                 }
                 Ok(parameters)
             }
+            Ok(Literal::Text(inside)) if twice_encoded(&inside) => {
+                refuse("are JSON that is encoded twice, a string that holds the object".to_owned())
+            }
             Ok(_) => refuse("are no JSON object".to_owned()),
             Err(error) => refuse(format!("are no JSON ({error})")),
         }
     }
 
-    fn read(stage: StageName, mut given: Map<String, Value>) -> Self {
+    fn read(stage: StageName, given: Vec<(String, Literal)>) -> Self {
         let mut problems = Vec::new();
-        let mut text = |key: &str| match given.remove(key)? {
-            Value::String(text) if !text.trim().is_empty() => Some(text),
+        let mut seen = BTreeSet::new();
+        for (key, _) in &given {
+            if !seen.insert(key.as_str()) {
+                problems.push(format!("{}: given twice: write it once", unquoted(key)));
+            }
+        }
+        let mut text = |key: &str| match &given.iter().find(|(given, _)| given == key)?.1 {
+            // Accepted as text, it would be looked for as a pipeline of that name.
+            Literal::Text(text) if text.contains("#{") => {
+                problems.push(format!("{key}: {} {UNRESOLVED}", quoted(text)));
+                None
+            }
+            Literal::Text(text) if !text.trim().is_empty() => Some(text.clone()),
             _ => {
                 problems.push(format!("{key}: write text"));
                 None
@@ -172,7 +194,7 @@ impl Parameters {
             Some(name) => {
                 let action = stage.actions().iter().copied().find(|action| action.as_str() == name);
                 if action.is_none() {
-                    problems.push(format!("action: {name:?} is none of {stage}'s, which are {accepted}"));
+                    problems.push(format!("action: {} is none of {stage}'s, which are {accepted}", quoted(&name)));
                 }
                 action
             }
@@ -181,9 +203,11 @@ impl Parameters {
             role.and_then(|role| role.try_into().map_err(|error| problems.push(format!("serviceRole: {error}"))).ok());
         let release =
             release.and_then(|id| id.try_into().map_err(|error| problems.push(format!("release: {error}"))).ok());
-        for key in given.keys() {
-            let meant = settings::closest(key, KEYS).map(|key| format!(", write {key}")).unwrap_or_default();
-            problems.push(format!("{key}: no such key{meant}; the keys are {}", KEYS.join(", ")));
+        let absent = || KEYS.into_iter().filter(|key| !seen.contains(key));
+        for key in seen.iter().filter(|key| !KEYS.contains(key)) {
+            let meant = settings::closest(key, absent()).map(|key| format!(", write {key}")).unwrap_or_default();
+            let keys = KEYS.join(", ");
+            problems.push(format!("{}: no such key{meant}; the keys are {keys}", unquoted(key)));
         }
         Self { stage, role, release, pipeline, action, problems }
     }
@@ -213,7 +237,8 @@ impl Parameters {
             }
         }
         if self.stage == StageName::Deploy && inputs.len() > 1 {
-            self.problems.push(format!("the action has {} input artifacts: give it one", inputs.len()));
+            let found = counted(inputs.len(), "input artifact");
+            self.problems.push(format!("the action has {found}: give it one"));
         }
         let (role, release, action) = match (self.action, &self.role, &self.release) {
             (Some(Action::Sweep), ..) if self.problems.is_empty() => return Ok(Request::Sweep),

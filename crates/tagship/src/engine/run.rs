@@ -1,12 +1,14 @@
 //! The loop: observe, decide, act, on every invocation, from nothing.
 
+use crate::engine::admission::{Gate, Standing};
+use crate::engine::after::after;
+use crate::engine::memo::Memo;
+use crate::engine::planner::{Decision, Planner, Situation, View};
 use crate::settings::Settings;
-use crate::{
-    Decision, Done, Error, Holding, Job, Kind, Memo, Reads, ReleaseId, ServiceRole, Situation, Stage, Step, Verdict,
-    World, admit,
-};
+use crate::{Done, Error, Held, Holding, Instance, Job, Kind, Parts, ReleaseId, ServiceRole, Step, World};
 use jiff::{SignedDuration, Timestamp};
 use std::future::Future;
+use std::ops::ControlFlow;
 
 /// The world outside: the AWS adapter or the simulator.
 pub trait Port: Sync {
@@ -16,14 +18,17 @@ pub trait Port: Sync {
     /// Waits a little (1–2 s, jittered) before the next look.
     fn pause(&self) -> impl Future<Output = ()> + Send;
 
+    /// Waits until then, or until there is no time for another round.
+    fn sleep_until(&self, then: Timestamp) -> impl Future<Output = ()> + Send;
+
     /// Whether there is time for another round in this invocation.
     fn has_time(&self) -> bool;
 
     /// Whether an unfinished job can be handed back, to be invoked again later. A direct invocation can't.
     fn hands_back(&self) -> bool;
 
-    /// Reads hold and markers. `bound`: answer within 4 s or not at all, so that what is decided by it is
-    /// still true when the step's own 10 s are over (SETTLE, 15 s, exceeds the two).
+    /// Reads hold and markers. `bound`: answer within 4 s or not at all, so that what is decided by it is still true
+    /// when the step's own 10 s are over (SETTLE, 15 s, exceeds the two).
     fn holding(
         &self,
         role: &ServiceRole,
@@ -31,35 +36,38 @@ pub trait Port: Sync {
         bound: bool,
     ) -> impl Future<Output = Result<Holding, Error>> + Send;
 
-    /// Reads what the stage needs: one call a resource kind (a page, where AWS pages).
+    /// Reads these parts of the world, at once.
     fn observe(&self, look: &Look<'_>) -> impl Future<Output = Result<World, Error>> + Send;
 
-    /// Makes one changing call, bounded to 10 s, never repeated by itself.
-    fn apply(&self, look: &Look<'_>, step: &Step) -> impl Future<Output = Result<(), Error>> + Send;
+    /// Makes one changing call, never repeated by itself. All that it does, what it reads for it too, ends within 10 s.
+    fn apply(&self, look: &Look<'_>, step: &Step) -> impl Future<Output = Result<Applied, Error>> + Send;
 
     /// Told of every decision: for logs and stories.
     fn tell(&self, job: &Job, decision: &Decision);
 }
 
-/// What an observation is for.
+/// What an observation, or a change, is for.
 #[derive(Debug, Clone, Copy)]
 pub struct Look<'a> {
     /// What is asked for.
     pub job: &'a Job,
-    /// What it reads.
-    pub reads: Reads,
     /// The bucket's word.
     pub holding: &'a Holding,
-    /// What the table of phases allows.
-    pub verdict: Verdict,
+    /// The settings to go by: the hold's, or those on offer before the release holds.
+    pub settings: Option<&'a Settings>,
+    /// What is read.
+    pub parts: Parts,
+    /// When the observation began that it belongs to.
+    pub began: Timestamp,
 }
 
-impl Look<'_> {
-    /// The settings that this release goes by: those in its hold. None before the hold is its own.
-    pub fn settings(&self) -> Option<&Settings> {
-        let held = self.holding.held.as_ref()?;
-        (held.hold.release == self.job.release).then_some(&held.hold.settings)
-    }
+/// What a change answers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// The entity tag of a hold that was written.
+    pub etag: Option<String>,
+    /// The instances that were launched.
+    pub launched: Vec<Instance>,
 }
 
 /// How an invocation ended.
@@ -89,73 +97,88 @@ pub const YIELD_SECS: i64 = 5;
 /// No change is made by an observation that began longer ago than this; longer than any takes by itself.
 pub const STALE_SECS: i64 = 120;
 
+/// So long after it began, an observation that its own steps have not made untrue is gone on with.
+const CARRIED_SECS: i64 = 10;
+
+/// So long who waits goes by the hold that was read last. It is read again before any change.
+const HELD_SECS: i64 = 5;
+
+/// What the event of a failure tells beside its message: read for it if it wasn't.
+const REPORTED: Parts =
+    Parts::INSTANCES.and(Parts::ROUTING).and(Parts::ADDRESSES).and(Parts::NAMES).and(Parts::DEPLOYMENT);
+
 /// Runs a job as far as this invocation can.
-pub async fn run<S: Stage, P: Port>(port: &P, job: &Job, memo: &mut Memo) -> Outcome {
+pub async fn run<P: Planner, T: Port>(port: &T, job: &Job, memo: &mut Memo<P::Memory>) -> Outcome {
     let started = port.now();
-    let mut last: Option<Step> = None;
-    let mut refused = 0;
+    let mut invocation = Invocation::<P, T> { port, job, memo, known: None, world: None, last: None };
+    let mut throttled = 0;
     loop {
         let began = port.now();
-        let waiting = match round::<S, P>(port, job, memo, &mut last).await {
+        let (waiting, until) = match invocation.round().await {
             Ok(Round::Ended(outcome)) => return outcome,
             Ok(Round::Again) => {
-                memo.unavailable = None;
+                invocation.memo.refused_since = None;
                 if port.has_time() {
                     continue;
                 }
-                "the next step".to_owned()
+                ("the next step".to_owned(), None)
             }
-            Ok(Round::Wait(why)) => {
-                memo.unavailable = None;
-                why
+            Ok(Round::Wait { why, until }) => {
+                invocation.memo.refused_since = None;
+                (why, until)
             }
             Ok(Round::Yield(why)) => {
-                memo.unavailable = None;
+                invocation.memo.refused_since = None;
                 let patient = port.now().duration_since(started) < SignedDuration::from_secs(YIELD_SECS);
                 if port.hands_back() && !patient {
                     return Outcome::Waiting(why);
                 }
-                why
+                (why, None)
             }
             Err(error) => match error.kind {
-                Kind::Conflict | Kind::Unavailable => {
-                    let since = *memo.unavailable.get_or_insert(port.now());
-                    if port.now().duration_since(since) > patience(&error, memo) {
+                kind if kind.passes() => {
+                    let since = *invocation.memo.refused_since.get_or_insert(port.now());
+                    if port.now().duration_since(since) > patience(kind, invocation.memo.throttled_secs) {
                         return Outcome::Failed(error);
                     }
-                    refused = if error.throttled() { refused + 1 } else { 0 };
-                    format!("AWS to answer otherwise: {}", error.message)
+                    throttled = if kind == Kind::Throttled { throttled + 1 } else { 0 };
+                    (format!("AWS to answer otherwise: {}", error.message), None)
                 }
                 _ => return Outcome::Failed(error),
             },
         };
-        if memo.unavailable.is_none() {
-            refused = 0;
+        if invocation.memo.refused_since.is_none() {
+            throttled = 0;
         }
         if !port.has_time() {
             return Outcome::Waiting(waiting);
         }
-        rest(port, began, refused).await;
-        if refused > 0 {
+        match until.filter(|until| *until > port.now()) {
+            Some(until) => port.sleep_until(until).await,
+            None => rest(port, began, throttled).await,
+        }
+        if throttled > 0 {
             let secs = port.now().duration_since(began).as_secs();
-            memo.throttled_secs = memo.throttled_secs.saturating_add(u32::try_from(secs).unwrap_or_default());
+            let more = u32::try_from(secs).unwrap_or_default();
+            invocation.memo.throttled_secs = invocation.memo.throttled_secs.saturating_add(more);
         }
     }
 }
 
 /// How long such an error may go on without a break. What was spent on being throttled costs the others nothing: a
 /// conflict at the end of a storm is the first of its kind.
-fn patience(error: &Error, memo: &Memo) -> SignedDuration {
-    let secs = if error.throttled() { THROTTLED_SECS } else { UNAVAILABLE_SECS + i64::from(memo.throttled_secs) };
+fn patience(kind: Kind, throttled_secs: u32) -> SignedDuration {
+    let throttled = kind == Kind::Throttled;
+    let secs = if throttled { THROTTLED_SECS } else { UNAVAILABLE_SECS + i64::from(throttled_secs) };
     SignedDuration::from_secs(secs)
 }
 
 /// Pauses before the next round: once, but as long as the round took where AWS throttles it, and longer each time that
-/// it is `refused`. So many services of one account leave each other room.
-async fn rest<P: Port>(port: &P, began: Timestamp, refused: u32) {
+/// it is `throttled`. So many services of one account leave each other room.
+async fn rest<T: Port>(port: &T, began: Timestamp, throttled: u32) {
     let took = port.now().duration_since(began);
-    let refusal = SignedDuration::from_secs(if refused == 0 { 0 } else { (1 << refused.min(5)).min(REST_MAX_SECS) });
-    let until = port.now() + took.max(refusal);
+    let backoff = if throttled == 0 { 0 } else { (1 << throttled.min(5)).min(REST_MAX_SECS) };
+    let until = port.now() + took.max(SignedDuration::from_secs(backoff));
     loop {
         port.pause().await;
         if port.now() >= until || !port.has_time() {
@@ -164,83 +187,247 @@ async fn rest<P: Port>(port: &P, began: Timestamp, refused: u32) {
     }
 }
 
+/// What one invocation knows while it lasts.
+struct Invocation<'a, P: Planner, T> {
+    port: &'a T,
+    job: &'a Job,
+    memo: &'a mut Memo<P::Memory>,
+    /// The bucket's word, as it was read last or as the last change has left it, and when.
+    known: Option<(Holding, Timestamp)>,
+    /// The world as the last change has left it.
+    world: Option<World>,
+    /// The last change that didn't succeed.
+    last: Option<Step>,
+}
+
+/// What came of one round.
 enum Round {
     Ended(Outcome),
     Again,
-    Wait(String),
+    Wait { why: String, until: Option<Timestamp> },
     Yield(String),
 }
 
-async fn round<S: Stage, P: Port>(
-    port: &P,
-    job: &Job,
-    memo: &mut Memo,
-    last: &mut Option<Step>,
-) -> Result<Round, Error> {
-    let holding = port.holding(&job.role, &job.release, false).await?;
-    let verdict = admit(job.action, &job.release, &holding);
-    match verdict {
-        Verdict::Refuse(why) => {
-            let holder = match &holding.held {
-                Some(held) if held.hold.release != job.release => format!(" (held by release {})", held.hold.release),
-                _ => String::new(),
-            };
-            let error = Error::release(format!("{} {} of {}: {why}{holder}", job.action, job.release, job.role));
-            return Ok(Round::Ended(Outcome::Failed(error)));
-        }
-        Verdict::Nothing(why) => {
-            let message = match &holding.ended {
-                Some(ended) => format!("{why}: {} at {}", ended.how.as_str(), ended.at),
-                None => why.to_owned(),
-            };
-            let outputs = job.action.variables().iter().map(|name| (*name, "none".to_owned())).collect();
-            return Ok(Round::Ended(Outcome::Done(Done { nothing: true, message, outputs, ..Done::default() })));
-        }
-        _ => {}
-    }
-    let look = Look { job, reads: S::READS, holding: &holding, verdict };
-    let mut world = port.observe(&look).await?;
-    world.seen = port.now();
-    let situation = Situation { job, holding: &holding, verdict, world: &world };
-    let decision = S::decide(&situation, memo);
-    port.tell(job, &decision);
-    let (step, then) = match decision {
-        Decision::Do { step, then, .. } => (step, then),
-        Decision::Wait(why) => return Ok(Round::Wait(why)),
-        Decision::Yield(why) => return Ok(Round::Yield(why)),
-        Decision::Done(done) => return Ok(Round::Ended(Outcome::Done(done))),
-        Decision::Fail(error) => return Ok(Round::Ended(Outcome::Failed(situation.seen_by(error)))),
-    };
-    if last.as_ref() == Some(&step) {
-        // The describe doesn't know yet: repeating is safe, repeating at once is rude.
-        port.pause().await;
-    }
-    // The right to change is read again just before the change. Writes of the hold itself are guarded by their ETag.
-    let guarded = !matches!(step, Step::WriteHold { .. } | Step::DeleteHold { .. });
-    // A process that stood still decides by a world that is gone.
-    if guarded && port.now().duration_since(world.now) > SignedDuration::from_secs(STALE_SECS) {
-        return Ok(Round::Again);
-    }
-    if guarded && port.holding(&job.role, &job.release, true).await? != holding {
-        return Ok(Round::Again);
-    }
-    let applied = port.apply(&look, &step).await;
-    let again = match applied {
-        Err(error) if error.kind == Kind::Capacity => match &step {
-            Step::Launch(launch) => {
-                let reason = error.code.unwrap_or(error.message);
-                memo.exhausted.push((launch.subnet.clone(), launch.instance_type.clone(), reason));
-                Ok(Round::Again)
+/// A change to make, and what it is decided by.
+struct Change<M> {
+    step: Step,
+    then: Option<Box<Done>>,
+    plan: M,
+    world: World,
+}
+
+impl<P: Planner, T: Port> Invocation<'_, P, T> {
+    async fn round(&mut self) -> Result<Round, Error> {
+        let (port, job) = (self.port, self.job);
+        let fresh = |since: &Timestamp| port.now().duration_since(*since) <= SignedDuration::from_secs(HELD_SECS);
+        let (holding, read_at) = match self.known.take().filter(|(_, since)| fresh(since)) {
+            Some(known) => known,
+            None => {
+                self.world = None;
+                (port.holding(&job.role, &job.release, false).await?, port.now())
             }
-            _ => Err(situation.unchanged(Error { kind: Kind::Release, ..error })),
-        },
-        applied => applied.map_err(|error| situation.unchanged(error)).map(|()| match then {
-            Some(done) => Round::Ended(Outcome::Done(*done)),
-            None => Round::Again,
-        }),
+        };
+        let (decision, plan, world) = match self.decide(&holding).await? {
+            Gate::Admit(decided) => decided,
+            Gate::Nothing(why) => return Ok(Round::Ended(Outcome::Done(nothing(job, &holding, why)))),
+            Gate::Refuse(why) => return Ok(Round::Ended(Outcome::Failed(refused(job, &holding, why)))),
+        };
+        port.tell(job, &decision);
+        match decision {
+            Decision::Look(parts) => Err(bug(format!("{} asks again for {parts:?}", job.action))),
+            Decision::Do { step, then, .. } => self.change(holding, Change { step, then, plan, world }).await,
+            Decision::Wait { why, until } => {
+                self.memo.plan = plan;
+                self.known = Some((holding, read_at));
+                Ok(Round::Wait { why, until })
+            }
+            Decision::Yield(why) => {
+                self.memo.plan = plan;
+                Ok(Round::Yield(why))
+            }
+            Decision::Done(done) => Ok(Round::Ended(Outcome::Done(done))),
+            Decision::Fail(error) => {
+                let error = self.situation(&holding, &world).seen_by(error);
+                Ok(Round::Ended(Outcome::Failed(error)))
+            }
+        }
+    }
+
+    fn situation<'s>(&'s self, holding: &'s Holding, world: &'s World) -> Situation<'s> {
+        let (began, throttled_secs) = (self.memo.began, self.memo.throttled_secs);
+        Situation { job: self.job, holding, world: View::of(world), began, throttled_secs }
+    }
+
+    /// What the planner says of this world, if the table of phases admits it.
+    fn ask(&self, holding: &Holding, world: &World) -> Gate<(Decision, P::Memory)> {
+        let entry = match P::admit(Standing::of(&self.job.release, holding)) {
+            Gate::Admit(entry) => entry,
+            Gate::Nothing(why) => return Gate::Nothing(why),
+            Gate::Refuse(why) => return Gate::Refuse(why),
+        };
+        let mut plan = self.memo.plan.clone();
+        match P::decide(&self.situation(holding, world), entry, &mut plan) {
+            ControlFlow::Continue(done) => Gate::Admit((Decision::Done(done), plan)),
+            ControlFlow::Break(decision) => Gate::Admit((decision, plan)),
+        }
+    }
+
+    /// Asks the planner, and looks at what it asks to see, until it decides.
+    async fn decide(&mut self, holding: &Holding) -> Result<Gate<(Decision, P::Memory, World)>, Error> {
+        let now = self.port.now();
+        let young = |world: &World| now.duration_since(world.now) <= SignedDuration::from_secs(CARRIED_SECS);
+        let carried = self.world.take().filter(young);
+        let mut world = carried.unwrap_or_else(|| World { now, seen: now, ..World::default() });
+        let mut reported = false;
+        loop {
+            let (decision, plan) = match self.ask(holding, &world) {
+                Gate::Admit(said) => said,
+                Gate::Nothing(why) => return Ok(Gate::Nothing(why)),
+                Gate::Refuse(why) => return Ok(Gate::Refuse(why)),
+            };
+            let own = holding.held.as_ref().filter(|held| held.hold.release == self.job.release);
+            let settings = own.map(|held| &held.hold.settings);
+            let settings = settings.or(world.offer.as_ref().map(|offer| &offer.settings));
+            let missing = match &decision {
+                Decision::Look(parts) => *parts,
+                // What it leaves behind is told.
+                Decision::Fail(_) if !reported && settings.is_some() => {
+                    reported = true;
+                    unread(settings, P::READS).without(world.read)
+                }
+                _ => Parts::NONE,
+            };
+            if missing.is_empty() {
+                return Ok(Gate::Admit((decision, plan, world)));
+            }
+            if !P::READS.has(missing) || !missing.without(world.read).has(missing) {
+                return Err(bug(format!("{} can't read {missing:?}", self.job.action)));
+            }
+            let look = Look { job: self.job, holding, settings, parts: missing, began: world.now };
+            match self.port.observe(&look).await {
+                Ok(more) => world.add(missing, more),
+                // The failure is told without.
+                Err(_) if matches!(decision, Decision::Fail(_)) => return Ok(Gate::Admit((decision, plan, world))),
+                Err(error) => return Err(error),
+            }
+            world.seen = self.port.now();
+        }
+    }
+
+    /// The world with what a failure tells of it, as far as AWS answers.
+    async fn reported(&self, holding: &Holding, mut world: World) -> World {
+        let own = holding.held.as_ref().filter(|held| held.hold.release == self.job.release);
+        let settings = own.map(|held| &held.hold.settings);
+        let parts = unread(settings, P::READS).without(world.read);
+        if !parts.is_empty() {
+            let look = Look { job: self.job, holding, settings, parts, began: world.now };
+            if let Ok(more) = self.port.observe(&look).await {
+                world.add(parts, more);
+            }
+        }
+        world
+    }
+
+    /// Makes a change, if the right to it and the world that it was decided by still stand.
+    async fn change(&mut self, holding: Holding, change: Change<P::Memory>) -> Result<Round, Error> {
+        let (port, job) = (self.port, self.job);
+        let Change { step, then, plan, world } = change;
+        if !P::CHANGES.has(step.change()) {
+            return Err(bug(format!("{} can't {step}", job.action)));
+        }
+        if self.last.as_ref() == Some(&step) {
+            // The describe doesn't know yet. Repeating is safe; a pause gives it time.
+            port.pause().await;
+        }
+        // The right to change is read again just before the change. Writes of the hold itself are guarded by their ETag.
+        if !matches!(step, Step::WriteHold { .. } | Step::DeleteHold { .. }) {
+            // A process that stood still decides by a world that is gone.
+            if port.now().duration_since(world.now) > SignedDuration::from_secs(STALE_SECS) {
+                return Ok(Round::Again);
+            }
+            let again = port.holding(&job.role, &job.release, true).await?;
+            if again != holding {
+                self.known = Some((again, port.now()));
+                return Ok(Round::Again);
+            }
+        }
+        let own = holding.held.as_ref().filter(|held| held.hold.release == job.release);
+        let settings = own.map(|held| &held.hold.settings);
+        let look = Look { job, holding: &holding, settings, parts: Parts::NONE, began: world.now };
+        let applied = match port.apply(&look, &step).await {
+            Ok(applied) => applied,
+            Err(error) => {
+                let learned = P::learn(&step, &error, &self.memo.plan);
+                self.last = Some(step);
+                let Some(learned) = learned else {
+                    let kind = if error.kind == Kind::Capacity { Kind::Release } else { error.kind };
+                    let world = if kind.passes() { world } else { self.reported(&holding, world).await };
+                    return Err(self.situation(&holding, &world).unchanged(Error { kind, ..error }));
+                };
+                self.memo.plan = learned;
+                return Ok(Round::Again);
+            }
+        };
+        self.memo.plan = plan;
+        if let Some(done) = then {
+            return Ok(Round::Ended(Outcome::Done(*done)));
+        }
+        // What may have to be repeated because a describe lags is remembered; what is known by its answer isn't.
+        let mut world = after(world, &step, &applied);
+        if let Some(world) = &mut world {
+            world.seen = port.now();
+        }
+        self.last = if world.is_some() { None } else { Some(step.clone()) };
+        self.known = written(holding, step, applied).map(|holding| (holding, port.now()));
+        self.world = world;
+        Ok(Round::Again)
+    }
+}
+
+/// What of a failure's report could still be read.
+fn unread(settings: Option<&Settings>, reads: Parts) -> Parts {
+    let Some(settings) = settings else { return Parts::NONE };
+    let pair = settings.target_group != crate::settings::TargetGroup::None;
+    let all = REPORTED.without(Parts::ROUTING.when(!pair)).without(Parts::NAMES.when(settings.zone.is_none()));
+    all.without(Parts::ALL.without(reads))
+}
+
+/// The bucket's word after a change; none if it has to be read.
+fn written(holding: Holding, step: Step, applied: Applied) -> Option<Holding> {
+    match step {
+        Step::WriteHold { hold, .. } => {
+            let freed = holding.ended.is_some();
+            let held = Some(Held { hold: *hold, etag: applied.etag?, freed });
+            Some(Holding { held, ..holding })
+        }
+        Step::WriteEnded(ended) => {
+            let held = holding.held.map(|held| Held { freed: true, ..held });
+            Some(Holding { held, ended: Some(ended) })
+        }
+        Step::DeleteHold { .. } => None,
+        _ => Some(holding),
+    }
+}
+
+fn bug(message: String) -> Error {
+    Error::new(Kind::Bug, format!("tagship: {message}"))
+}
+
+fn nothing(job: &Job, holding: &Holding, why: &str) -> Done {
+    let message = match &holding.ended {
+        Some(ended) => format!("{why}: {} at {}", ended.how.as_str(), ended.at),
+        None => why.to_owned(),
     };
-    *last = Some(step);
-    again
+    let outputs = job.action.variables().iter().map(|name| (*name, "none".to_owned())).collect();
+    Done { nothing: true, message, outputs, ..Done::default() }
+}
+
+fn refused(job: &Job, holding: &Holding, why: &str) -> Error {
+    let holder = match &holding.held {
+        Some(held) if held.hold.release != job.release => format!(" (held by release {})", held.hold.release),
+        _ => String::new(),
+    };
+    Error::release(format!("{} {} of {}: {why}{holder}", job.action, job.release, job.role))
 }
 
 #[cfg(test)]

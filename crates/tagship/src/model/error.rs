@@ -10,12 +10,21 @@ pub enum Kind {
     Configuration,
     /// AWS refused for want of permission.
     Denied,
-    /// AWS is unavailable, throttles, or didn't answer: the call may have taken effect. Look again.
+    /// AWS refused only because there are too many requests: nothing is wrong, but it takes its time. Look again.
+    Throttled,
+    /// AWS is unavailable, or didn't answer: the call may have taken effect. Look again.
     Unavailable,
     /// Somebody was quicker, or a describe lags: the call had no effect. Look again.
     Conflict,
+    /// The client token of a launch is used up: the instance that it launched has been terminated. Look again, and
+    /// launch with another token.
+    Spent,
     /// No capacity for this type in this subnet (or no address to be had): try another.
     Capacity,
+    /// A person protects the resource against this: it stays, and is left behind.
+    Protected,
+    /// AWS refused for another reason, which its own words say; a person has to judge.
+    Refused,
     /// Judged about the release: it can't go on.
     Release,
     /// A mistake in tagship itself.
@@ -28,9 +37,20 @@ impl Kind {
         match self {
             Kind::Configuration => "ConfigurationError",
             Kind::Denied => "PermissionError",
-            Kind::Unavailable => "SystemUnavailable",
-            Kind::Conflict | Kind::Capacity | Kind::Release | Kind::Bug => "JobFailed",
+            Kind::Throttled | Kind::Unavailable => "SystemUnavailable",
+            Kind::Conflict
+            | Kind::Spent
+            | Kind::Capacity
+            | Kind::Protected
+            | Kind::Refused
+            | Kind::Release
+            | Kind::Bug => "JobFailed",
         }
+    }
+
+    /// Whether another look, and perhaps the same call again, can help.
+    pub fn passes(self) -> bool {
+        matches!(self, Kind::Throttled | Kind::Unavailable | Kind::Conflict | Kind::Spent)
     }
 }
 
@@ -47,10 +67,6 @@ pub struct Error {
     pub report: Box<Report>,
 }
 
-/// What the codes of too many requests begin with.
-const THROTTLED: [&str; 6] =
-    ["RequestLimitExceeded", "Throttl", "EC2Throttled", "RequestThrottled", "TooManyRequests", "SlowDown"];
-
 impl Error {
     /// A failure of this kind.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
@@ -61,12 +77,6 @@ impl Error {
     pub fn leaving(mut self, left_behind: Vec<String>) -> Self {
         self.report.left_behind = left_behind;
         self
-    }
-
-    /// Whether AWS refused only because there are too many requests: nothing is wrong, but it takes its time.
-    pub fn throttled(&self) -> bool {
-        self.kind == Kind::Unavailable
-            && self.code.as_deref().is_some_and(|code| THROTTLED.iter().any(|beginning| code.starts_with(beginning)))
     }
 
     /// Parameters or settings to correct.
@@ -97,22 +107,3 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn throttled() {
-        let check = |code: &str, kind, expected| {
-            let error = Error { code: Some(code.to_owned()), ..Error::new(kind, "") };
-            assert_eq!(error.throttled(), expected, "{code}");
-        };
-        check("RequestLimitExceeded", Kind::Unavailable, true);
-        check("Throttling", Kind::Unavailable, true);
-        check("ThrottlingException", Kind::Unavailable, true);
-        check("SlowDown", Kind::Unavailable, true);
-        check("ServiceUnavailable", Kind::Unavailable, false);
-        check("InstanceLimitExceeded", Kind::Capacity, false);
-    }
-}

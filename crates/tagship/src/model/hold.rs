@@ -1,24 +1,28 @@
-//! The hold: the right of one release to change a service, and what each action may do by it.
+//! The hold: the right of one release to change a service, and how releases have ended.
 
-use crate::settings::Settings;
-use crate::{Action, ReleaseId};
+use super::format::{self, Unknown};
+use super::noun::{ReleaseId, ServiceRole};
+use super::settings::Settings;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Where the hold of a service lies in tagship's bucket.
-pub fn hold_key(role: &crate::ServiceRole) -> String {
+pub fn hold_key(role: &ServiceRole) -> String {
     format!("holds/{role}.json")
 }
 
 /// Where the marker of an ended release lies in tagship's bucket.
-pub fn ended_key(role: &crate::ServiceRole, release: &ReleaseId) -> String {
+pub fn ended_key(role: &ServiceRole, release: &ReleaseId) -> String {
     format!("ended/{role}/{release}.json")
 }
 
 /// The S3 object `holds/<role>.json`. Every write of it is a compare-and-swap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Hold {
+    /// The version that wrote it.
+    #[serde(default = "format::unversioned")]
+    pub v: u32,
     /// Who holds.
     pub release: ReleaseId,
     /// The release's pipeline: who to ask whether it still runs.
@@ -32,12 +36,56 @@ pub struct Hold {
     /// What is installed, chosen once by deploy.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub artifact: Option<Artifact>,
+    /// The candidate's target group (its ARN), chosen with the artifact; none without a load balancer.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub group: Option<String>,
     /// Who was live before the first weight moved; absent until then.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub previous: Option<Previous>,
     /// When the last weight had moved.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub moved_at: Option<Timestamp>,
+    /// What a later version has written besides.
+    #[serde(skip)]
+    pub unknown: Unknown,
+}
+
+impl Hold {
+    /// A release's hold as it is taken.
+    pub fn taken(release: ReleaseId, pipeline: String, since: Timestamp, settings: Settings) -> Self {
+        Self {
+            v: format::VERSION,
+            release,
+            pipeline,
+            since,
+            phase: Phase::Open,
+            settings,
+            artifact: None,
+            group: None,
+            previous: None,
+            moved_at: None,
+            unknown: Unknown::default(),
+        }
+    }
+
+    /// Reads a hold as any version wrote it.
+    ///
+    /// # Errors
+    ///
+    /// If it is no JSON, or lacks what this version needs.
+    pub fn from_json(text: &[u8]) -> serde_json::Result<Self> {
+        format::read(text).map(|(hold, unknown)| Self { unknown, ..hold })
+    }
+
+    /// As it is stored, with what was unknown when it was read.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be written as JSON.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        let hold = Self { v: self.v.max(format::VERSION), ..self.clone() };
+        serde_json::to_string_pretty(&format::write(&hold, &self.unknown)?)
+    }
 }
 
 /// One way only: `open` → `approved`, or `open` → `ending`.
@@ -54,7 +102,7 @@ pub enum Phase {
 
 /// A version of an S3 object: what is installed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Artifact {
     /// The bucket.
     pub bucket: String,
@@ -80,7 +128,6 @@ impl std::fmt::Display for Artifact {
 
 /// Who was live before the first weight moved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Previous {
     /// The release; none if no release was live.
     pub release: Option<ReleaseId>,
@@ -90,8 +137,11 @@ pub struct Previous {
 
 /// How a release ended: `ended/<role>/<release>.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Ended {
+    /// The version that wrote it.
+    #[serde(default = "format::unversioned")]
+    pub v: u32,
     /// The release.
     pub release: ReleaseId,
     /// How.
@@ -101,6 +151,18 @@ pub struct Ended {
     /// What it had installed, for the service's history.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub artifact: Option<Artifact>,
+}
+
+impl Ended {
+    /// How the release that holds has ended.
+    pub fn of(hold: &Hold, how: HowEnded, at: Timestamp) -> Self {
+        Self { artifact: hold.artifact.clone(), ..Self::unheld(hold.release.clone(), how, at) }
+    }
+
+    /// How a release has ended that holds nothing.
+    pub fn unheld(release: ReleaseId, how: HowEnded, at: Timestamp) -> Self {
+        Self { v: format::VERSION, release, how, at, artifact: None }
+    }
 }
 
 /// How a release ended.
@@ -157,168 +219,11 @@ pub struct Holding {
     pub ended: Option<Ended>,
 }
 
-impl Holding {
-    /// Whether a discard that saw no hold marked the release while it took one: what was launched since is still there.
-    pub fn late_mark(&self) -> bool {
-        self.ended.as_ref().is_some_and(|ended| {
-            let open = self.held.as_ref().is_some_and(|held| held.hold.phase == Phase::Open);
-            ended.how == HowEnded::Discarded && open
-        })
-    }
-}
-
-/// What an action may do, by the table of phases in DESIGN.md.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Go on by this hold.
-    Act,
-    /// Write the phase first.
-    Turn(Phase),
-    /// Take the hold.
-    Take,
-    /// Another release holds: wait, and say for whom.
-    AwaitHolder,
-    /// Nothing is held, so nothing is there to undo: write `discarded`, so that a late start fails.
-    MarkDiscarded,
-    /// The marker is there but the hold is still this release's: delete it.
-    FreeHold,
-    /// The release was approved meanwhile: finish that.
-    FinishRetire,
-    /// Nothing to do, and why.
-    Nothing(&'static str),
-    /// Not any more, and why.
-    Refuse(&'static str),
-}
-
-/// The table of phases: what `action` of `release` may do, given what the bucket says.
-pub fn admit(action: Action, release: &ReleaseId, holding: &Holding) -> Verdict {
-    use Action::*;
-    use Verdict::*;
-    let mine = holding.held.as_ref().filter(|held| held.hold.release == *release);
-    if holding.ended.is_some() {
-        return match action {
-            Provision | Deploy | Shift => {
-                Refuse("this release has ended: start a new execution (Release change), don't retry the stage")
-            }
-            Sweep if mine.is_some() && holding.late_mark() => Act,
-            Retire | Rollback if mine.is_some() && holding.late_mark() => {
-                Nothing("this release has ended already: discard or park removes what is left")
-            }
-            // The process may have died between marker and hold.
-            Retire | Rollback | Discard | Park | Sweep if mine.is_some() => FreeHold,
-            Retire | Rollback | Discard | Park | Sweep => Nothing("this release has ended already"),
-        };
-    }
-    let Some(held) = mine else {
-        return match action {
-            Provision if holding.held.as_ref().is_some_and(|held| !held.free()) => AwaitHolder,
-            Provision => Take,
-            Rollback => Nothing("this release doesn't hold the service, so it has moved no traffic"),
-            Discard | Park => MarkDiscarded,
-            Sweep => Nothing("no hold"),
-            Deploy | Shift | Retire => Refuse(match holding.held {
-                Some(_) => "another release holds the service",
-                None => "this release doesn't hold the service: provision has not run, or it has been cleaned up",
-            }),
-        };
-    };
-    match (held.hold.phase, action) {
-        (_, Sweep) | (Phase::Open, Provision | Deploy | Shift) => Act,
-        (Phase::Open, Retire) => Turn(Phase::Approved),
-        (Phase::Open, Rollback | Discard | Park) => Turn(Phase::Ending),
-        (Phase::Approved, Provision | Deploy | Shift) => {
-            Nothing("this release is approved already: nothing is left to do")
-        }
-        (Phase::Approved, Retire) => Act,
-        (Phase::Approved, Rollback) => Nothing(
-            "this release was approved before: its predecessor is being removed, so it stays. To go back, release the older build again",
-        ),
-        (Phase::Approved, Discard) => FinishRetire,
-        (Phase::Approved, Park) => Refuse("this release was approved: it can't be parked any more"),
-        (Phase::Ending, Provision | Deploy | Shift) => {
-            Refuse("this release is being rolled back: start a new execution")
-        }
-        (Phase::Ending, Retire) => Refuse("this release was rejected or failed before: it can't be approved any more"),
-        (Phase::Ending, Rollback | Discard | Park) => Act,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{StageName, testing};
-    use std::collections::BTreeMap;
-
-    /// The table of phases, row by row; a cell is the verdict's first letters.
-    ///
-    /// States of the bucket: an ended marker (hold gone; hold still there; hold taken while the marker was on its way),
-    /// no hold, another's hold (kept; freed by its own marker; taken while that was on its way), mine in each phase.
-    const TABLE: &[(&str, &str)] = &[
-        ("state           ", "provision  deploy   shift    retire    rollback  discard   park     sweep"),
-        ("ended           ", "Refuse     Refuse   Refuse   Nothing   Nothing   Nothing   Nothing  Nothing"),
-        ("ended, mine     ", "Refuse     Refuse   Refuse   Free      Free      Free      Free     Free"),
-        ("ended, mine open", "Refuse     Refuse   Refuse   Nothing   Nothing   Free      Free     Act"),
-        ("none            ", "Take       Refuse   Refuse   Refuse    Nothing   Mark      Mark     Nothing"),
-        ("another's       ", "Await      Refuse   Refuse   Refuse    Nothing   Mark      Mark     Nothing"),
-        ("another's, freed", "Take       Refuse   Refuse   Refuse    Nothing   Mark      Mark     Nothing"),
-        ("another's, late ", "Await      Refuse   Refuse   Refuse    Nothing   Mark      Mark     Nothing"),
-        ("mine, open      ", "Act        Act      Act      Approved  Ending    Ending    Ending   Act"),
-        ("mine, approved  ", "Nothing    Nothing  Nothing  Act       Nothing   Finish    Refuse   Act"),
-        ("mine, ending    ", "Refuse     Refuse   Refuse   Refuse    Act       Act       Act      Act"),
-    ];
-
-    fn cell(verdict: Verdict) -> &'static str {
-        match verdict {
-            Verdict::Act => "Act",
-            Verdict::Turn(Phase::Approved) => "Approved",
-            Verdict::Turn(Phase::Ending) => "Ending",
-            Verdict::Turn(Phase::Open) => "Open",
-            Verdict::Take => "Take",
-            Verdict::AwaitHolder => "Await",
-            Verdict::MarkDiscarded => "Mark",
-            Verdict::FreeHold => "Free",
-            Verdict::FinishRetire => "Finish",
-            Verdict::Nothing(_) => "Nothing",
-            Verdict::Refuse(_) => "Refuse",
-        }
-    }
-
-    fn bucket(state: &str) -> Holding {
-        let me = testing::release(1);
-        let held = |release: u8, phase, freed| {
-            let hold = Hold { phase, ..testing::hold(release) };
-            Some(Held { hold, etag: "e".to_owned(), freed })
-        };
-        let ended = Ended { release: me, how: HowEnded::Discarded, at: Timestamp::UNIX_EPOCH, artifact: None };
-        let (held, ended) = match state {
-            "ended" => (None, Some(ended)),
-            "ended, mine" => (held(1, Phase::Ending, true), Some(ended)),
-            "ended, mine open" => (held(1, Phase::Open, true), Some(ended)),
-            "none" => (None, None),
-            "another's" => (held(2, Phase::Open, false), None),
-            "another's, freed" => (held(2, Phase::Approved, true), None),
-            "another's, late" => (held(2, Phase::Open, true), None),
-            "mine, open" => (held(1, Phase::Open, false), None),
-            "mine, approved" => (held(1, Phase::Approved, false), None),
-            "mine, ending" => (held(1, Phase::Ending, false), None),
-            other => panic!("no such state: {other}"),
-        };
-        Holding { held, ended }
-    }
-
-    #[test]
-    fn every_cell_of_the_table() {
-        let actions: BTreeMap<&str, Action> =
-            StageName::ALL.iter().flat_map(|stage| stage.actions()).map(|action| (action.as_str(), *action)).collect();
-        let columns: Vec<&str> = TABLE[0].1.split_whitespace().collect();
-        assert_eq!(columns.len(), actions.len(), "a column an action");
-        for (state, row) in &TABLE[1..] {
-            for (column, expected) in columns.iter().zip(row.split_whitespace()) {
-                let verdict = admit(actions[column], &testing::release(1), &bucket(state.trim()));
-                assert_eq!(cell(verdict), expected, "{column} with {}: {verdict:?}", state.trim());
-            }
-        }
-    }
+    use crate::testing;
+    use serde_json::{Value, json};
 
     #[test]
     fn a_hold_reads_back_as_written() {
@@ -327,7 +232,37 @@ mod tests {
             moved_at: Some(Timestamp::UNIX_EPOCH),
             ..testing::hold(1)
         };
-        let text = serde_json::to_string(&hold).expect("a hold can be written");
-        assert_eq!(serde_json::from_str::<Hold>(&text).expect("and read"), hold, "{text}");
+        let text = hold.to_json().expect("a hold can be written");
+        assert_eq!(Hold::from_json(text.as_bytes()).expect("and read"), hold, "{text}");
+    }
+
+    #[test]
+    fn the_version_before_and_the_version_after_are_read() {
+        let stored = |change: fn(&mut Value)| {
+            let text = testing::hold(1).to_json().expect("a hold can be written");
+            let mut stored: Value = serde_json::from_str(&text).expect("JSON");
+            change(&mut stored);
+            stored
+        };
+        let rewritten = |stored: &Value| -> Value {
+            let hold = Hold::from_json(stored.to_string().as_bytes()).expect("any version's hold is read");
+            serde_json::from_str(&hold.to_json().expect("and written")).expect("as JSON")
+        };
+        // Before there were versions.
+        let before = stored(|hold| {
+            hold.as_object_mut().expect("an object").remove("v");
+        });
+        assert_eq!(rewritten(&before)["v"], json!(format::VERSION));
+        // A later one: its fields and its version stay.
+        let after = stored(|hold| {
+            hold["v"] = json!(9);
+            hold["shift"] = json!({"step": 2});
+            hold["settings"]["LATER"] = json!({"KEY": [1]});
+        });
+        assert_eq!(rewritten(&after), after);
+        let marker = json!({"v": 9, "release": "r1", "how": "kept", "at": "2026-11-26T00:00:00Z", "later": 1});
+        assert_eq!(serde_json::from_value::<Ended>(marker).expect("a later marker").how, HowEnded::Kept);
+        let marker = json!({"release": "r1", "how": "approved", "at": "2026-11-26T00:00:00Z"});
+        assert_eq!(serde_json::from_value::<Ended>(marker).expect("an earlier marker").v, 1);
     }
 }

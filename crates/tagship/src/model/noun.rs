@@ -1,5 +1,6 @@
 //! The names of things: service roles, releases, and what is derived from them.
 
+use super::words::quoted;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -38,12 +39,14 @@ impl TryFrom<String> for ServiceRole {
             && chars.all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !well_formed {
             return Err(format!(
-                "{name:?} is no service role: it takes the form [a-zA-Z][a-zA-Z0-9_]+, as the name of a Lambda variable does"
+                "{} is no service role: it takes the form [a-zA-Z][a-zA-Z0-9_]+, as the name of a Lambda variable does",
+                quoted(&name)
             ));
         }
         if name.len() > 63 || name.ends_with('_') {
             return Err(format!(
-                "service role {name:?} can't be a DNS label: at most 63 characters, and no underscore at the end"
+                "service role {} can't be a DNS label: at most 63 characters, and no underscore at the end",
+                quoted(&name)
             ));
         }
         Ok(Self(name))
@@ -89,7 +92,8 @@ impl TryFrom<String> for ReleaseId {
             Ok(Self(id))
         } else {
             Err(format!(
-                "{id:?} is no release: it is the pipeline execution's id, #{{codepipeline.PipelineExecutionId}}"
+                "{} is no release: it is the pipeline execution's id, #{{codepipeline.PipelineExecutionId}}",
+                quoted(&id)
             ))
         }
     }
@@ -219,33 +223,4 @@ impl fmt::Display for StageName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
-}
-
-/// A list for people: the first five, then how many more. `none` if it is empty.
-pub fn listed<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
-    const SHOWN: usize = 5;
-    let mut items = items.into_iter();
-    let shown: Vec<&str> = items.by_ref().take(SHOWN).collect();
-    match (shown.is_empty(), items.count()) {
-        (true, _) => "none".to_owned(),
-        (false, 0) => shown.join(", "),
-        (false, more) => format!("{}, +{more}", shown.join(", ")),
-    }
-}
-
-/// Text of at most `max` characters, as AWS counts them (UTF-16 units); what is cut off ends in `…`.
-pub fn bounded(text: &str, max: usize) -> String {
-    let mut units = 0;
-    let mut end = 0;
-    for (start, c) in text.char_indices() {
-        units += c.len_utf16();
-        if units > max {
-            return format!("{}…", &text[..end]);
-        }
-        // Room for the ellipsis, should it be needed.
-        if units < max {
-            end = start + c.len_utf8();
-        }
-    }
-    text.to_owned()
 }

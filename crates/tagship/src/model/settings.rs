@@ -1,22 +1,24 @@
 //! What one release of a service is to be like: the settings, validated and normalised.
 
 mod fields;
-mod literal;
+pub(crate) mod literal;
 mod parse;
 pub(crate) use parse::sha256;
 mod selector;
 pub use selector::Selector;
+mod resolve;
+pub use resolve::{Image, Resolved};
 
 use crate::{Error, ServiceRole};
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-/// The settings of a service (DESIGN: one environment variable a service role).
+/// The settings of a service: one environment variable for each service role (docs/SETTINGS.md).
 ///
-/// Serialised under the same keys that ops write, so that a hold can be read by a person.
+/// Serialised under the same keys that ops write, so that a hold can be read by a person. Keys that came later than the
+/// others aren't written where they have their default: so the version before reads them too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE", deny_unknown_fields)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub struct Settings {
     /// Where instances are launched; in a hold always ids.
     pub subnet: Choice,
@@ -70,6 +72,34 @@ pub struct Settings {
     /// How it is told.
     #[serde(skip_serializing_if = "TopicFormat::is_text", default)]
     pub topic_format: TopicFormat,
+    /// The pipeline that may release the service.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pipeline: Option<String>,
+    /// Whether the service is a pre-product: one that may be parked.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub pre_product: bool,
+    /// When a rollback may give the traffic back.
+    #[serde(skip_serializing_if = "Rollback::is_default", default)]
+    pub rollback: Rollback,
+    /// How many network hops away from an instance its metadata may be asked: a container on it is one more.
+    #[serde(skip_serializing_if = "is_one", default = "one")]
+    pub imds_hops: u32,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+fn is_one(number: &u32) -> bool {
+    *number == 1
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// Ids, or the tags that find them.
@@ -96,7 +126,7 @@ pub enum Ami {
 
 /// CodeDeploy, the one way of installing so far.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE", deny_unknown_fields)]
+#[serde(rename_all = "UPPERCASE")]
 pub struct Deploy {
     /// The CodeDeploy application.
     pub application: String,
@@ -128,19 +158,26 @@ pub enum TargetGroup {
 
 /// The newest object under a prefix with an S3 object tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE", deny_unknown_fields)]
+#[serde(rename_all = "UPPERCASE")]
 pub struct ArtifactTag {
     /// The bucket.
     pub bucket: String,
     /// The key's beginning.
     pub prefix: String,
-    /// The tag, `KEY=VALUE`.
+    /// The tag, `KEY=VALUE`; key or value may be in single quotes.
     pub tag: String,
+}
+
+impl ArtifactTag {
+    /// Whether this tag of an object is the one.
+    pub fn is(&self, key: &str, value: &str) -> bool {
+        selector::pair(&self.tag, "").is_ok_and(|(wanted, of, _)| wanted == key && of == value)
+    }
 }
 
 /// The root volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE", deny_unknown_fields)]
+#[serde(rename_all = "UPPERCASE")]
 pub struct Volume {
     /// Its size.
     #[serde(rename = "SIZE")]
@@ -178,8 +215,8 @@ impl TopicFormat {
 }
 
 /// How long things may take, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub struct Timeouts {
     /// From launch to running.
     #[serde(rename = "BOOT")]
@@ -193,9 +230,33 @@ pub struct Timeouts {
     /// How long the switches are watched after the shift.
     #[serde(rename = "WATCH")]
     pub watch_secs: u32,
-    /// How long after the last weight nothing may be removed (DESIGN, rule 3).
+    /// How long after the last weight nothing may be removed: rule 3 of docs/RULES.md.
     #[serde(rename = "SETTLE")]
     pub settle_secs: u32,
+    /// How long a failed candidate is kept, out of every group, before it is removed.
+    #[serde(rename = "POSTMORTEM", skip_serializing_if = "is_zero", default)]
+    pub postmortem_secs: u32,
+}
+
+/// When a rollback may give the traffic back without a person's word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub struct Rollback {
+    /// The share of the previous release's targets that must be healthy, in percent.
+    pub healthy_percent: u32,
+}
+
+impl Default for Rollback {
+    fn default() -> Self {
+        Self { healthy_percent: 50 }
+    }
+}
+
+impl Rollback {
+    /// Whether a hold needn't say it.
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl TryFrom<String> for Ami {
@@ -224,7 +285,7 @@ impl From<Ami> for String {
 
 /// What a settings variable refers to, where it doesn't hold the settings themselves: `ssm:/path` gives `/path`.
 pub fn reference(text: &str) -> Option<&str> {
-    let path = text.trim().strip_prefix("ssm:")?;
+    let path = literal::unmarked(text).trim().strip_prefix("ssm:")?;
     let known = |c: char| c.is_ascii_alphanumeric() || "/_.-:".contains(c);
     (!path.is_empty() && path.chars().all(known)).then_some(path)
 }
@@ -258,74 +319,6 @@ pub(crate) fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
 fn is_id(text: &str, prefix: &str) -> bool {
     text.strip_prefix(prefix)
         .is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'))
-}
-
-/// What the selectors and the parameter of settings led to. A part that the settings give as ids stays empty.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Resolved {
-    /// Ids of the subnets found.
-    pub subnets: Vec<String>,
-    /// The available images found.
-    pub images: Vec<Image>,
-    /// The value of the image's parameter; none if there is no such parameter.
-    pub image_parameter: Option<String>,
-    /// Ids of the security groups found.
-    pub security_groups: Vec<String>,
-}
-
-/// An image that a selector found.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Image {
-    /// When it was created.
-    pub created: Timestamp,
-    /// `ami-…`
-    pub id: String,
-}
-
-impl Settings {
-    /// The settings with every selector replaced by the ids that it led to, as a hold carries them.
-    pub fn resolve(mut self, found: Resolved) -> Result<Self, Error> {
-        let mut problems = Vec::new();
-        if let Err(problem) = self.subnet.resolve("SUBNET", "subnet", found.subnets) {
-            problems.push(problem);
-        }
-        if let Err(problem) = self.sg.resolve("SG", "security group", found.security_groups) {
-            problems.push(problem);
-        }
-        let image = match &self.ami {
-            Ami::Id(id) => Ok(id.clone()),
-            Ami::Tags(selector) => match found.images.into_iter().max() {
-                Some(image) => Ok(image.id),
-                None => Err(format!("AMI: {selector} matches no available image")),
-            },
-            Ami::Parameter(path) => match found.image_parameter {
-                Some(id) if is_id(&id, "ami-") => Ok(id),
-                Some(value) => Err(format!("AMI: parameter {path} holds {value:?}, which is no image id (ami-…)")),
-                None => Err(format!("AMI: there is no parameter {path}")),
-            },
-        };
-        match image {
-            Ok(id) => self.ami = Ami::Id(id),
-            Err(problem) => problems.push(problem),
-        }
-        match problems.is_empty() {
-            true => Ok(self),
-            false => Err(Error::problems("the settings name what isn't there; correct them or the tags", &problems)),
-        }
-    }
-}
-
-impl Choice {
-    /// Becomes ids, sorted and each once.
-    fn resolve(&mut self, key: &str, what: &str, found: Vec<String>) -> Result<(), String> {
-        let ids = match self {
-            Self::Ids(ids) => std::mem::take(ids),
-            Self::Tags(selector) if found.is_empty() => return Err(format!("{key}: {selector} matches no {what}")),
-            Self::Tags(_) => found,
-        };
-        *self = Self::Ids(ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect());
-        Ok(())
-    }
 }
 
 #[cfg(test)]

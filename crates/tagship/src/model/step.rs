@@ -1,6 +1,10 @@
 //! What tagship can change: each step is exactly one changing AWS call.
 
-use crate::{Artifact, Ended, Hold, Record, ReleaseId, ServiceRole};
+use super::hold::{Artifact, Ended, Hold};
+use super::noun::{Action, ReleaseId, ServiceRole};
+use super::settings::Volume;
+use super::words::listed;
+use super::world::Record;
 use std::fmt;
 
 /// One changing AWS call. A crash point is a place between two steps.
@@ -111,6 +115,8 @@ pub enum Step {
         label: String,
         /// Group, the weight it is expected to have, the weight it gets.
         weights: Vec<(String, u32, u32)>,
+        /// Whether the rule's group stickiness, which is stronger than weights, is turned off by the same call.
+        unstick: bool,
     },
     /// PutEvents: `Release Abandoned`, which infra/ turns into the action.
     Abandon {
@@ -119,10 +125,87 @@ pub enum Step {
         /// Its pipeline.
         pipeline: String,
         /// `discard` or `retire`.
-        action: crate::Action,
+        action: Action,
         /// Why.
         reason: String,
     },
+}
+
+/// A kind of changing call, as far as a function's binary links it or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Write the hold and markers.
+    Hold,
+    /// RunInstances.
+    Launch,
+    /// TerminateInstances.
+    Terminate,
+    /// CreateTags and StopInstances.
+    Retire,
+    /// AllocateAddress and AssociateAddress.
+    GiveAddress,
+    /// DisassociateAddress and ReleaseAddress.
+    TakeAddress,
+    /// ChangeResourceRecordSets.
+    Names,
+    /// UpdateDeploymentGroup and CreateDeployment.
+    Install,
+    /// StopDeployment.
+    StopInstall,
+    /// RegisterTargets.
+    Register,
+    /// DeregisterTargets.
+    Deregister,
+    /// ModifyRule and ModifyListener.
+    Weights,
+    /// PutEvents: that a release was abandoned.
+    Tell,
+}
+
+/// A set of kinds of changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Changes(u16);
+
+impl Changes {
+    /// All there are.
+    pub const ALL: Self = Self(u16::MAX);
+
+    /// These, and the hold, which every action may write.
+    pub const fn of(changes: &[Change]) -> Self {
+        let mut set = 1 << Change::Hold as u16;
+        let mut n = 0;
+        while n < changes.len() {
+            set |= 1 << changes[n] as u16;
+            n += 1;
+        }
+        Self(set)
+    }
+
+    /// Whether it is one of them.
+    pub const fn has(self, change: Change) -> bool {
+        self.0 & (1 << change as u16) != 0
+    }
+}
+
+impl Step {
+    /// Which kind of change it is.
+    pub fn change(&self) -> Change {
+        match self {
+            Step::WriteHold { .. } | Step::WriteEnded(_) | Step::DeleteHold { .. } => Change::Hold,
+            Step::Launch(_) => Change::Launch,
+            Step::Terminate { .. } => Change::Terminate,
+            Step::TagRetired { .. } | Step::Stop { .. } => Change::Retire,
+            Step::AllocateAddress { .. } | Step::AssociateAddress { .. } => Change::GiveAddress,
+            Step::DisassociateAddress { .. } | Step::ReleaseAddress { .. } => Change::TakeAddress,
+            Step::ChangeNames { .. } => Change::Names,
+            Step::FilterDeployments { .. } | Step::CreateDeployment { .. } => Change::Install,
+            Step::StopDeployment { .. } => Change::StopInstall,
+            Step::Register { .. } => Change::Register,
+            Step::Deregister { .. } => Change::Deregister,
+            Step::SetWeights { .. } => Change::Weights,
+            Step::Abandon { .. } => Change::Tell,
+        }
+    }
 }
 
 /// UPSERT counts twice against Route 53's 1,000 records a batch.
@@ -159,8 +242,8 @@ pub struct Launch {
     pub key_name: Option<String>,
     /// Plain text; the adapter encodes it. May hold secrets.
     pub user_data: Option<String>,
-    /// The root volume.
-    pub volume: Option<crate::settings::Volume>,
+    /// The root volume, and what the image calls that device.
+    pub volume: Option<(String, Volume)>,
     /// On instances, volumes and network interfaces.
     pub tags: Vec<(String, String)>,
 }
@@ -187,7 +270,7 @@ pub enum NameChange {
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |ids: &[String]| crate::listed(ids.iter().map(String::as_str));
+        let list = |ids: &[String]| listed(ids.iter().map(String::as_str));
         match self {
             Step::WriteHold { hold, etag: None } => write!(f, "take the hold for {}", hold.release),
             Step::WriteHold { hold, .. } => {
@@ -221,14 +304,14 @@ impl fmt::Display for Step {
                 write!(f, "register {} on port {port} in {group}", list(instances))
             }
             Step::Deregister { group, targets } => {
-                write!(f, "deregister {} from {group}", crate::listed(targets.iter().map(|(id, _)| id.as_str())))
+                write!(f, "deregister {} from {group}", listed(targets.iter().map(|(id, _)| id.as_str())))
             }
-            Step::SetWeights { label, weights, .. } => {
+            Step::SetWeights { label, weights, unstick, .. } => {
                 write!(f, "set {label} to ")?;
                 for (n, (group, _, weight)) in weights.iter().enumerate() {
                     write!(f, "{}{group}={weight}", if n > 0 { ", " } else { "" })?;
                 }
-                Ok(())
+                if *unstick { write!(f, ", group stickiness off") } else { Ok(()) }
             }
             Step::Abandon { release, action, .. } => write!(f, "tell that {release} was abandoned: {action}"),
         }

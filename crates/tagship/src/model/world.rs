@@ -1,18 +1,82 @@
-//! What a planner may judge by: the world as one observation found it, in our own nouns.
+//! The world as one observation found it, in our own nouns.
 
-use crate::settings::Settings;
-use crate::{Artifact, ReleaseId};
+use super::hold::Artifact;
+use super::noun::ReleaseId;
+use super::settings::Settings;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-/// One observation. Which parts are read depends on the stage ([`crate::Reads`]) and the settings; a part
-/// that wasn't read is empty.
+/// Parts of the world, each read by calls of its own: a set of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Parts(u16);
+
+impl Parts {
+    /// None.
+    pub const NONE: Self = Self(0);
+    /// The settings variable, with its selectors resolved.
+    pub const OFFER: Self = Self(1);
+    /// The text of `USER_DATA`, of which the hold has the hash only.
+    pub const USER_DATA: Self = Self(1 << 1);
+    /// The execution of the release that holds the service.
+    pub const HOLDER: Self = Self(1 << 2);
+    /// Instances.
+    pub const INSTANCES: Self = Self(1 << 3);
+    /// Groups, switches, targets' health.
+    pub const ROUTING: Self = Self(1 << 4);
+    /// Addresses.
+    pub const ADDRESSES: Self = Self(1 << 5);
+    /// Names.
+    pub const NAMES: Self = Self(1 << 6);
+    /// The deployment group.
+    pub const FILTER: Self = Self(1 << 7);
+    /// The release's deployment.
+    pub const DEPLOYMENT: Self = Self(1 << 8);
+    /// The artifact: whether it exists, which version.
+    pub const ARTIFACT: Self = Self(1 << 9);
+    /// The image's root device.
+    pub const IMAGE: Self = Self(1 << 10);
+    /// All of them.
+    pub const ALL: Self = Self((1 << 11) - 1);
+
+    /// These and those.
+    #[must_use]
+    pub const fn and(self, those: Self) -> Self {
+        Self(self.0 | those.0)
+    }
+
+    /// These, if it is so.
+    #[must_use]
+    pub const fn when(self, so: bool) -> Self {
+        if so { self } else { Self::NONE }
+    }
+
+    /// These without those.
+    #[must_use]
+    pub const fn without(self, those: Self) -> Self {
+        Self(self.0 & !those.0)
+    }
+
+    /// Whether all of those are among these.
+    pub const fn has(self, those: Self) -> bool {
+        self.0 & those.0 == those.0
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// One observation. A part that wasn't read is empty here; a planner sees it through a [`crate::View`], which tells
+/// the two apart.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct World {
     /// When the observation began.
     pub now: Timestamp,
     /// When it had been made; the loop says so.
     pub seen: Timestamp,
+    /// What was read.
+    pub read: Parts,
     /// Every instance that carries the service's tag, terminated ones too as long as EC2 shows them.
     pub instances: Vec<Instance>,
     /// The pair and the switches; none where the service has no load balancer.
@@ -21,14 +85,30 @@ pub struct World {
     pub addresses: Vec<Address>,
     /// Records under the service's name in its zone.
     pub names: Vec<Record>,
-    /// CodeDeploy's side of the service.
-    pub install: Option<Install>,
+    /// Whether the deployment group's tag filter is this release's already.
+    pub filtered: bool,
+    /// The newest deployment of this release, by its description.
+    pub deployment: Option<Deployment>,
     /// The artifact that a new deployment would install.
     pub artifact: Option<Found<Artifact>>,
-    /// The settings as the variable says them now, resolved; provision only.
-    pub settings: Option<Offer>,
-    /// The execution of the release that holds the service, where that is another's or is to be swept.
+    /// The settings as the variable says them now, resolved.
+    pub offer: Option<Offer>,
+    /// The text of `USER_DATA` as the variable says it now. May hold secrets.
+    pub user_data: Option<UserData>,
+    /// What the image calls its root device; none if it has none.
+    pub root_device: Option<String>,
+    /// The execution of the release that holds the service.
     pub holder: Option<Execution>,
+}
+
+/// The text of `USER_DATA`, which may hold secrets.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UserData(pub String);
+
+impl std::fmt::Debug for UserData {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("UserData(…)")
+    }
 }
 
 impl World {
@@ -41,6 +121,60 @@ impl World {
     /// The instances of a release, gone ones too.
     pub fn fleet<'a>(&'a self, release: &'a ReleaseId) -> impl Iterator<Item = &'a Instance> {
         self.instances.iter().filter(move |instance| instance.release.as_ref() == Some(release))
+    }
+
+    /// Adds what was read later.
+    pub fn add(&mut self, parts: Parts, more: Self) {
+        let Self {
+            instances,
+            routing,
+            addresses,
+            names,
+            filtered,
+            deployment,
+            artifact,
+            offer,
+            user_data,
+            root_device,
+            holder,
+            now: _,
+            seen: _,
+            read: _,
+        } = more;
+        self.read = self.read.and(parts);
+        if parts.has(Parts::INSTANCES) {
+            self.instances = instances;
+        }
+        if parts.has(Parts::ROUTING) {
+            self.routing = routing;
+        }
+        if parts.has(Parts::ADDRESSES) {
+            self.addresses = addresses;
+        }
+        if parts.has(Parts::NAMES) {
+            self.names = names;
+        }
+        if parts.has(Parts::FILTER) {
+            self.filtered = filtered;
+        }
+        if parts.has(Parts::DEPLOYMENT) {
+            self.deployment = deployment;
+        }
+        if parts.has(Parts::ARTIFACT) {
+            self.artifact = artifact;
+        }
+        if parts.has(Parts::OFFER) {
+            self.offer = offer;
+        }
+        if parts.has(Parts::USER_DATA) {
+            self.user_data = user_data;
+        }
+        if parts.has(Parts::IMAGE) {
+            self.root_device = root_device;
+        }
+        if parts.has(Parts::HOLDER) {
+            self.holder = holder;
+        }
     }
 }
 
@@ -234,15 +368,6 @@ pub struct Record {
     pub values: Vec<String>,
     /// Seconds.
     pub ttl: u32,
-}
-
-/// CodeDeploy's side of a service.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Install {
-    /// Whether the group's tag filter is this release's already.
-    pub filtered: bool,
-    /// The newest deployment of this release, by its description.
-    pub deployment: Option<Deployment>,
 }
 
 /// A CodeDeploy deployment of a release.

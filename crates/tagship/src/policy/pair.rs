@@ -4,7 +4,7 @@ use crate::settings::TargetGroup;
 use crate::{Error, Group, Health, Instance, ReleaseId, Routing, Step, Switch};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A pair without faults: two groups, and switches that each forward to both, with weight on one.
+/// The two groups and their switches.
 #[derive(Debug, Clone, Copy)]
 pub struct Pair<'a> {
     /// The two groups.
@@ -13,59 +13,92 @@ pub struct Pair<'a> {
     pub routing: &'a Routing,
 }
 
+/// What a switch takes to give its whole weight to one group.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Turn {
+    /// Nothing: it has.
+    There,
+    /// This change.
+    Step(Step),
+    /// Something that only a person can do, in words.
+    Fault(String),
+}
+
 impl<'a> Pair<'a> {
-    /// Judges what was found. All faults at once.
-    pub fn judge(routing: &'a Routing, setting: &TargetGroup) -> Result<Self, Error> {
+    /// What was found, if it is two groups; the switches may have faults.
+    ///
+    /// # Errors
+    ///
+    /// What was found instead.
+    pub fn of(routing: &'a Routing, setting: &TargetGroup) -> Result<Self, Error> {
         let TargetGroup::Pair(selector) = setting else {
             return Err(Error::new(crate::Kind::Bug, "tagship: a pair was judged where TARGET_GROUP is none"));
         };
-        let selector = String::from(selector.clone());
         let [a, b] = &routing.groups[..] else {
             return Err(Error::configuration(format!(
-                "TARGET_GROUP {selector} must find exactly two target groups; it found {}: {}. Tag the pair with \
+                "TARGET_GROUP {} must find exactly two target groups; it found {}: {}. Tag the pair with \
                  tagship:service=<service role>, and nothing else",
+                String::from(selector.clone()),
                 routing.groups.len(),
                 crate::listed(routing.groups.iter().map(|group| group.name.as_str())),
             )));
         };
-        let mut faults = Vec::new();
-        for group in [a, b] {
-            if !routing.switches.iter().any(|switch| switch.weight(&group.arn).is_some()) {
-                faults.push(format!(
-                    "target group {} is in no switch, so it is never health-checked: forward to both groups of the \
-                     pair in each rule, one at weight 100, the other at 0",
-                    group.name
-                ));
-            }
-        }
-        for switch in &routing.switches {
-            let label = &switch.label;
-            if switch.sticky {
-                faults.push(format!(
-                    "{label} has group stickiness on: its clients would stay on the emptied group and get errors. \
-                     Turn the rule's stickiness off (a target group's own stickiness may stay)"
-                ));
-            }
-            match (switch.weight(&a.arn), switch.weight(&b.arn)) {
-                (Some(0), Some(0)) => {
-                    faults.push(format!("{label} gives weight to neither {} nor {}: set one to 100", a.name, b.name));
-                }
-                (Some(0), Some(_)) | (Some(_), Some(0)) => {}
-                (Some(x), Some(y)) => faults.push(format!(
-                    "{label} gives weight to both groups ({}={x}, {}={y}): set the one that should not be live to 0",
-                    a.name, b.name
-                )),
-                (found, _) => {
-                    let (has, lacks) = if found.is_some() { (a, b) } else { (b, a) };
-                    faults.push(format!("{label} forwards to {} only: add {} at weight 0", has.name, lacks.name));
-                }
-            }
-        }
+        Ok(Self { groups: [a, b], routing })
+    }
+
+    /// A pair without faults: each switch forwards to both groups, with weight on one.
+    ///
+    /// # Errors
+    ///
+    /// All faults at once.
+    pub fn judge(routing: &'a Routing, setting: &TargetGroup) -> Result<Self, Error> {
+        let pair = Self::of(routing, setting)?;
+        let mut faults: Vec<String> = pair.groups.iter().filter_map(|group| pair.unswitched(group)).collect();
+        faults.extend(routing.switches.iter().flat_map(|switch| pair.faults(switch)));
         if faults.is_empty() {
-            Ok(Self { groups: [a, b], routing })
-        } else {
-            Err(Error::problems(format!("the switches of {selector} can't be used as they stand"), &faults))
+            return Ok(pair);
         }
+        let TargetGroup::Pair(selector) = setting else { return Ok(pair) };
+        let selector = String::from(selector.clone());
+        Err(Error::problems(format!("the switches of {selector} can't be used as they stand"), &faults))
+    }
+
+    fn unswitched(&self, group: &Group) -> Option<String> {
+        let switched = self.routing.switches.iter().any(|switch| switch.weight(&group.arn).is_some());
+        (!switched).then(|| {
+            format!(
+                "target group {} is in no switch, so it is never health-checked: forward to both groups of the pair in \
+                 each rule, one at weight 100, the other at 0",
+                group.name
+            )
+        })
+    }
+
+    /// What is wrong with a switch.
+    fn faults(&self, switch: &Switch) -> Vec<String> {
+        let ([a, b], label) = (self.groups, &switch.label);
+        let mut faults = Vec::new();
+        if switch.sticky {
+            faults.push(format!(
+                "{label} has group stickiness on: its clients would stay on the emptied group and get errors. Turn the \
+                 rule's stickiness off (a target group's own stickiness may stay)"
+            ));
+        }
+        match (switch.weight(&a.arn), switch.weight(&b.arn)) {
+            (Some(0), Some(0)) => {
+                faults.push(format!("{label} gives weight to neither {} nor {}: set one to 100", a.name, b.name));
+            }
+            (Some(0), Some(_)) | (Some(_), Some(0)) => {}
+            (Some(x), Some(y)) => faults.push(format!(
+                "{label} gives weight to both groups ({}={x}, {}={y}): set the one that should not be live to 0",
+                a.name, b.name
+            )),
+            (found, _) => {
+                let (has, lacks) = if found.is_some() { (a, b) } else { (b, a) };
+                faults.push(only(label, has, lacks));
+            }
+        }
+        faults
     }
 
     /// The group that has the weight on every switch; none if the switches disagree (half-moved).
@@ -120,17 +153,44 @@ impl<'a> Pair<'a> {
         found
     }
 
-    /// The change that gives a switch's weight to `group`; none if it has it already.
-    pub fn turn(&self, switch: &Switch, group: &Group) -> Option<Step> {
+    /// What a switch takes to give its whole weight to `group`, whatever a person made of it meanwhile.
+    pub fn turn(&self, switch: &Switch, group: &Group) -> Turn {
         let other = self.other(group);
-        let (has, gives) = (switch.weight(&group.arn)?, switch.weight(&other.arn)?);
-        (has == 0).then(|| Step::SetWeights {
-            switch: switch.arn.clone(),
-            label: switch.label.clone(),
-            // Make before break is in one call; the weight itself is kept, whatever ops chose.
-            weights: vec![(group.arn.clone(), has, gives), (other.arn.clone(), gives, 0)],
-        })
+        match (switch.weight(&group.arn), switch.weight(&other.arn)) {
+            (Some(1..), Some(0)) | (Some(_), None) => Turn::There,
+            (Some(to), Some(from)) => Turn::Step(Step::SetWeights {
+                switch: switch.arn.clone(),
+                label: switch.label.clone(),
+                // Make before break is in one call. The weight itself is kept, whatever ops chose.
+                weights: vec![
+                    (group.arn.clone(), to, if to + from == 0 { 100 } else { (to + from).min(WEIGHT_MAX) }),
+                    (other.arn.clone(), from, 0),
+                ],
+                unstick: switch.sticky,
+            }),
+            (None, _) => Turn::Fault(only(&switch.label, other, group)),
+        }
     }
+
+    /// The first change towards `group`, and what only a person can do.
+    pub fn toward(&self, group: &Group) -> (Option<Step>, Vec<String>) {
+        let (mut step, mut faults) = (None, Vec::new());
+        for switch in &self.routing.switches {
+            match self.turn(switch, group) {
+                Turn::There => {}
+                Turn::Step(found) => step = step.or(Some(found)),
+                Turn::Fault(fault) => faults.push(fault),
+            }
+        }
+        (step, faults)
+    }
+}
+
+/// The greatest weight that AWS takes.
+const WEIGHT_MAX: u32 = 999;
+
+fn only(label: &str, has: &Group, lacks: &Group) -> String {
+    format!("{label} forwards to {} only: add {} at weight 0", has.name, lacks.name)
 }
 
 /// How many of a group's targets are healthy.

@@ -5,14 +5,18 @@ mod fleet;
 #[cfg(test)]
 mod tests;
 
+use crate::engine::{Gate, Launching, Memory, Standing, admission};
 use crate::names::{self, Names};
-use crate::pair::Pair;
+use crate::policy::cleanup;
+use crate::policy::pair::Pair;
 use crate::settings::{Settings, TargetGroup};
 use crate::{
-    Decision, Done, Error, First, Held, Hold, Instance, InstanceState, Kind, Memo, Phase, Reads, Report, Situation,
-    Stage, Step, Verdict, World, cleanup, listed,
+    Action, Change, Changes, Decision, Done, Error, First, Held, Hold, Instance, InstanceState, Kind, Parts, Phase,
+    Planner, Report, Situation, Step, listed,
 };
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow::{Break, Continue};
 
 /// How long after its execution's end a holder is given to end by itself.
@@ -21,92 +25,146 @@ const GRACE: SignedDuration = SignedDuration::from_secs(30);
 const REMIND: SignedDuration = SignedDuration::from_secs(60);
 /// From taking the hold, provision goes on for so many times `BOOT`: three tries of an instance, and slack.
 const BOOTS: i64 = 4;
+/// An instance that has been launched isn't running before so many seconds (docs/AWS.md: 5 s measured).
+const BOOT_LEAST_SECS: i64 = 5;
 
 /// The planner of provision.
 #[derive(Debug)]
 pub struct Provision;
 
-impl Stage for Provision {
-    const READS: Reads = Reads {
-        settings: true,
-        holder: true,
-        instances: true,
-        routing: true,
-        addresses: true,
-        names: true,
-        ..Reads::NOTHING
-    };
+/// What provision remembers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ProvisionMemory {
+    /// Capacity found exhausted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exhausted: Vec<Exhausted>,
+    /// Client tokens whose instances have been terminated: AWS takes none of them twice.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub spent: usize,
+    /// When the holder was last told to end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told_at: Option<Timestamp>,
+}
 
-    fn decide(now: &Situation<'_>, memo: &mut Memo) -> Decision {
-        let first = match (now.verdict, now.held(), &now.holding.held) {
-            (Verdict::Take, _, found) => take(now, found.as_ref()),
-            (Verdict::AwaitHolder, _, Some(holder)) => Break(await_holder(now.world, holder, memo)),
-            (Verdict::Act, Some(held), _) if held.hold.artifact.is_some() => deployed(now, held),
-            (Verdict::Act, Some(held), _) => act(now, held, memo),
-            (verdict, ..) => Decision::bug(format!("provision can't {verdict:?} here")),
-        };
-        let gives_up =
-            now.held().is_some_and(|held| held.hold.artifact.is_none() && now.world.now > deadline(&held.hold, memo));
-        match first {
-            Continue(done) => Decision::Done(done),
-            Break(decision @ Decision::Fail(_)) => decision,
-            Break(undone) if gives_up => {
-                let what = match undone {
-                    Decision::Do { step, .. } => step.to_string(),
-                    Decision::Wait(why) => format!("wait for {why}"),
-                    other => format!("{other:?}"),
-                };
-                let message = format!("provision gives up {BOOTS} × BOOT after it took the hold: it would {what}");
-                now.give_up(Kind::Release, message)
-            }
-            Break(decision) => decision,
-        }
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// A type that AWS had no capacity for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exhausted {
+    /// Where.
+    pub subnet: String,
+    /// The type.
+    pub kind: String,
+    /// AWS's code or words.
+    pub reason: String,
+}
+
+impl Memory for ProvisionMemory {
+    /// The oldest is found out again.
+    fn shorten(&mut self) -> bool {
+        (!self.exhausted.is_empty()).then(|| self.exhausted.remove(0)).is_some()
     }
 }
 
+impl Planner for Provision {
+    const ACTION: Action = Action::Provision;
+    const READS: Parts = Parts::OFFER
+        .and(Parts::USER_DATA)
+        .and(Parts::IMAGE)
+        .and(Parts::HOLDER)
+        .and(Parts::INSTANCES)
+        .and(Parts::ROUTING)
+        .and(Parts::ADDRESSES)
+        .and(Parts::NAMES);
+    const CHANGES: Changes = Changes::of(&[
+        Change::Launch,
+        Change::Terminate,
+        Change::GiveAddress,
+        Change::TakeAddress,
+        Change::Names,
+        Change::Tell,
+    ]);
+    type Entry<'a> = Launching<'a>;
+    type Memory = ProvisionMemory;
+
+    fn admit(standing: Standing<'_>) -> Gate<Launching<'_>> {
+        admission::provision(standing)
+    }
+
+    fn decide<'a>(now: &Situation<'a>, entry: Launching<'a>, memory: &mut ProvisionMemory) -> First<Done> {
+        match entry {
+            Launching::Take(freed) => take(now, freed),
+            Launching::Await(holder) => await_holder(now, holder, memory),
+            Launching::Act(held) if held.hold.artifact.is_some() => deployed(now, held),
+            Launching::Act(held) => in_time(now, held, act(now, held, memory)),
+        }
+    }
+
+    fn learn(refused: &Step, error: &Error, memory: &ProvisionMemory) -> Option<ProvisionMemory> {
+        let Step::Launch(launch) = refused else { return None };
+        let mut memory = memory.clone();
+        match error.kind {
+            Kind::Capacity => {
+                let reason = error.code.clone().unwrap_or_else(|| error.message.clone());
+                let (subnet, kind) = (launch.subnet.clone(), launch.instance_type.clone());
+                memory.exhausted.push(Exhausted { subnet, kind, reason });
+            }
+            Kind::Spent => memory.spent += 1,
+            _ => return None,
+        }
+        Some(memory)
+    }
+}
+
+/// Gives up where there is more to do, but no more time.
+fn in_time(now: &Situation<'_>, held: &Held, first: First<Done>) -> First<Done> {
+    let undone = match first {
+        Break(Decision::Do { ref step, .. }) => step.to_string(),
+        Break(Decision::Wait { ref why, .. } | Decision::Yield(ref why)) => format!("wait for {why}"),
+        Break(Decision::Look(_) | Decision::Done(_) | Decision::Fail(_)) | Continue(_) => return first,
+    };
+    if now.world.now() <= deadline(now, &held.hold) {
+        return first;
+    }
+    let message = format!("provision gives up {BOOTS} × BOOT after it took the hold: it would {undone}");
+    Break(now.give_up(Kind::Release, message))
+}
+
 /// When provision gives up. That AWS throttles isn't the release's fault.
-fn deadline(hold: &Hold, memo: &Memo) -> Timestamp {
-    let secs = BOOTS * i64::from(hold.settings.timeouts.boot_secs) + i64::from(memo.throttled_secs);
+fn deadline(now: &Situation<'_>, hold: &Hold) -> Timestamp {
+    let secs = BOOTS * i64::from(hold.settings.timeouts.boot_secs) + i64::from(now.throttled_secs);
     hold.since + SignedDuration::from_secs(secs)
 }
 
 /// Checks all that can be checked before anything is launched, and takes the hold.
 fn take(now: &Situation<'_>, freed: Option<&Held>) -> First<Done> {
-    let world = now.world;
-    let Some(offer) = &world.settings else {
-        return Decision::bug("provision has read no settings");
-    };
-    if let Err(error) = check_pair(&offer.settings, world) {
+    let Some(offer) = now.world.offer()? else { return Break(Decision::Look(Parts::OFFER)) };
+    let settings = &offer.settings;
+    if let Err(error) = check_pair(now, settings)? {
         return Break(Decision::Fail(error));
     }
-    let hold = Hold {
-        release: now.job.release.clone(),
-        pipeline: now.job.pipeline.clone(),
-        since: world.now,
-        phase: Phase::Open,
-        settings: offer.settings.clone(),
-        artifact: None,
-        previous: None,
-        moved_at: None,
-    };
+    let hold = Hold::taken(now.job.release.clone(), now.job.pipeline.clone(), now.world.now(), settings.clone());
     let etag = freed.map(|held| held.etag.clone());
     Break(Decision::act(Step::WriteHold { hold: Box::new(hold), etag }, "the service is free"))
 }
 
 /// A release that could never go live isn't launched.
-fn check_pair(settings: &Settings, world: &World) -> Result<(), Error> {
-    match (&settings.target_group, &world.routing) {
-        (TargetGroup::None, _) => Ok(()),
-        (pair, Some(routing)) => Pair::judge(routing, pair)?.candidate().map(|_| ()),
-        (_, None) => Err(Error::new(Kind::Bug, "tagship: provision has not read the pair")),
+fn check_pair(now: &Situation<'_>, settings: &Settings) -> First<Result<(), Error>> {
+    if settings.target_group == TargetGroup::None {
+        return Continue(Ok(()));
     }
+    let pair = Pair::judge(now.world.routing()?, &settings.target_group);
+    Continue(pair.and_then(|pair| pair.candidate().map(|_| ())))
 }
 
-fn await_holder(world: &World, holder: &Held, memo: &mut Memo) -> Decision {
-    let hold = &holder.hold;
-    let due = memo.abandoned.is_none_or(|told| world.now.duration_since(told) >= REMIND);
-    let ended = world.holder.as_ref().and_then(|execution| {
-        let quiet = world.now.duration_since(execution.updated_at.unwrap_or(hold.since));
+fn await_holder(now: &Situation<'_>, holder: &Held, memory: &mut ProvisionMemory) -> First<Done> {
+    let (hold, time) = (&holder.hold, now.world.now());
+    let due = memory.told_at.is_none_or(|told| time.duration_since(told) >= REMIND);
+    let ended = now.world.holder()?.and_then(|execution| {
+        let quiet = time.duration_since(execution.updated_at.unwrap_or(hold.since));
         cleanup::abandoned(holder, execution).filter(|_| quiet >= GRACE)
     });
     let mut doing = match (hold.phase, hold.moved_at) {
@@ -117,58 +175,60 @@ fn await_holder(world: &World, holder: &Held, memo: &mut Memo) -> Decision {
     };
     match ended {
         Some((action, reason)) if due => {
-            memo.abandoned = Some(world.now);
+            memory.told_at = Some(time);
             let step = cleanup::abandon(holder, action, reason);
-            return Decision::act(step, "the holder's execution has ended, the holder has not");
+            return Break(Decision::act(step, "the holder's execution has ended, the holder has not"));
         }
         Some(_) => doing.push_str("; its execution has ended, so it has been told to end"),
         None => {}
     }
-    Decision::Yield(format!("release {} (pipeline {}) to finish: {doing}", hold.release, hold.pipeline))
+    Break(Decision::Yield(format!("release {} (pipeline {}) to finish: {doing}", hold.release, hold.pipeline)))
 }
 
-/// Towards a running, named fleet. A break is what comes first.
-fn act(now: &Situation<'_>, held: &Held, memo: &Memo) -> First<Done> {
-    let world = now.world;
-    let fleet = fleet::launched(now, held, memo)?;
+/// Towards a running, named fleet.
+fn act(now: &Situation<'_>, held: &Held, memory: &ProvisionMemory) -> First<Done> {
+    let fleet = fleet::launched(now, held, memory)?;
     address::reserve(now, held)?;
-    let pending: Vec<&str> = fleet
-        .iter()
-        .filter(|instance| instance.state != InstanceState::Running)
-        .map(|instance| instance.id.as_str())
-        .collect();
-    if !pending.is_empty() {
-        let (ready, all) = (fleet.len() - pending.len(), fleet.len());
-        return Break(Decision::Wait(format!("instances to boot, {ready} of {all} run: {} pending", listed(pending))));
-    }
+    booted(&fleet)?;
     address::associate(now, held, &fleet)?;
     if let Some(zone) = &held.hold.settings.zone {
         let ips: Option<Vec<String>> = fleet.iter().map(|instance| instance.private_ip.clone()).collect();
         let Some(ips) = ips else {
-            return Break(Decision::Wait("every instance to have a private address".to_owned()));
+            return Break(Decision::wait("every instance to have a private address"));
         };
-        let changes = names::toward(&world.names, &now.job.role, zone, Names::Candidate, &ips);
+        let changes = names::toward(now.world.names()?, &now.job.role, zone, Names::Candidate, &ips);
         if let Some(step) = names::batch(zone, changes) {
             return Break(Decision::act(step, "people reach the candidate by name"));
         }
     }
     // EC2 tells whole seconds.
-    let already = fleet.iter().all(|instance| instance.launched_at.as_second() < memo.began.as_second());
+    let already = fleet.iter().all(|instance| instance.launched_at.as_second() < now.began.as_second());
     Continue(done(now, held, &fleet, already))
+}
+
+/// Waits for instances that boot.
+fn booted(fleet: &[&Instance]) -> First<()> {
+    let pending: Vec<&&Instance> = fleet.iter().filter(|it| it.state != InstanceState::Running).collect();
+    let Some(latest) = pending.iter().map(|instance| instance.launched_at).max() else { return Continue(()) };
+    let (ready, all) = (fleet.len() - pending.len(), fleet.len());
+    let ids = listed(pending.iter().map(|instance| instance.id.as_str()));
+    let until = latest + SignedDuration::from_secs(BOOT_LEAST_SECS);
+    Break(Decision::wait_until(until, format!("instances to boot, {ready} of {all} run: {ids} pending")))
 }
 
 /// A late or second invocation, after deploy has begun: the fleet is what deploy says it is. All that
 /// may be taken away is a surplus that an invocation before launched and that serves nowhere.
 fn deployed(now: &Situation<'_>, held: &Held) -> First<Done> {
-    let (hold, world) = (&held.hold, now.world);
+    let hold = &held.hold;
     let count = hold.settings.count as usize;
-    let alive = fleet::oldest_first(world.fleet(&now.job.release).filter(|instance| instance.alive()));
-    let serves = |instance: &Instance| match &world.routing {
-        Some(routing) => routing.groups.iter().flat_map(|group| &group.targets).any(|target| target.id == instance.id),
-        None => hold.settings.target_group != TargetGroup::None,
-    };
+    let pair = hold.settings.target_group != TargetGroup::None;
+    now.world.need(Parts::INSTANCES.and(Parts::ROUTING.when(pair)))?;
+    let alive = fleet::oldest_first(now.world.fleet(&now.job.release)?.into_iter().filter(|it| it.alive()));
     if hold.previous.is_none() {
-        let surplus = alive.iter().skip(count).filter(|instance| !serves(instance));
+        let routing = if pair { Some(now.world.routing()?) } else { None };
+        let groups = routing.into_iter().flat_map(|routing| &routing.groups);
+        let serving: BTreeSet<&str> = groups.flat_map(|group| &group.targets).map(|it| it.id.as_str()).collect();
+        let surplus = alive.iter().skip(count).filter(|instance| !serving.contains(instance.id.as_str()));
         fleet::terminate(surplus.copied(), "more instances than COUNT, in no target group")?;
     }
     let fleet: Vec<&Instance> =

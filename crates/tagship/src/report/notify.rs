@@ -19,7 +19,7 @@ const MAX_DETAIL_BYTES: usize = 250_000;
 const MAX_MESSAGE: usize = 5_000;
 /// CodePipeline's limit of an execution's summary, in characters.
 const MAX_SUMMARY: usize = 2_048;
-/// DESIGN's limit of an output variable, in characters.
+/// Our limit of an output variable, in characters: several of them fit into the text of an approval.
 const MAX_VARIABLE: usize = 200;
 
 /// A failure's message as CodePipeline takes it.

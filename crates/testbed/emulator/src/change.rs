@@ -89,7 +89,7 @@ impl State {
     }
 }
 
-/// Where a pipeline lives: what every event of its carries.
+/// Where a pipeline lives: every event about it says this.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The account's id.

@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whatever asks it to end does so as its own end does: everything that was started is dropped.
+/// Runs the command. Asked to end, it ends as it would by itself: everything that was started is dropped.
 async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
     match command {
         Command::Agent(args) => Ok(agent::run(args).await?),
@@ -60,7 +60,7 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
         Command::Up => tokio::select! {
             ended = up::run() => Ok(ended?),
             asked = asked_to_end() => {
-                // Whoever read it may be gone: no reason not to end well.
+                // The reader may be gone; that is no reason to fail.
                 let _ = writeln!(io::stdout(), "\n{}: ending every process …", asked?);
                 Ok(())
             }

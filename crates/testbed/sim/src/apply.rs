@@ -1,29 +1,34 @@
 //! What a changing call does to the cloud, and how AWS refuses it.
 
 use crate::cloud::{AddressFace, Cloud, Deployment, Face, Instance, Turn, ip};
-use crate::past::{Ms, Past};
+use crate::past::Past;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use tagship::{DeploymentState, Error, Hold, InstanceState, Kind, Launch, NameChange, ReleaseId, ServiceRole, Step};
+use tagship::{
+    Applied, DeploymentState, Error, Hold, InstanceState, Kind, Launch, NameChange, ReleaseId, ServiceRole, Step,
+};
 
 impl Cloud {
-    /// Whether the adapter would send the call at all: it compares the weights with those that it saw when it looked.
-    /// Load balancers have no compare-and-swap, so what a person does in between is overwritten.
-    pub fn refuses(&self, step: &Step, looked: Ms) -> Option<Error> {
-        let Step::SetWeights { switch, label, weights } = step else { return None };
-        let is = self.switches.get(switch)?.weights.at(looked)?;
+    /// Whether the adapter would send the call at all: it reads the switch again right before, and compares the weights
+    /// with those that were decided by. Load balancers have no compare-and-swap, so what a person does in between is
+    /// overwritten.
+    pub fn refuses(&self, step: &Step) -> Option<Error> {
+        let Step::SetWeights { switch, label, weights, .. } = step else { return None };
+        let is = self.switches.get(switch)?.weights.now();
         let expected = weights.iter().all(|(group, before, _)| is.contains(&(group.clone(), *before)));
         (!expected).then(|| Error::new(Kind::Conflict, format!("{label} has other weights by now")))
     }
 
     /// Makes a change.
-    pub fn apply(&mut self, role: &ServiceRole, step: &Step) -> Result<(), Error> {
+    pub fn apply(&mut self, role: &ServiceRole, step: &Step) -> Result<Applied, Error> {
         self.touched.insert(role.clone());
         let now = self.now;
         match step {
             Step::WriteHold { hold, etag } => {
                 self.compare(role, etag.as_deref())?;
-                self.holds.insert(role.clone(), ((**hold).clone(), entity_tag(hold)));
+                let etag = entity_tag(hold);
+                self.holds.insert(role.clone(), ((**hold).clone(), etag.clone()));
+                return Ok(Applied { etag: Some(etag), ..Applied::default() });
             }
             Step::DeleteHold { etag } => {
                 self.compare(role, Some(etag))?;
@@ -37,7 +42,10 @@ impl Cloud {
                 }
                 self.ended.insert(key, ended.clone());
             }
-            Step::Launch(launch) => self.launch(launch)?,
+            Step::Launch(launch) => {
+                self.launch(launch)?;
+                return Ok(Applied { launched: self.launched_with(role, &launch.client_token), ..Applied::default() });
+            }
             Step::Terminate { instances } => {
                 self.known(instances)?;
                 instances.iter().for_each(|id| self.terminate(id));
@@ -108,7 +116,7 @@ impl Cloud {
             }
             Step::Abandon { .. } => {}
         }
-        Ok(())
+        Ok(Applied::default())
     }
 
     fn compare(&self, role: &ServiceRole, etag: Option<&str>) -> Result<(), Error> {
@@ -343,6 +351,6 @@ fn conflict(code: &str, what: &str) -> Error {
 /// As S3's: the same words have the same tag again.
 fn entity_tag(hold: &Hold) -> String {
     let mut hasher = DefaultHasher::new();
-    serde_json::to_string(hold).unwrap_or_default().hash(&mut hasher);
+    hold.to_json().unwrap_or_default().hash(&mut hasher);
     format!("etag-{:016x}", hasher.finish())
 }

@@ -193,8 +193,11 @@ impl Checks {
         let allowed = |phase: Phase| match action {
             Action::Provision | Action::Deploy | Action::Shift => phase == Phase::Open,
             Action::Retire => phase == Phase::Approved,
-            // Marked while it took the hold: its discard removes what it launched.
-            Action::Discard => phase != Phase::Open || cloud.ended.contains_key(&(role.clone(), release.clone())),
+            // Marked while it took the hold: its discard, or park, removes what it launched.
+            Action::Discard | Action::Park if phase == Phase::Open => {
+                cloud.ended.contains_key(&(role.clone(), release.clone()))
+            }
+            Action::Discard => true,
             Action::Rollback | Action::Park | Action::Sweep => phase == Phase::Ending,
         };
         let had = self.holds.get(role).is_some_and(|log| {

@@ -89,7 +89,7 @@ impl fmt::Display for Coverage {
 /// What kind of call: a step by what it is for, a look as such.
 fn call(asked: &Asked) -> &'static str {
     let step = match asked {
-        Asked::Port(Ask::Pause) => return "a pause",
+        Asked::Port(Ask::Pause | Ask::Sleep(_)) => return "a pause",
         Asked::Port(Ask::Holding { bound: false, .. }) => return "reading the hold",
         Asked::Port(Ask::Holding { bound: true, .. }) => return "reading the hold again",
         Asked::Port(Ask::Observe { .. }) => return "a look",

@@ -5,7 +5,6 @@ mod pipeline;
 mod queue;
 mod wire;
 
-use self::pipeline::{Pipe, sweep};
 use self::queue::{Due, Event};
 use crate::checks::Checks;
 use crate::cloud::Cloud;
@@ -13,7 +12,7 @@ use crate::coverage::Coverage;
 use crate::invocation::{Asked, Call, Invocation};
 use crate::mistake;
 use crate::past::{MINUTE, Ms, clock, timestamp};
-use crate::pipes::{APPROVAL, Blueprint, Serial, pipeline_name};
+use crate::pipes::{APPROVAL, Blueprint, Pipe, Serial, pipeline_name, sweep};
 use crate::plan::{Odds, PersonAct, Plan, ServicePlan};
 use crate::port::Answer;
 use rand::rngs::Xoshiro256PlusPlus;

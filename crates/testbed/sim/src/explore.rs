@@ -1,12 +1,15 @@
 //! Every story with a fault at every call and every event: all must end as the undisturbed story does.
 
+use crate::chance;
 use crate::checks::Violation;
 use crate::coverage::Coverage;
 use crate::day::Day;
+use crate::mistake::Mistake;
 use crate::past::{MINUTE, SECOND};
 use crate::plan::{Fault, Mishap, Plan, REFUSED};
 use crate::story::Story;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use tagship::Kind;
 
 /// What one injection came to.
@@ -145,4 +148,13 @@ impl Explored {
             self.findings.push(Finding { story: story.name, injected, mishaps, violations, ends });
         }
     }
+}
+
+/// The first seed that finds a planted mistake, and how.
+pub fn found(mistake: Mistake, seeds: Range<u64>) -> Option<(u64, Violation)> {
+    seeds.into_iter().find_map(|seed| {
+        let mut day = Day::new(chance::plan(seed, Some(mistake)), false);
+        day.live();
+        day.checks.violations.into_iter().next().map(|violation| (seed, violation))
+    })
 }

@@ -1,13 +1,13 @@
 //! One Lambda invocation: the real loop with a real planner, as a future that the day polls.
 
 use crate::mistake::{Mistake, Wrong};
-use crate::past::{Ms, timestamp};
+use crate::past::Ms;
 use crate::plan::Fault;
 use crate::port::{Answer, Ask, Line};
-use crate::requests::Request;
+use crate::requests::{Cached, Request};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-use tagship::{Action, Job, Memo, Outcome, Stage, run};
+use tagship::{Job, Memo, Outcome, Planner, Port, Visit, actions, run};
 
 /// An event on its way to a function.
 #[derive(Debug, Clone)]
@@ -27,8 +27,8 @@ pub struct Delivery {
 pub enum Went {
     /// It asks for something.
     On(Ask),
-    /// It has ended.
-    Over(Box<(Outcome, Memo)>),
+    /// It has ended, with this continuation token.
+    Over(Box<(Outcome, String)>),
 }
 
 /// Tokens of the SDK's standard retry mode; a repetition costs [`RETRY_COST`].
@@ -36,7 +36,7 @@ const RETRY_QUOTA: u32 = 500;
 /// What a repetition costs.
 pub const RETRY_COST: u32 = 5;
 
-type Running = Pin<Box<dyn Future<Output = (Outcome, Memo)> + Send>>;
+type Running = Pin<Box<dyn Future<Output = (Outcome, String)> + Send>>;
 
 /// A running invocation.
 pub struct Invocation {
@@ -50,8 +50,8 @@ pub struct Invocation {
     pub frozen: Ms,
     /// No other round begins after this.
     pub until: Ms,
-    /// Whether it has looked up its zone's id.
-    pub zone_known: bool,
+    /// What its adapter has looked up once.
+    pub cached: Cached,
     /// What is left of the SDK's retry quota.
     pub retries: u32,
     future: Running,
@@ -70,12 +70,16 @@ impl Invocation {
         {
             let mut mailbox = line.mailbox();
             mailbox.until = until;
+            mailbox.now = now;
             mailbox.careless = mistake == Some(Mistake::NoSecondLook);
+            mailbox.naive = mistake == Some(Mistake::StaleWorld);
             mailbox.job = delivery.answers.is_some();
         }
-        let memo = delivery.token.as_deref().and_then(Memo::from_token).unwrap_or_else(|| Memo::new(timestamp(now)));
-        let future = start(delivery.job.clone(), line.clone(), memo, mistake);
-        Self { delivery, line, looked: now, frozen: 0, until, zone_known: false, retries: RETRY_QUOTA, future }
+        let (job, token) = (delivery.job.clone(), delivery.token.clone());
+        let start = Start { job, line: line.clone(), token, mistaken: mistake.is_some() };
+        let future = actions::visit(delivery.job.action, start);
+        let (looked, frozen, cached) = (now, 0, Cached::default());
+        Self { delivery, line, looked, frozen, until, cached, retries: RETRY_QUOTA, future }
     }
 
     /// Goes on, perhaps with an answer, until it asks or has ended.
@@ -121,7 +125,7 @@ pub enum Asked {
     /// Through the port.
     Port(Ask),
     /// The report to CodePipeline.
-    Report(Box<Outcome>, Memo),
+    Report(Box<Outcome>, String),
 }
 
 impl Asked {
@@ -131,34 +135,27 @@ impl Asked {
     }
 }
 
-fn start(job: Job, line: Line, memo: Memo, mistake: Option<Mistake>) -> Running {
-    if mistake.is_some() {
-        return match job.action {
-            Action::Provision => go::<Wrong<tagship::provision::Provision>>(job, line, memo),
-            Action::Deploy => go::<Wrong<tagship::deploy::Deploy>>(job, line, memo),
-            Action::Shift => go::<Wrong<tagship::route::Shift>>(job, line, memo),
-            Action::Rollback => go::<Wrong<tagship::route::Rollback>>(job, line, memo),
-            Action::Retire => go::<Wrong<tagship::cleanup::Retire>>(job, line, memo),
-            Action::Discard => go::<Wrong<tagship::cleanup::Discard>>(job, line, memo),
-            Action::Park => go::<Wrong<tagship::cleanup::Park>>(job, line, memo),
-            Action::Sweep => go::<Wrong<tagship::cleanup::Sweep>>(job, line, memo),
-        };
-    }
-    match job.action {
-        Action::Provision => go::<tagship::provision::Provision>(job, line, memo),
-        Action::Deploy => go::<tagship::deploy::Deploy>(job, line, memo),
-        Action::Shift => go::<tagship::route::Shift>(job, line, memo),
-        Action::Rollback => go::<tagship::route::Rollback>(job, line, memo),
-        Action::Retire => go::<tagship::cleanup::Retire>(job, line, memo),
-        Action::Discard => go::<tagship::cleanup::Discard>(job, line, memo),
-        Action::Park => go::<tagship::cleanup::Park>(job, line, memo),
-        Action::Sweep => go::<tagship::cleanup::Sweep>(job, line, memo),
+/// Starts the planner of the job's action, with a planted mistake if there is one.
+struct Start {
+    job: Job,
+    line: Line,
+    token: Option<String>,
+    mistaken: bool,
+}
+
+impl Visit for Start {
+    type Out = Running;
+
+    fn visit<P: Planner>(self) -> Running {
+        if self.mistaken { go::<Wrong<P>>(self) } else { go::<P>(self) }
     }
 }
 
-fn go<S: Stage + 'static>(job: Job, line: Line, mut memo: Memo) -> Running {
+fn go<P: Planner>(start: Start) -> Running {
+    let Start { job, line, token, .. } = start;
     Box::pin(async move {
-        let outcome = run::<S, Line>(&line, &job, &mut memo).await;
-        (outcome, memo)
+        let mut memo = token.as_deref().and_then(Memo::from_token).unwrap_or_else(|| Memo::new(line.now()));
+        let outcome = run::<P, Line>(&line, &job, &mut memo).await;
+        (outcome, memo.to_token())
     })
 }

@@ -149,7 +149,7 @@ fn exhaustive() -> bool {
 fn mistakes(seeds: Range<u64>) -> bool {
     let found = each(0..Mistake::ALL.len() as u64, |sound: &mut Vec<bool>, n| {
         let mistake = Mistake::ALL[n as usize];
-        let found = mistake.found(seeds.clone());
+        let found = explore::found(mistake, seeds.clone());
         match &found {
             Some((seed, first)) => println!("{mistake:?}: seed {seed}, rule {}: {}", first.rule, first.what),
             None => println!("{mistake:?}: not found"),

@@ -1,15 +1,16 @@
 //! Planted mistakes: planners that are wrong on purpose, to prove that the checkers can fail.
 
-use crate::chance;
-use crate::checks::Violation;
-use crate::day::Day;
 use std::cell::Cell;
 use std::marker::PhantomData;
-use std::ops::Range;
+use std::ops::ControlFlow::{Break, Continue};
+use tagship::engine::{Gate, Standing};
 use tagship::names::{Names, batch, toward};
+use tagship::route::traffic::running;
 use tagship::settings::TargetGroup;
-use tagship::traffic::running;
-use tagship::{Action, Decision, Done, Health, Hold, Memo, Phase, Reads, Situation, Stage, Step, Verdict, World};
+use tagship::{
+    Action, Changes, Decision, Done, Error, First, Health, Hold, Launch, Parts, Phase, Planner, Situation, Step, View,
+    World,
+};
 
 /// One mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,11 +51,15 @@ pub enum Mistake {
     NamedBeforeInstall,
     /// Shift terminates the predecessor while the live name still leads to it.
     RetiredWhileNamed,
+    /// A process that stood still goes on by what it saw before.
+    StaleWorld,
+    /// Weights are set whatever they have become since the look.
+    WeightsNotCompared,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::TokenWithoutSince,
         Self::NoSecondLook,
         Self::WeightsBeforeHealth,
@@ -73,18 +78,9 @@ impl Mistake {
         Self::WrongGroupEmptied,
         Self::NamedBeforeInstall,
         Self::RetiredWhileNamed,
+        Self::StaleWorld,
+        Self::WeightsNotCompared,
     ];
-}
-
-impl Mistake {
-    /// The first seed that finds it, and how.
-    pub fn found(self, seeds: Range<u64>) -> Option<(u64, Violation)> {
-        seeds.into_iter().find_map(|seed| {
-            let mut day = Day::new(chance::plan(seed, Some(self)), false);
-            day.live();
-            day.checks.violations.into_iter().next().map(|violation| (seed, violation))
-        })
-    }
 }
 
 thread_local! {
@@ -98,49 +94,78 @@ pub fn plant(mistake: Option<Mistake>) {
 
 /// A planner with the planted mistake.
 #[derive(Debug)]
-pub struct Wrong<S>(PhantomData<S>);
+pub struct Wrong<P>(PhantomData<P>);
 
-impl<S: Stage> Stage for Wrong<S> {
-    const READS: Reads = S::READS;
+impl<P: Planner> Planner for Wrong<P> {
+    const ACTION: Action = P::ACTION;
+    const READS: Parts = P::READS;
+    const CHANGES: Changes = Changes::ALL;
+    type Entry<'a> = P::Entry<'a>;
+    type Memory = P::Memory;
 
-    fn decide(now: &Situation<'_>, memo: &mut Memo) -> Decision {
-        let Some(mistake) = PLANTED.get() else { return S::decide(now, memo) };
-        let action = now.job.action;
-        let mut world = now.world.clone();
+    fn admit(standing: Standing<'_>) -> Gate<P::Entry<'_>> {
+        P::admit(standing)
+    }
+
+    fn decide<'a>(now: &Situation<'a>, entry: P::Entry<'a>, memory: &mut P::Memory) -> First<Done> {
+        let Some(mistake) = PLANTED.get() else { return P::decide(now, entry, memory) };
+        let mut world = now.world.as_read().clone();
+        blur(mistake, now, &mut world);
         let mut holding = now.holding.clone();
-        blur(mistake, now, memo, &mut world);
         if mistake == Mistake::NoSettling
             && let Some(held) = holding.held.as_mut().filter(|held| held.hold.phase != Phase::Open)
         {
             held.hold.settings.timeouts.settle_secs = 0;
         }
-        if let Some(decision) = instead(mistake, now, &world) {
-            return decision;
-        }
-        let decision = S::decide(&Situation { world: &world, holding: &holding, ..*now }, memo);
-        match (mistake, action, decision) {
-            (Mistake::TokenWithoutSince, _, Decision::Do { step: Step::Launch(mut launch), why, then }) => {
-                launch.client_token = format!("{}-{}-{}", launch.role, launch.subnet, launch.count);
-                Decision::Do { step: Step::Launch(launch), why, then }
+        let decision = match P::admit(Standing::of(&now.job.release, &holding)) {
+            Gate::Admit(entry) => {
+                P::decide(&Situation { world: View::of(&world), holding: &holding, ..*now }, entry, memory)
             }
-            (Mistake::LaunchAgain, _, Decision::Do { step: Step::Launch(mut launch), why, then }) => {
-                launch.client_token = format!("{}-{}", launch.client_token, memo.began.as_second());
-                Decision::Do { step: Step::Launch(launch), why, then }
-            }
-            (Mistake::HoldNeverFreed, _, Decision::Do { step: Step::DeleteHold { .. }, .. }) => {
-                Decision::Done(Done::default())
-            }
-            (Mistake::RetiredBeforeApproval, Action::Shift, Decision::Done(done)) => match predecessors(now) {
-                ids if ids.is_empty() => Decision::Done(done),
-                instances => Decision::act(Step::Terminate { instances }, "a planted mistake"),
+            Gate::Nothing(_) | Gate::Refuse(_) => P::decide(now, entry, memory),
+        };
+        match decision {
+            // It sees what it wants to see first.
+            Break(Decision::Look(parts)) => Break(Decision::Look(parts)),
+            decision => match instead(mistake, now, &world) {
+                Some(instead) => Break(instead),
+                None => altered(mistake, now, decision),
             },
-            (_, _, decision) => decision,
         }
+    }
+
+    fn learn(refused: &Step, error: &Error, memory: &P::Memory) -> Option<P::Memory> {
+        P::learn(refused, error, memory)
+    }
+}
+
+/// The decision with what is wrong about it.
+fn altered(mistake: Mistake, now: &Situation<'_>, decision: First<Done>) -> First<Done> {
+    let with = |mut launch: Box<Launch>, token: String, why, then| {
+        launch.client_token = token;
+        Break(Decision::Do { step: Step::Launch(launch), why, then })
+    };
+    match (mistake, now.job.action, decision) {
+        (Mistake::TokenWithoutSince, _, Break(Decision::Do { step: Step::Launch(launch), why, then })) => {
+            let token = format!("{}-{}-{}", launch.role, launch.subnet, launch.count);
+            with(launch, token, why, then)
+        }
+        (Mistake::LaunchAgain, _, Break(Decision::Do { step: Step::Launch(launch), why, then })) => {
+            let token = format!("{}-{}", launch.client_token, now.began.as_second());
+            with(launch, token, why, then)
+        }
+        (Mistake::HoldNeverFreed, _, Break(Decision::Do { step: Step::DeleteHold { .. }, .. })) => {
+            Continue(Done::default())
+        }
+        (Mistake::RetiredBeforeApproval, Action::Shift, Continue(done)) => match predecessors(now) {
+            ids if ids.is_empty() => Continue(done),
+            instances => Break(Decision::act(Step::Terminate { instances }, "a planted mistake")),
+        },
+        (_, _, decision) => decision,
     }
 }
 
 /// What the planner sees wrongly.
-fn blur(mistake: Mistake, now: &Situation<'_>, memo: &Memo, world: &mut World) {
+fn blur(mistake: Mistake, now: &Situation<'_>, world: &mut World) {
     let groups = world.routing.iter_mut().flat_map(|routing| &mut routing.groups);
     let targets = groups.flat_map(|group| &mut group.targets).filter(|target| target.counts());
     match (mistake, now.job.action) {
@@ -163,7 +188,7 @@ fn blur(mistake: Mistake, now: &Situation<'_>, memo: &Memo, world: &mut World) {
             groups.for_each(|group| group.targets.retain(|target| target.health != Health::Draining));
         }
         (Mistake::LaunchAgain, Action::Provision) => {
-            world.instances.retain(|instance| instance.launched_at >= memo.began);
+            world.instances.retain(|instance| instance.launched_at >= now.began);
         }
         _ => {}
     }
@@ -174,18 +199,10 @@ fn instead(mistake: Mistake, now: &Situation<'_>, world: &World) -> Option<Decis
     let routing = world.routing.as_ref();
     let planted = |step| Some(Decision::act(step, "a planted mistake"));
     match (mistake, now.job.action) {
-        (Mistake::HoldIgnored, Action::Provision) if now.verdict == Verdict::AwaitHolder => {
-            let held = now.holding.held.as_ref()?;
-            let hold = Hold {
-                release: now.job.release.clone(),
-                pipeline: now.job.pipeline.clone(),
-                since: world.now,
-                phase: Phase::Open,
-                settings: held.hold.settings.clone(),
-                artifact: None,
-                previous: None,
-                moved_at: None,
-            };
+        (Mistake::HoldIgnored, Action::Provision) => {
+            let held = now.holding.held.as_ref().filter(|held| held.hold.release != now.job.release && !held.free())?;
+            let (release, pipeline) = (now.job.release.clone(), now.job.pipeline.clone());
+            let hold = Hold::taken(release, pipeline, world.now, held.hold.settings.clone());
             planted(Step::WriteHold { hold: Box::new(hold), etag: Some(held.etag.clone()) })
         }
         (Mistake::StrangerTerminated, Action::Deploy | Action::Retire | Action::Discard) => {
@@ -195,8 +212,8 @@ fn instead(mistake: Mistake, now: &Situation<'_>, world: &World) -> Option<Decis
             let strangers: Vec<String> = targets.filter(|it| !known(&it.id)).map(|it| it.id.clone()).collect();
             if strangers.is_empty() { None } else { planted(Step::Terminate { instances: strangers }) }
         }
-        (Mistake::RollbackToTheDead, Action::Rollback) if now.verdict == Verdict::Act => {
-            now.held()?.hold.moved_at?;
+        (Mistake::RollbackToTheDead, Action::Rollback) => {
+            now.held().filter(|held| held.hold.phase == Phase::Ending)?.hold.moved_at?;
             let routing = routing?;
             let own = |id: &str| world.fleet(&now.job.release).any(|instance| instance.id == id);
             let (mine, other) = match &routing.groups[..] {
@@ -210,6 +227,7 @@ fn instead(mistake: Mistake, now: &Situation<'_>, world: &World) -> Option<Decis
                 switch: switch.arn.clone(),
                 label: switch.label.clone(),
                 weights: vec![(other.arn.clone(), 0, weight), (mine.arn.clone(), weight, 0)],
+                unstick: false,
             })
         }
         (Mistake::NamedBeforeInstall, Action::Provision) => {
@@ -240,6 +258,7 @@ fn instead(mistake: Mistake, now: &Situation<'_>, world: &World) -> Option<Decis
 }
 
 fn predecessors(now: &Situation<'_>) -> Vec<String> {
-    let others = now.world.instances.iter().filter(|instance| instance.release.as_ref() != Some(&now.job.release));
+    let others =
+        now.world.as_read().instances.iter().filter(|instance| instance.release.as_ref() != Some(&now.job.release));
     others.filter(|instance| instance.alive()).map(|instance| instance.id.clone()).collect()
 }

@@ -4,10 +4,10 @@ use crate::cloud::{Build, Cloud, names_under};
 use crate::past::{Ms, timestamp};
 use crate::requests::SKEW;
 use rand::RngExt;
-use tagship::settings::{Eip, Settings, TargetGroup};
+use tagship::settings::{Eip, Settings};
 use tagship::{
-    Action, Address, Deployment, DeploymentState, Error, Execution, Group, Held, Hold, Holding, Install, Installed,
-    Instance, InstanceState, Job, Offer, Reads, ReleaseId, Routing, ServiceRole, Switch, Target, Verdict, World, admit,
+    Address, Deployment, DeploymentState, Error, Execution, Group, Held, Hold, Holding, Installed, Instance,
+    InstanceState, Job, Offer, Parts, ReleaseId, Routing, ServiceRole, Switch, Target, World,
 };
 
 impl Cloud {
@@ -24,11 +24,11 @@ impl Cloud {
         }
     }
 
-    /// One observation for a job. `holder` says how the holder's execution stands.
+    /// These parts of the world, for a job. `holder` says how the holder's execution stands.
     pub fn observe(
         &mut self,
         job: &Job,
-        reads: Reads,
+        (parts, settings): (Parts, Option<&Settings>),
         holding: &Holding,
         holder: impl FnOnce(&Held) -> Execution,
     ) -> Result<World, Error> {
@@ -37,28 +37,22 @@ impl Cloud {
             return Err(Error::configuration(format!("no variable {role}")));
         };
         let mut world = World { now: timestamp(self.now), ..World::default() };
-        let verdict = admit(job.action, &job.release, holding);
-        // Who waits for the holder, or sweeps its hold, sees nothing but its execution.
-        if reads.holder
-            && (verdict == Verdict::AwaitHolder || job.action == Action::Sweep)
-            && let Some(held) = &holding.held
-        {
-            return Ok(World { holder: Some(holder(held)), ..world });
+        if parts.has(Parts::HOLDER) {
+            world.holder = holding.held.as_ref().map(holder);
         }
-        let own = holding.held.as_ref().map(|held| &held.hold).filter(|hold| hold.release == job.release);
-        if reads.settings && verdict == Verdict::Take {
-            world.settings = Some(Offer { settings: service.settings.clone(), user_data: None });
+        if parts.has(Parts::OFFER) {
+            world.offer = Some(Offer { settings: service.settings.clone(), user_data: None });
+        }
+        if parts.has(Parts::IMAGE) {
+            world.root_device = Some("/dev/xvda".to_owned());
         }
         // Whoever has neither hold nor settings doesn't know where to look.
-        let settings = own.map(|hold| &hold.settings).filter(|_| verdict != Verdict::Take);
-        let Some(settings) = settings.or(world.settings.as_ref().map(|offer| &offer.settings)).cloned() else {
-            return Ok(world);
-        };
-        if reads.instances {
+        let Some(settings) = settings else { return Ok(world) };
+        if parts.has(Parts::INSTANCES) {
             let at = self.lagged();
             world.instances = self.describe_instances(role, at);
         }
-        if reads.routing && matches!(settings.target_group, TargetGroup::Pair(_)) {
+        if parts.has(Parts::ROUTING) {
             let at = self.lagged();
             world.routing = Some(Routing {
                 groups: service.groups.iter().filter_map(|arn| self.describe_group(arn, at)).collect(),
@@ -69,30 +63,28 @@ impl Cloud {
                     .collect(),
             });
         }
-        // Whatever the settings say now: earlier ones may have allocated some.
-        if reads.addresses {
+        if parts.has(Parts::ADDRESSES) {
             let at = self.lagged();
-            world.addresses = self.describe_addresses(role, &settings, at);
+            world.addresses = self.describe_addresses(role, settings, at);
         }
-        if reads.names
+        if parts.has(Parts::NAMES)
             && let Some(zone) = &settings.zone
         {
             let under = names_under(role, zone);
             world.names = self.records.values().filter(|record| record.name.ends_with(&under)).cloned().collect();
         }
-        if let Some(hold) = own.filter(|_| reads.install) {
-            let at = self.lagged();
-            world.install = Some(Install {
-                filtered: self.filters.get(role) == Some(&job.release),
-                deployment: self.describe_deployment(role, hold, at),
-            });
+        let own = holding.held.as_ref().map(|held| &held.hold).filter(|hold| hold.release == job.release);
+        if parts.has(Parts::FILTER) {
+            world.filtered = self.filters.get(role) == Some(&job.release);
         }
-        if let Some(hold) = own.filter(|_| reads.artifact) {
-            world.artifact = Some(match (&hold.artifact, self.build(&job.release)) {
-                // Chosen before.
-                (Some(chosen), _) => Ok(chosen.clone()),
-                (None, Build::Missing) => Err(format!("the artifact of {} doesn't exist (any more)", job.release)),
-                (None, _) => Ok(self.artifact(&job.release)),
+        if let Some(hold) = own.filter(|_| parts.has(Parts::DEPLOYMENT)) {
+            let at = self.lagged();
+            world.deployment = self.describe_deployment(role, hold, at);
+        }
+        if parts.has(Parts::ARTIFACT) {
+            world.artifact = Some(match self.build(&job.release) {
+                Build::Missing => Err(format!("the artifact of {} doesn't exist (any more)", job.release)),
+                _ => Ok(self.artifact(&job.release)),
             });
         }
         Ok(world)
@@ -102,6 +94,13 @@ impl Cloud {
     fn lagged(&mut self) -> Ms {
         let lag = self.nature.lag;
         if lag > 0 && self.rng.random_bool(0.3) { self.now - self.rng.random_range(0..=lag) } else { self.now }
+    }
+
+    /// What RunInstances answers: the instances of a token, as they are.
+    pub fn launched_with(&self, role: &ServiceRole, token: &str) -> Vec<Instance> {
+        let mut found = self.describe_instances(role, self.now);
+        found.retain(|instance| instance.client_token.as_deref() == Some(token));
+        found
     }
 
     fn describe_instances(&self, role: &ServiceRole, at: Ms) -> Vec<Instance> {

@@ -23,6 +23,11 @@ pub fn timestamp(at: Ms) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_secs(DAWN_SECS) + SignedDuration::from_millis(at)
 }
 
+/// A time as the day counts it.
+pub fn milliseconds(at: Timestamp) -> Ms {
+    at.duration_since(timestamp(0)).as_millis() as Ms
+}
+
 /// For stories: `01:02:03.4`.
 pub fn clock(at: Ms) -> String {
     format!("{:02}:{:02}:{:02}.{}", at / HOUR, at / MINUTE % 60, at / SECOND % 60, at / 100 % 10)

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use tagship::{Action, Execution, ExecutionState, Job, ReleaseId, ServiceRole};
+use tagship::{Action, Execution, ExecutionState, Held, Hold, Job, ReleaseId, ServiceRole};
 use tagship_emulator::engine::{Engine, Ids};
 use tagship_emulator::execution::Status;
 use tagship_emulator::pipeline::{Id, Pipeline};
@@ -117,6 +117,33 @@ pub fn execution(engine: Option<&Engine<Serial>>, release: &ReleaseId) -> Execut
         },
         None => Execution { state: ExecutionState::NotFound, updated_at: None },
     }
+}
+
+/// A service's pipeline at work.
+#[derive(Debug)]
+pub struct Pipe {
+    /// CodePipeline.
+    pub engine: Engine<Serial>,
+    /// What it was made from.
+    pub blueprint: Rc<Blueprint>,
+    /// Its name.
+    pub name: String,
+    /// Which of the plan's releases an execution is.
+    pub releases: BTreeMap<Id, usize>,
+    /// Releases of the plan that have been uploaded.
+    pub uploaded: usize,
+}
+
+/// A sweep of one hold.
+pub fn sweep(role: &ServiceRole, hold: &Hold) -> Job {
+    let (release, pipeline) = (hold.release.clone(), hold.pipeline.clone());
+    Job { role: role.clone(), release, pipeline, action: Action::Sweep, input: None }
+}
+
+/// How CodePipeline says that a holder's execution stands.
+pub fn holders(pipes: &[Pipe], held: &Held) -> Execution {
+    let pipe = pipes.iter().find(|pipe| pipe.name == held.hold.pipeline);
+    execution(pipe.map(|pipe| &pipe.engine), &held.hold.release)
 }
 
 /// Ids of executions, jobs and so on: short, and told apart by their first eight characters.

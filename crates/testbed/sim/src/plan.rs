@@ -3,8 +3,9 @@
 use crate::cloud::{Build, Nature};
 use crate::mistake::Mistake;
 use crate::past::{HOUR, MINUTE, Ms, SECOND};
+use serde_json::json;
 use std::collections::BTreeMap;
-use tagship::settings::{Ami, Choice, Deploy, Eip, Keep, Selector, Settings, TargetGroup, Timeouts};
+use tagship::settings::{Keep, Settings};
 use tagship::{Kind, ServiceRole};
 
 /// All that a day is made from.
@@ -176,12 +177,15 @@ impl Fault {
             Fault::CrashAfter => "crash after a call",
             Fault::Late(_) => "crash with a late call",
             Fault::Lost => "reply lost",
+            Fault::Refuse(Kind::Throttled) => "call failed: throttled",
             Fault::Refuse(Kind::Unavailable) => "call failed: unavailable",
             Fault::Refuse(Kind::Conflict) => "call failed: conflict",
             Fault::Refuse(Kind::Capacity) => "call failed: no capacity",
             Fault::Refuse(Kind::Denied) => "call failed: denied",
             Fault::Refuse(Kind::Configuration) => "call failed: configuration",
-            Fault::Refuse(Kind::Release | Kind::Bug) => "call failed: refused",
+            Fault::Refuse(Kind::Spent | Kind::Protected | Kind::Refused | Kind::Release | Kind::Bug) => {
+                "call failed: refused"
+            }
             Fault::Freeze(_) => "process frozen",
         }
     }
@@ -251,29 +255,13 @@ pub fn role(name: &str) -> ServiceRole {
 
 /// Settings with DESIGN.md's defaults, two subnets and two types.
 pub fn settings(role: &ServiceRole, count: u32) -> Settings {
-    Settings {
-        subnet: Choice::Ids(SUBNETS.map(String::from).to_vec()),
-        ami: Ami::Id("ami-1".into()),
-        instance_type: TYPES.map(String::from).to_vec(),
-        sg: Choice::Ids(vec!["sg-1".into()]),
-        instance_profile: "web".into(),
-        deploy: Deploy { application: "web".into(), group: role.label() },
-        eip: Eip::None,
-        count,
-        port: None,
-        target_group: TargetGroup::Pair(Selector { parts: vec![("tagship:service".into(), role.to_string())] }),
-        zone: Some("cd.internal".into()),
-        artifact: None,
-        key_name: None,
-        user_data_sha256: None,
-        volume: None,
-        tags: BTreeMap::new(),
-        keep: Keep::Terminate,
-        drain_secs: 30,
-        timeouts: Timeouts { boot_secs: 600, install_secs: 1_200, healthy_secs: 300, watch_secs: 30, settle_secs: 15 },
-        topic: None,
-        topic_format: Default::default(),
-    }
+    let written = json!({
+        "SUBNET": SUBNETS, "AMI": "ami-1", "INSTANCE_TYPE": TYPES, "SG": "sg-1", "INSTANCE_PROFILE": "web",
+        "DEPLOY": {"VIA": "codedeploy", "APPLICATION": "web", "GROUP": role.label()},
+        "COUNT": count, "ZONE": "cd.internal",
+    });
+    let offer = Settings::parse(role, &written.to_string()).expect("the simulator's own settings are well formed");
+    offer.settings
 }
 
 /// How long people take for an approval if the plan doesn't say.

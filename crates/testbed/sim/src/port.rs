@@ -1,17 +1,20 @@
 //! The port of an invocation in virtual time: a mailbox that the day answers when it pleases.
 
-use crate::past::{Ms, timestamp};
+use crate::past::{Ms, milliseconds, timestamp};
 use jiff::Timestamp;
 use std::future::{Future, poll_fn};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
-use tagship::{Decision, Error, Holding, Job, Look, Port, Reads, ReleaseId, ServiceRole, Step, Verdict, World};
+use tagship::settings::Settings;
+use tagship::{Applied, Decision, Error, Holding, Job, Look, Parts, Port, ReleaseId, ServiceRole, Step, World};
 
 /// What an invocation asks of the world.
 #[derive(Debug, Clone)]
 pub enum Ask {
     /// A little time.
     Pause,
+    /// Time until then.
+    Sleep(Ms),
     /// Hold and markers; `bound` as in [`Port::holding`].
     Holding {
         /// Whose.
@@ -24,11 +27,13 @@ pub enum Ask {
     /// An observation.
     Observe {
         /// What is read.
-        reads: Reads,
+        parts: Parts,
         /// The bucket's word.
         holding: Box<Holding>,
-        /// The table's word.
-        verdict: Verdict,
+        /// The settings to go by.
+        settings: Option<Box<Settings>>,
+        /// Whether it begins a new observation, rather than adding to one.
+        begins: bool,
     },
     /// A change.
     Apply(Step),
@@ -44,7 +49,7 @@ pub enum Answer {
     /// To [`Ask::Observe`].
     World(Box<Result<World, Error>>),
     /// To [`Ask::Apply`].
-    Applied(Result<(), Error>),
+    Applied(Result<Applied, Error>),
 }
 
 /// What lies between an invocation and the day.
@@ -58,6 +63,10 @@ pub struct Mailbox {
     pub job: bool,
     /// A planted mistake: what was read first is what is read again.
     pub careless: bool,
+    /// A planted mistake: its clock stands still while the process does.
+    pub naive: bool,
+    /// How long the process has stood still.
+    pub stood: Ms,
     /// What was read first.
     pub first: Option<Holding>,
     /// What is asked.
@@ -93,11 +102,16 @@ impl Line {
 
 impl Port for Line {
     fn now(&self) -> Timestamp {
-        timestamp(self.mailbox().now)
+        let mailbox = self.mailbox();
+        timestamp(if mailbox.naive { mailbox.now - mailbox.stood } else { mailbox.now })
     }
 
     async fn pause(&self) {
         self.ask(Ask::Pause).await;
+    }
+
+    async fn sleep_until(&self, then: Timestamp) {
+        self.ask(Ask::Sleep(milliseconds(then))).await;
     }
 
     fn has_time(&self) -> bool {
@@ -126,14 +140,20 @@ impl Port for Line {
     }
 
     async fn observe(&self, look: &Look<'_>) -> Result<World, Error> {
-        let ask = Ask::Observe { reads: look.reads, holding: Box::new(look.holding.clone()), verdict: look.verdict };
+        let settings = look.settings.map(|settings| Box::new(settings.clone()));
+        let ask = Ask::Observe {
+            parts: look.parts,
+            holding: Box::new(look.holding.clone()),
+            settings,
+            begins: look.began == self.now(),
+        };
         match self.ask(ask).await {
             Answer::World(world) => *world,
             other => unreachable!("asked for the world, got {other:?}"),
         }
     }
 
-    async fn apply(&self, _: &Look<'_>, step: &Step) -> Result<(), Error> {
+    async fn apply(&self, _: &Look<'_>, step: &Step) -> Result<Applied, Error> {
         match self.ask(Ask::Apply(step.clone())).await {
             Answer::Applied(applied) => applied,
             other => unreachable!("asked for a change, got {other:?}"),

@@ -2,10 +2,10 @@
 
 use crate::cloud::{Cloud, names_under};
 use crate::limits::Bucket;
-use crate::past::{MINUTE, timestamp};
+use crate::past::{MINUTE, Ms, SECOND, timestamp};
 use jiff::SignedDuration;
-use tagship::settings::TargetGroup;
-use tagship::{Action, DeploymentState, Hold, Holding, Job, Reads, ServiceRole, Step, Verdict, admit};
+use tagship::settings::Settings;
+use tagship::{DeploymentState, Hold, Holding, Job, Parts, ServiceRole, Step};
 
 /// One request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ const fn change(operation: &'static str, bucket: Option<Bucket>) -> Request {
 }
 
 /// `ec2::PAGE`
-const INSTANCES_A_PAGE: usize = 250;
+const INSTANCES_A_PAGE: usize = 500;
 /// `route53::names`
 const RECORDS_A_PAGE: usize = 300;
 /// `codedeploy::A_BATCH`
@@ -49,28 +49,83 @@ pub fn holding(found: &Holding, job: &Job) -> Chains {
     vec![if other { vec![object, object] } else { vec![object] }, vec![object]]
 }
 
-/// `Aws::look`. The zone's id is looked up once an invocation.
-pub fn observation(cloud: &Cloud, job: &Job, reads: Reads, holding: &Holding, zone_known: bool) -> Chains {
-    let verdict = admit(job.action, &job.release, holding);
-    if reads.holder && holding.held.is_some() && (verdict == Verdict::AwaitHolder || job.action == Action::Sweep) {
-        return vec![vec![read("codepipeline:ListPipelineExecutions", None)]];
-    }
-    let Some(service) = cloud.services.get(&job.role) else { return Vec::new() };
-    let hold = holding.held.as_ref().map(|held| &held.hold).filter(|hold| hold.release == job.release);
-    let offered = reads.settings && verdict == Verdict::Take;
-    let Some(settings) = hold.map(|hold| &hold.settings).or(offered.then_some(&service.settings)) else {
-        return Vec::new();
-    };
+/// What an invocation's adapter has looked up, and doesn't look up again.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cached {
+    /// The zone's id.
+    pub zone: bool,
+    /// The release's deployment.
+    pub deployment: bool,
+    /// When the pair, its listeners and rules were looked up.
+    pub routing: Option<Ms>,
+}
+
+/// `elb::KNOWN`: so long an adapter goes by the groups, listeners and rules that it has found.
+const KNOWN: Ms = 60 * SECOND;
+
+/// `Aws::observe`. What it looks up is remembered in `cached`.
+pub fn observation(
+    cloud: &Cloud,
+    job: &Job,
+    (parts, settings): (Parts, Option<&Settings>),
+    holding: &Holding,
+    cached: &mut Cached,
+) -> Chains {
     let mut chains = Vec::new();
-    let pages = |n: usize, a_page: usize| n.div_ceil(a_page).max(1);
-    if reads.instances {
+    if parts.has(Parts::HOLDER) && holding.held.is_some() {
+        chains.push(vec![read("codepipeline:ListPipelineExecutions", None)]);
+    }
+    if parts.has(Parts::IMAGE) {
+        chains.push(vec![read("ec2:DescribeImages", Some(Bucket::Describe))]);
+    }
+    let Some(settings) = settings else { return chains };
+    if parts.has(Parts::INSTANCES) {
         let page = read("ec2:DescribeInstances", Some(Bucket::Describe));
         chains.push(vec![page; pages(cloud.described(&job.role), INSTANCES_A_PAGE)]);
     }
-    if reads.routing && matches!(settings.target_group, TargetGroup::Pair(_)) {
-        let elb = |operation| read(operation, Some(Bucket::Balancing));
-        let health = elb("elasticloadbalancing:DescribeTargetHealth");
-        chains.push(vec![
+    if parts.has(Parts::ROUTING) {
+        chains.extend(routing(cloud, job, cached));
+    }
+    if parts.has(Parts::ADDRESSES) {
+        chains.push(vec![read("ec2:DescribeAddresses", Some(Bucket::Describe))]);
+    }
+    if parts.has(Parts::NAMES)
+        && let Some(zone) = &settings.zone
+    {
+        let under = names_under(&job.role, zone);
+        let records = cloud.records.keys().filter(|name| name.ends_with(&under)).count();
+        let page = read("route53:ListResourceRecordSets", Some(Bucket::Route53));
+        let mut chain = vec![page; pages(records + 1, RECORDS_A_PAGE)];
+        if !std::mem::replace(&mut cached.zone, true) {
+            chain.insert(0, ZONE);
+        }
+        chains.push(chain);
+    }
+    if parts.has(Parts::FILTER) {
+        chains.push(vec![read("codedeploy:GetDeploymentGroup", None)]);
+    }
+    let own = holding.held.as_ref().map(|held| &held.hold).filter(|hold| hold.release == job.release);
+    if let Some(hold) = own.filter(|_| parts.has(Parts::DEPLOYMENT)) {
+        chains.push(deployments(cloud, &job.role, hold, cached));
+    }
+    if parts.has(Parts::ARTIFACT) {
+        chains.push(vec![read("s3:HeadObject", None)]);
+    }
+    chains
+}
+
+fn pages(n: usize, a_page: usize) -> usize {
+    n.div_ceil(a_page).max(1)
+}
+
+/// `elb::routing`: groups, listeners and rules are found once; then their health and weights are read.
+fn routing(cloud: &Cloud, job: &Job, cached: &mut Cached) -> Chains {
+    let elb = |operation| read(operation, Some(Bucket::Balancing));
+    let health = elb("elasticloadbalancing:DescribeTargetHealth");
+    let known = cached.routing.is_some_and(|at| cloud.now - at < KNOWN);
+    if !known {
+        cached.routing = Some(cloud.now);
+        return vec![vec![
             read("tag:GetResources", None),
             elb("elasticloadbalancing:DescribeTargetGroups"),
             health,
@@ -78,36 +133,22 @@ pub fn observation(cloud: &Cloud, job: &Job, reads: Reads, holding: &Holding, zo
             // The simulator's services have a balancer with one listener each.
             elb("elasticloadbalancing:DescribeListeners"),
             elb("elasticloadbalancing:DescribeRules"),
-        ]);
+        ]];
     }
-    if reads.addresses {
-        chains.push(vec![read("ec2:DescribeAddresses", Some(Bucket::Describe))]);
+    let switches = || cloud.switches.values().filter(|switch| switch.service == job.role);
+    let mut chains = vec![vec![health], vec![health]];
+    if switches().any(|switch| !switch.default_action) {
+        chains.push(vec![elb("elasticloadbalancing:DescribeRules")]);
     }
-    if reads.names
-        && let Some(zone) = &settings.zone
-    {
-        let under = names_under(&job.role, zone);
-        let records = cloud.records.keys().filter(|name| name.ends_with(&under)).count();
-        let page = read("route53:ListResourceRecordSets", Some(Bucket::Route53));
-        let mut chain = vec![page; pages(records + 1, RECORDS_A_PAGE)];
-        if !zone_known {
-            chain.insert(0, ZONE);
-        }
-        chains.push(chain);
-    }
-    if let Some(hold) = hold.filter(|_| reads.install) {
-        chains.push(vec![read("codedeploy:GetDeploymentGroup", None)]);
-        chains.push(deployments(cloud, &job.role, hold));
-    }
-    if reads.artifact && hold.is_some_and(|hold| hold.artifact.is_none()) {
-        chains.push(vec![read("s3:HeadObject", None)]);
+    if switches().any(|switch| switch.default_action) {
+        chains.push(vec![elb("elasticloadbalancing:DescribeListeners")]);
     }
     chains
 }
 
 /// `codedeploy::deployment`
-fn deployments(cloud: &Cloud, role: &ServiceRole, hold: &Hold) -> Vec<Request> {
-    let mut chain = vec![read("codedeploy:ListDeployments", None)];
+fn deployments(cloud: &Cloud, role: &ServiceRole, hold: &Hold, cached: &mut Cached) -> Vec<Request> {
+    let mut chain = if cached.deployment { Vec::new() } else { vec![read("codedeploy:ListDeployments", None)] };
     let since = hold.since - SKEW;
     let recent: Vec<_> = cloud
         .deployments
@@ -119,6 +160,7 @@ fn deployments(cloud: &Cloud, role: &ServiceRole, hold: &Hold) -> Vec<Request> {
     }
     chain.push(read("codedeploy:BatchGetDeployments", None));
     let own = recent.into_iter().filter(|found| found.release == hold.release).max_by_key(|found| found.created);
+    cached.deployment = own.is_some();
     if let Some(ended) = own.filter(|found| *found.state.now() != DeploymentState::Running) {
         let pages = ended.targets.len().div_ceil(TARGETS_A_PAGE).max(1);
         chain.extend(vec![read("codedeploy:ListDeploymentTargets", None); pages]);
@@ -131,8 +173,9 @@ fn deployments(cloud: &Cloud, role: &ServiceRole, hold: &Hold) -> Vec<Request> {
 /// `codedeploy::SKEW`: deployments are looked for from so long before the hold was taken.
 pub const SKEW: SignedDuration = SignedDuration::from_millis(5 * MINUTE);
 
-/// The call that a step is; a change of names looks the zone up if nobody did before.
-pub fn step(step: &Step, zone_known: bool) -> Chains {
+/// The call that a step is. A change of names looks the zone up if nobody did before; one of weights reads the switch
+/// again right before.
+pub fn step(step: &Step, cached: &mut Cached) -> Chains {
     let mutating = Some(Bucket::Mutating);
     let request = match step {
         Step::WriteHold { .. } | Step::WriteEnded(_) => change("s3:PutObject", None),
@@ -149,17 +192,22 @@ pub fn step(step: &Step, zone_known: bool) -> Chains {
         Step::ReleaseAddress { .. } => change("ec2:ReleaseAddress", mutating),
         Step::ChangeNames { .. } => {
             let request = change("route53:ChangeResourceRecordSets", Some(Bucket::Route53));
-            return vec![if zone_known { vec![request] } else { vec![ZONE, request] }];
+            return vec![if std::mem::replace(&mut cached.zone, true) { vec![request] } else { vec![ZONE, request] }];
         }
         Step::FilterDeployments { .. } => change("codedeploy:UpdateDeploymentGroup", None),
         Step::CreateDeployment { .. } => change("codedeploy:CreateDeployment", None),
         Step::StopDeployment { .. } => change("codedeploy:StopDeployment", None),
         Step::Register { .. } => change("elasticloadbalancing:RegisterTargets", Some(Bucket::Balancing)),
         Step::Deregister { .. } => change("elasticloadbalancing:DeregisterTargets", Some(Bucket::Balancing)),
-        Step::SetWeights { switch, .. } if switch.contains(":listener-rule/") => {
-            change("elasticloadbalancing:ModifyRule", Some(Bucket::Balancing))
+        Step::SetWeights { switch, .. } => {
+            let [look, set] = if switch.contains(":listener-rule/") {
+                ["elasticloadbalancing:DescribeRules", "elasticloadbalancing:ModifyRule"]
+            } else {
+                ["elasticloadbalancing:DescribeListeners", "elasticloadbalancing:ModifyListener"]
+            };
+            // Within the step's 10 s nothing is repeated.
+            return vec![vec![change(look, Some(Bucket::Balancing)), change(set, Some(Bucket::Balancing))]];
         }
-        Step::SetWeights { .. } => change("elasticloadbalancing:ModifyListener", Some(Bucket::Balancing)),
         Step::Abandon { .. } => change("events:PutEvents", None),
     };
     vec![vec![request]]

@@ -51,7 +51,7 @@ fn own() -> Scenario {
     })
 }
 
-/// A release's own addresses are seen by who removes, even if the settings have none any more.
+/// Whoever removes a release sees its own addresses, even if the settings ask for none any more.
 fn formerly() -> Scenario {
     Scenario::new("FORMERLY", Value::Null, &["r1", "r2"], |steps| {
         vec![steps.take("r1"), steps.allocate("r0"), Move::Act(Act::Look), release_address("address1")]

@@ -7,7 +7,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     vec![launches(), ends(), kept(), deaths()]
 }
 
-/// A token launches once, whatever becomes of its instances; capacity is a subnet's and type's.
+/// A token launches once, whatever becomes of its instances; capacity is counted by subnet and type.
 fn launches() -> Scenario {
     Scenario::usual("LAUNCHES", |steps| {
         let first = steps.launching("r1", "subnet-a", 2, "first");

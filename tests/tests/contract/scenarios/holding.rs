@@ -28,7 +28,7 @@ fn hold() -> Scenario {
             steps.take("r2"),
             write(chosen.clone(), Some("etag1")),
             write(open.clone(), Some("etag1")),
-            // The same words have the same tag: a hold's phases and marks only ever go forward.
+            // Objects with the same content have the same ETag: so phases and marks only ever go forward.
             write(open, Some("etag2")),
             write(chosen, Some("etag1")),
             write(watched.clone(), Some("etag2")),
@@ -45,7 +45,7 @@ fn hold() -> Scenario {
     })
 }
 
-/// The first word on a release's end stays, and frees the hold.
+/// The first marker of a release's end stays, and frees the hold.
 fn markers() -> Scenario {
     Scenario::new("MARKERS", Value::Null, &["r1", "r2", "r3"], |steps| {
         let approved = Ended {
@@ -61,7 +61,7 @@ fn markers() -> Scenario {
             Move::Act(Act::Look),
             end("r1", HowEnded::Discarded),
             end("r2", HowEnded::Parked),
-            // The hold is free, and the next one's.
+            // The hold is free, and the next release takes it.
             write(steps.hold("r4"), Some("etag1")),
             delete_hold("etag1"),
             delete_hold("etag2"),

@@ -16,7 +16,7 @@ fn begun(steps: &Steps, count: u32) -> Vec<Move> {
     moves
 }
 
-/// One at a time; only what the filter finds running.
+/// One deployment at a time, to the running instances that the filter finds.
 fn installs() -> Scenario {
     Scenario::usual("INSTALLS", |steps| {
         with(
@@ -96,7 +96,7 @@ fn nobody() -> Scenario {
     })
 }
 
-/// There, chosen, and gone; what was chosen stays so.
+/// An artifact is found, chosen, and then deleted: the choice stays.
 fn artifacts() -> Scenario {
     Scenario::usual("ARTIFACTS", |steps| {
         let chosen = Hold { artifact: Some(named_artifact("artifact1")), ..steps.hold("r1") };

@@ -18,7 +18,7 @@ fn serving(steps: &Steps, count: u32) -> Vec<Move> {
     moves
 }
 
-/// In, out, in again while draining, and gone.
+/// Targets are registered, deregistered, registered again while they drain, and gone.
 fn targets() -> Scenario {
     Scenario::usual("TARGETS", |steps| {
         let nowhere = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/nowhere/0123456789abcdef";
@@ -41,7 +41,7 @@ fn targets() -> Scenario {
                 deregister("b", "instance1"),
                 register("b", "instance1"),
                 Move::Act(Act::Check),
-                // What drained before its return isn't over with that.
+                // The end of the deregistration delay doesn't end the target that has come back meanwhile.
                 Move::Act(Act::Drain),
                 deregister("b", "instance1 instance2"),
                 Move::Act(Act::Drain),
@@ -111,7 +111,7 @@ fn switches() -> Scenario {
             Move::Act(Act::Turn("default", &[("a", 0), ("b", 999)])),
             shift("default", (0, 100), (100, 0)),
             shift("default", (0, 999), (100, 0)),
-            // Nobody has seen what a person did meanwhile.
+            // A person changes weights, and no look sees it before the shift.
             unseen(Move::Act(Act::Turn("http", &[("a", 70), ("b", 30)]))),
             shift("http", (0, 100), (100, 0)),
             unseen(Move::Act(Act::Turn("http", &[("a", 70), ("b", 30)]))),

@@ -147,6 +147,28 @@ fn parameters_are_refused_with_every_reason() {
     check(Deploy, json!(""), &["UserParameters are missing: write {\"serviceRole\""]);
     check(Deploy, json!("retire"), &["UserParameters are no JSON (expected value at line 1 column 1): write {"]);
     check(Deploy, json!([1]), &["UserParameters are no JSON object: write {"]);
+    // No field takes a dictionary, so repetitions deeper down are refused with what holds them.
+    let twice = r#"{"pipeline": "a", "release": {"x": 1, "x": 2}, "pipeline": "b", "release": "c", "x": 1, "x": 2}"#;
+    check(
+        Deploy,
+        json!(twice),
+        &[
+            "pipeline: given twice: write it once",
+            "release: given twice: write it once",
+            "x: given twice: write it once",
+            "release: write text",
+            "x: no such key",
+            "serviceRole: missing",
+        ],
+    );
+    let encoded_twice = Value::from(parameters().to_string()).to_string();
+    check(Deploy, json!(encoded_twice), &["UserParameters are JSON that is encoded twice, a string that holds"]);
+    check(
+        Deploy,
+        json!("{\"serviceRole\":\u{a0}\"X\"}"),
+        &["are no JSON (the character NO-BREAK SPACE (U+00A0), which can't be seen: remove it, at line 1 column 16)"],
+    );
+    check(Deploy, json!("{\u{201c}release\u{201d}: 1}"), &["LEFT DOUBLE QUOTATION MARK (U+201C), write \", at line 1"]);
     check(Deploy, with(json!({"pipeline": "x".repeat(1_000)})), &["1000 are allowed"]);
     check(Deploy, json!({}), &["serviceRole: missing", "release: missing", "pipeline: missing"]);
     check(
@@ -154,15 +176,29 @@ fn parameters_are_refused_with_every_reason() {
         json!({"serviceRole": "web-product", "release": "#{codepipeline.PipelineExecutionId}", "pipeline": 7}),
         &[
             "serviceRole: \"web-product\" is no service role",
-            "release: \"#{codepipeline.PipelineExecutionId}\" is no release",
+            "release: \"#{codepipeline.PipelineExecutionId}\" is a variable that CodePipeline has not resolved",
             "pipeline: write text",
         ],
     );
     check(
         Deploy,
-        with(json!({"servicerole": "x", "count": 1})),
+        with(json!({"pipeline": "#{variables.Pipeline}", "release": "1a2b\u{200b}"})),
+        &["pipeline: \"#{variables.Pipeline}\" is a variable", "release: \"1a2b⟨ZERO WIDTH SPACE⟩\" is no release"],
+    );
+    // What is there already isn't suggested.
+    check(
+        Deploy,
+        with(json!({"releas": "x", "pipelin\u{feff}e": "x"})),
         &[
-            "servicerole: no such key, write serviceRole; the keys are serviceRole, release, pipeline, action",
+            "releas: no such key; the keys are serviceRole, release, pipeline, action",
+            "pipelin⟨BYTE ORDER MARK⟩e: no such key; the keys are",
+        ],
+    );
+    check(
+        Deploy,
+        with(json!({"acton": "x", "count": 1})),
+        &[
+            "acton: no such key, write action; the keys are serviceRole, release, pipeline, action",
             "count: no such key; the keys are serviceRole, release, pipeline, action",
         ],
     );
@@ -173,6 +209,13 @@ fn parameters_are_refused_with_every_reason() {
     );
     check(Cleanup, json!({"action": "sweep", "all": "x"}), &["all: no such key"]);
     check(Cleanup, json!({"action": "swep"}), &["action: \"swep\"", "serviceRole", "release", "pipeline"]);
+}
+
+#[test]
+fn a_byte_order_mark_is_no_fault() {
+    let marked = format!("\u{feff}{}", parameters());
+    let expected = Ok(Request::Release(job(Action::Deploy, "mzum-web", true)));
+    assert_eq!(parsed(StageName::Deploy, event(json!(marked))).request, expected);
 }
 
 #[test]

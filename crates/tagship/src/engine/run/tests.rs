@@ -1,6 +1,7 @@
 //! The loop against a port that always sees the same.
 
 use super::*;
+use crate::route::ShiftMemory;
 use crate::testing::*;
 use crate::{Action, Decision, Health};
 use std::pin::pin;
@@ -19,6 +20,8 @@ impl Port for Still {
 
     async fn pause(&self) {}
 
+    async fn sleep_until(&self, _: Timestamp) {}
+
     fn has_time(&self) -> bool {
         true
     }
@@ -35,7 +38,7 @@ impl Port for Still {
         Ok(self.world.clone())
     }
 
-    async fn apply(&self, _: &Look<'_>, _: &Step) -> Result<(), Error> {
+    async fn apply(&self, _: &Look<'_>, _: &Step) -> Result<Applied, Error> {
         Err(self.refused.clone())
     }
 
@@ -47,7 +50,7 @@ fn fails(change: impl FnOnce(&mut World)) -> Error {
     let mut world = world();
     change(&mut world);
     let refused = Error { code: Some("AccessDenied".to_owned()), ..Error::new(Kind::Denied, "s3:PutObject is denied") };
-    let (port, job, mut memo) = (Still { world, refused }, job(Action::Shift, 2), Memo::new(at(0)));
+    let (port, job, mut memo) = (Still { world, refused }, job(Action::Shift, 2), Memo::<ShiftMemory>::new(at(0)));
     // Nothing of the port waits.
     let outcome =
         pin!(run::<crate::route::Shift, _>(&port, &job, &mut memo)).poll(&mut Context::from_waker(Waker::noop()));
@@ -83,13 +86,10 @@ fn a_failure_tells_what_was_seen_and_what_is_left_behind() {
 
 #[test]
 fn a_storm_costs_other_errors_no_patience() {
-    let check = |code: &str, throttled_secs, expected| {
-        let error = Error { code: Some(code.to_owned()), ..Error::new(Kind::Unavailable, "") };
-        let mut memo = Memo::new(at(0));
-        memo.throttled_secs = throttled_secs;
-        assert_eq!(patience(&error, &memo).as_secs(), expected, "{code} after {throttled_secs} s");
+    let check = |kind, throttled_secs, expected| {
+        assert_eq!(patience(kind, throttled_secs).as_secs(), expected, "{kind:?} after {throttled_secs} s");
     };
-    check("ServiceUnavailable", 0, UNAVAILABLE_SECS);
-    check("ServiceUnavailable", 1_800, 1_800 + UNAVAILABLE_SECS);
-    check("Throttling", 1_800, THROTTLED_SECS);
+    check(Kind::Unavailable, 0, UNAVAILABLE_SECS);
+    check(Kind::Unavailable, 1_800, 1_800 + UNAVAILABLE_SECS);
+    check(Kind::Throttled, 1_800, THROTTLED_SECS);
 }

@@ -1,14 +1,15 @@
 //! What ops wrote becomes valid settings: all problems at once, each with its key and what to write instead.
 
-use super::fields::{Fields, dictionary, name, short, text, texts, whole};
+use super::fields::{Fields, dictionary, flag, name, number, short, text, texts, whole};
+use super::literal::Literal;
 use super::*;
 use crate::Offer;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 /// The keys of DESIGN's table.
-const KEYS: [&str; 21] = [
+pub(super) const KEYS: [&str; 25] = [
     "SUBNET",
     "AMI",
     "INSTANCE_TYPE",
@@ -30,10 +31,19 @@ const KEYS: [&str; 21] = [
     "TIMEOUTS",
     "TOPIC",
     "TOPIC_FORMAT",
+    "PIPELINE",
+    "PRE_PRODUCT",
+    "ROLLBACK",
+    "IMDS_HOPS",
 ];
 
 /// Reading the hold (4 s) and a changing call (10 s) must be over before SETTLE is (DESIGN, rule 3).
 const MIN_SETTLE_SECS: u32 = 15;
+
+/// The next release waits for this one's end within a Lambda action of CodePipeline's, 24 hours. Of those, this leaves
+/// an hour for the removal itself, and for the next release's launch four times the longest `BOOT` and the three hours
+/// that AWS may throttle it.
+const MAX_POSTMORTEM_SECS: u32 = 86_400 - 3_600 - 4 * 3_600 - 3 * 3_600;
 
 /// EC2's limit, before encoding.
 const MAX_USER_DATA_BYTES: usize = 16 * 1024;
@@ -45,25 +55,38 @@ const MAX_TAGS: usize = 40;
 const MAX_NAME: usize = 253;
 
 impl Settings {
-    /// Reads the value of a service's variable (or of the parameter that it refers to): a JSON object or a Python
-    /// dict literal. Selectors are validated, not resolved: see [`Settings::resolve`].
+    /// Reads the value of a service's variable: a JSON object or a Python dict literal. Selectors are validated, not
+    /// resolved: see [`Settings::resolve`].
     pub fn parse(role: &ServiceRole, text: &str) -> Result<Offer, Error> {
         let heading = format!("the settings of {role} (the provision function's environment variable) are wrong");
-        let problem = |problem: String| Error::problems(&heading, &[problem]);
-        if text.trim().starts_with("ssm:") {
-            return Err(problem(
-                "a reference takes the form ssm:/path, and leads to the settings themselves".to_owned(),
-            ));
-        }
-        let entries = literal::entries(text).map_err(problem)?;
-        let mut fields = Fields::new("", &KEYS, entries);
-        let offer = offer(role, &mut fields);
-        match offer {
-            Some(offer) if fields.problems.is_empty() => Ok(offer),
-            _ => Err(Error::problems(&heading, &fields.problems)),
-        }
+        read(role, text, false).map_err(|problems| Error::problems(heading, &problems))
+    }
+
+    /// As [`Settings::parse`], of the parameter that the variable refers to. It was decrypted, and may be another one
+    /// than was meant: so an error shows nothing of it, but says where to look.
+    pub fn parse_parameter(role: &ServiceRole, path: &str, text: &str) -> Result<Offer, Error> {
+        let heading = format!("the settings of {role} (parameter {path}, of which nothing is shown) are wrong");
+        read(role, text, true).map_err(|problems| Error::problems(heading, &problems))
     }
 }
+
+/// The settings, or all that is wrong with them.
+fn read(role: &ServiceRole, text: &str, hidden: bool) -> Result<Offer, Vec<String>> {
+    if literal::unmarked(text).starts_with("ssm:") {
+        return Err(vec!["a reference takes the form ssm:/path, and leads to the settings themselves".to_owned()]);
+    }
+    let entries = literal::entries(text).map_err(|illegible| {
+        let found = if hidden { illegible.places } else { illegible.complaint };
+        vec![format!("write a JSON object or a Python dict. {found}")]
+    })?;
+    let mut fields = Fields::new("", &KEYS, hidden, entries);
+    match offer(role, &mut fields) {
+        Some(offer) if fields.problems.is_empty() => Ok(offer),
+        _ => Err(fields.problems),
+    }
+}
+
+const TIMEOUTS: &[&str] = &["BOOT", "INSTALL", "HEALTHY", "WATCH", "SETTLE", "POSTMORTEM"];
 
 /// Every field is read before the first missing one ends it, so that all problems are told.
 fn offer(role: &ServiceRole, fields: &mut Fields) -> Option<Offer> {
@@ -107,13 +130,20 @@ fn offer(role: &ServiceRole, fields: &mut Fields) -> Option<Offer> {
     });
     let drain = fields.optional("DRAIN", "seconds from 0 to 300", |value| whole(value, 0..=300));
     let section = fields.optional("TIMEOUTS", "a dictionary of seconds", dictionary);
-    let timeouts = fields.section("TIMEOUTS", &["BOOT", "INSTALL", "HEALTHY", "WATCH", "SETTLE"], section, timeouts);
+    let timeouts = fields.section("TIMEOUTS", TIMEOUTS, section, timeouts);
     let topic = fields.optional("TOPIC", "the ARN of an SNS topic that isn't FIFO (arn:aws:sns:…)", topic);
     let topic_format = fields.optional("TOPIC_FORMAT", "\"text\" or \"amazon-q\"", |value| match value.as_str()? {
         "text" => Some(TopicFormat::Text),
         "amazon-q" => Some(TopicFormat::AmazonQ),
         _ => None,
     });
+    let pipeline = fields.optional("PIPELINE", "the name of the pipeline that releases the service", |value| {
+        short(value, 100).filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || ".@_-".contains(c)))
+    });
+    let pre_product = fields.optional("PRE_PRODUCT", "True or False", flag);
+    let section = fields.optional("ROLLBACK", "{\"HEALTHY\": 0.5}", dictionary);
+    let rollback = fields.section("ROLLBACK", &["HEALTHY"], section, rollback);
+    let imds_hops = fields.optional("IMDS_HOPS", "a whole number from 1 to 64", |value| whole(value, 1..=64));
     if target_group == Some(TargetGroup::None) && zone.is_none() {
         fields.problem("ZONE", "required where TARGET_GROUP is \"none\": there, names are the only way in");
     }
@@ -137,22 +167,33 @@ fn offer(role: &ServiceRole, fields: &mut Fields) -> Option<Offer> {
             tags: tags.unwrap_or_default(),
             keep: keep.unwrap_or(Keep::Terminate),
             drain_secs: drain.unwrap_or(30),
-            timeouts: timeouts.unwrap_or(Timeouts::DEFAULT),
+            timeouts: timeouts.unwrap_or_default(),
             topic,
             topic_format: topic_format.unwrap_or_default(),
+            pipeline,
+            pre_product: pre_product.unwrap_or_default(),
+            rollback: rollback.unwrap_or_default(),
+            imds_hops: imds_hops.unwrap_or(1),
         },
         user_data,
     })
 }
 
-impl Timeouts {
-    /// DESIGN's defaults.
-    pub const DEFAULT: Self =
-        Self { boot_secs: 600, install_secs: 1_200, healthy_secs: 300, watch_secs: 30, settle_secs: MIN_SETTLE_SECS };
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            boot_secs: 600,
+            install_secs: 1_200,
+            healthy_secs: 300,
+            watch_secs: 30,
+            settle_secs: MIN_SETTLE_SECS,
+            postmortem_secs: 0,
+        }
+    }
 }
 
 fn deploy(fields: &mut Fields) -> Option<Deploy> {
-    let via = fields.required("VIA", "\"codedeploy\"", |value| (value == "codedeploy").then_some(()));
+    let via = fields.required("VIA", "\"codedeploy\"", |value| (value.as_str() == Some("codedeploy")).then_some(()));
     let application = fields.required("APPLICATION", "the CodeDeploy application's name", |value| short(value, 100));
     let group = fields.required("GROUP", "the deployment group's name", |value| short(value, 100));
     via?;
@@ -163,9 +204,7 @@ fn artifact(fields: &mut Fields) -> Option<ArtifactTag> {
     let bucket = fields.required("BUCKET", "the bucket's name", |value| name(value, 63));
     let prefix = fields.required("PREFIX", "the key's beginning", |value| short(value, 1_024));
     let tag = fields.required("TAG", "the object's tag as KEY=VALUE", |value| {
-        let text = text(value)?;
-        let (key, value) = text.split_once('=')?;
-        (!key.is_empty() && !value.is_empty()).then_some(text)
+        text(value).filter(|text| selector::pair(text, "").is_ok())
     });
     Some(ArtifactTag { bucket: bucket?, prefix: prefix?, tag: tag? })
 }
@@ -184,7 +223,7 @@ fn timeouts(fields: &mut Fields) -> Option<Timeouts> {
         let what = format!("seconds from {} to {}", range.start(), range.end());
         fields.optional(key, &what, |value| whole(value, range.clone())).unwrap_or(default)
     };
-    let default = Timeouts::DEFAULT;
+    let default = Timeouts::default();
     Some(Timeouts {
         boot_secs: secs("BOOT", default.boot_secs, 1..=3_600),
         // A hook of CodeDeploy's may take an hour.
@@ -192,7 +231,19 @@ fn timeouts(fields: &mut Fields) -> Option<Timeouts> {
         healthy_secs: secs("HEALTHY", default.healthy_secs, 1..=3_600),
         watch_secs: secs("WATCH", default.watch_secs, 0..=3_600),
         settle_secs: secs("SETTLE", default.settle_secs, MIN_SETTLE_SECS..=300),
+        postmortem_secs: secs("POSTMORTEM", default.postmortem_secs, 0..=MAX_POSTMORTEM_SECS),
     })
+}
+
+fn rollback(fields: &mut Fields) -> Option<Rollback> {
+    let healthy = fields.optional("HEALTHY", "a share from 0.01 to 1 (0.5 is one half), in steps of 0.01", |value| {
+        let percent = number(value)? * 100.0;
+        // A share that was written in steps of 0.01 is at most a rounding error away from one.
+        let whole = (percent - percent.round()).abs() < 1e-6 && (1.0..=100.0).contains(&percent.round());
+        whole.then_some(percent.round() as u32)
+    });
+    let default = Rollback::default();
+    Some(Rollback { healthy_percent: healthy.unwrap_or(default.healthy_percent), ..default })
 }
 
 fn tags(fields: &mut Fields) -> Option<BTreeMap<String, String>> {
@@ -209,14 +260,19 @@ fn tags(fields: &mut Fields) -> Option<BTreeMap<String, String>> {
         } else if key.trim().is_empty() || key.chars().count() > 128 {
             fields.entries.remove(&key);
             fields.problem(&key, "a tag's key has 1 to 128 characters");
-        } else if let Some(value) = fields.required(&key, "text of 1 to 256 characters", |value| short(value, 256)) {
+        } else if let Some(value) = fields.optional(&key, "text of at most 256 characters", tag_value) {
             tags.insert(key, value);
         }
     }
     Some(tags)
 }
 
-fn choice(value: &Value, prefix: &str) -> Option<Choice> {
+/// As it is: empty, or with spaces at its ends.
+fn tag_value(value: &Literal) -> Option<String> {
+    value.as_str().filter(|text| text.chars().count() <= 256).map(str::to_owned)
+}
+
+fn choice(value: &Literal, prefix: &str) -> Option<Choice> {
     let texts = texts(value)?;
     match texts.as_slice() {
         [text] if text.starts_with(Selector::PREFIX) => text.clone().try_into().ok().map(Choice::Tags),
@@ -224,7 +280,7 @@ fn choice(value: &Value, prefix: &str) -> Option<Choice> {
     }
 }
 
-fn instance_types(value: &Value) -> Option<Vec<String>> {
+fn instance_types(value: &Literal) -> Option<Vec<String>> {
     let part = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     let mut types = texts(value)?;
     let mut seen = BTreeSet::new();
@@ -233,19 +289,15 @@ fn instance_types(value: &Value) -> Option<Vec<String>> {
     sound.then_some(types)
 }
 
-fn eip(value: &Value) -> Option<Eip> {
-    match value {
-        Value::Bool(true) => Some(Eip::Own),
-        Value::Bool(false) => Some(Eip::None),
-        value => match text(value)?.as_str() {
-            "True" | "true" => Some(Eip::Own),
-            "False" | "false" => Some(Eip::None),
-            text => text.to_owned().try_into().ok().map(Eip::Pool),
-        },
+fn eip(value: &Literal) -> Option<Eip> {
+    match flag(value) {
+        Some(true) => Some(Eip::Own),
+        Some(false) => Some(Eip::None),
+        None => text(value)?.try_into().ok().map(Eip::Pool),
     }
 }
 
-fn target_group(value: &Value) -> Option<TargetGroup> {
+fn target_group(value: &Literal) -> Option<TargetGroup> {
     match text(value)? {
         text if text == "none" => Some(TargetGroup::None),
         text => text.try_into().ok().map(TargetGroup::Pair),
@@ -253,7 +305,7 @@ fn target_group(value: &Value) -> Option<TargetGroup> {
 }
 
 /// A domain name in which the longest name of the service still fits.
-fn zone(value: &Value, role: &ServiceRole) -> Option<String> {
+fn zone(value: &Literal, role: &ServiceRole) -> Option<String> {
     let zone = text(value)?.trim_end_matches('.').to_ascii_lowercase();
     let label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -265,7 +317,7 @@ fn zone(value: &Value, role: &ServiceRole) -> Option<String> {
     (zone.split('.').all(label) && longest <= MAX_NAME).then_some(zone)
 }
 
-fn topic(value: &Value) -> Option<String> {
+fn topic(value: &Literal) -> Option<String> {
     let arn = text(value)?;
     let parts: Vec<&str> = arn.split(':').collect();
     let [first, partition, "sns", region, account, name] = parts.as_slice() else {

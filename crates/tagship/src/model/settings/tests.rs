@@ -1,9 +1,14 @@
 //! Settings as ops write them, right and wrong, and as a hold carries them.
 
+use super::parse::KEYS;
 use super::*;
 use crate::{Kind, Offer};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+
+mod selectors;
+mod text;
+mod versions;
 
 fn role() -> ServiceRole {
     ServiceRole::try_from("MZUM_WEB_PRODUCT".to_owned()).expect("a role")
@@ -58,8 +63,12 @@ fn the_least_is_completed_with_defaults() {
             "ARTIFACT": null, "KEY_NAME": null, "USER_DATA_SHA256": null, "VOLUME": null, "TAGS": null,
             "KEEP": "terminate", "DRAIN": 30, "TOPIC": null,
             "TIMEOUTS": {"BOOT": 600, "INSTALL": 1200, "HEALTHY": 300, "WATCH": 30, "SETTLE": 15},
+            "PIPELINE": null, "PRE_PRODUCT": null, "ROLLBACK": null, "IMDS_HOPS": null,
         }),
     );
+    let least = parsed(&written(json!({}))).settings;
+    assert_eq!((least.pre_product, least.imds_hops, least.rollback.healthy_percent), (false, 1, 50));
+    assert_eq!(least.timeouts.postmortem_secs, 0);
 }
 
 #[test]
@@ -67,6 +76,9 @@ fn every_key_is_read() {
     check_read(json!({"SUBNET": ["subnet-2", "subnet-1"]}), json!({"SUBNET": ["subnet-2", "subnet-1"]}));
     check_read(json!({"SUBNET": "['subnet-1','subnet-2']"}), json!({"SUBNET": ["subnet-1", "subnet-2"]}));
     check_read(json!({"SUBNET": "('subnet-1',)"}), json!({"SUBNET": ["subnet-1"]}));
+    check_read(json!({"SUBNET": "'subnet-1','subnet-2'"}), json!({"SUBNET": ["subnet-1", "subnet-2"]}));
+    check_read(json!({"SUBNET": "'subnet-1'"}), json!({"SUBNET": ["subnet-1"]}));
+    check_read(json!({"SG": "\"sg-1\", 'sg-2'"}), json!({"SG": ["sg-1", "sg-2"]}));
     check_read(json!({"SUBNET": "tag:Tier=web-*, Zone=?"}), json!({"SUBNET": "tag:Tier=web-*,Zone=?"}));
     check_read(json!({"SG": ["tag:Name=웹"]}), json!({"SG": "tag:Name=웹"}));
     check_read(json!({"AMI": "ssm:/aws/service/ami"}), json!({"AMI": "ssm:/aws/service/ami"}));
@@ -90,7 +102,8 @@ fn every_key_is_read() {
     check_read(json!({"ARTIFACT": artifact}), json!({"ARTIFACT": artifact}));
     check_read(json!({"KEY_NAME": "ops"}), json!({"KEY_NAME": "ops"}));
     check_read(json!({"VOLUME": {"SIZE": "30", "TYPE": "gp3"}}), json!({"VOLUME": {"SIZE": 30, "TYPE": "gp3"}}));
-    check_read(json!({"TAGS": {"cost": "웹", "team": "a"}}), json!({"TAGS": {"cost": "웹", "team": "a"}}));
+    let tags = json!({"cost": "웹", "a=b, c": " x ", " d ": ""});
+    check_read(json!({"TAGS": tags}), json!({"TAGS": tags}));
     check_read(json!({"KEEP": "stop", "DRAIN": 0}), json!({"KEEP": "stop", "DRAIN": 0}));
     check_read(
         json!({"TIMEOUTS": {"BOOT": 60, "SETTLE": "20"}}),
@@ -100,6 +113,22 @@ fn every_key_is_read() {
     check_read(json!({"TOPIC": topic, "TOPIC_FORMAT": "text"}), json!({"TOPIC": topic}));
     let chat = json!({"TOPIC": topic, "TOPIC_FORMAT": "amazon-q"});
     check_read(chat.clone(), chat);
+    check_read(
+        json!({"PIPELINE": "mzum-web.2@kr_1", "PRE_PRODUCT": "True", "IMDS_HOPS": "2", "TIMEOUTS": {"POSTMORTEM": 57_600}}),
+        json!({
+            "PIPELINE": "mzum-web.2@kr_1", "PRE_PRODUCT": true, "IMDS_HOPS": 2,
+            "TIMEOUTS": {
+                "BOOT": 600, "INSTALL": 1200, "HEALTHY": 300, "WATCH": 30, "SETTLE": 15, "POSTMORTEM": 57_600,
+            },
+        }),
+    );
+    for (share, percent) in
+        [(json!(0.01), 1), (json!(0.07), 7), (json!(0.29), 29), (json!("0.75"), 75), (json!(1), 100)]
+    {
+        check_read(json!({"ROLLBACK": {"HEALTHY": share}}), json!({"ROLLBACK": {"HEALTHY_PERCENT": percent}}));
+    }
+    check_read(json!({"ROLLBACK": {"HEALTHY": 0.5}}), json!({"ROLLBACK": null}));
+    check_read(json!({"ROLLBACK": {}}), json!({"ROLLBACK": null}));
     check_read(json!({"COUNT": null, "KEY_NAME": null}), json!({"COUNT": 1, "KEY_NAME": null}));
 }
 
@@ -142,14 +171,27 @@ fn every_problem_is_told_with_its_key_and_its_remedy() {
         (json!(["subnet-1", "sg-1"]), "[\"subnet-1\",\"sg-1\"]"),
         (json!(["subnet-1", "tag:a=b"]), "[\"subnet-1\",\"tag:a=b\"]"),
         (json!("['subnet-1'"), "\"['subnet-1'\""),
-        (json!("tag:"), "\"tag:\""),
-        (json!("tag:=a"), "\"tag:=a\""),
-        (json!("tag:a="), "\"tag:a=\""),
-        (json!("tag:a=b,"), "\"tag:a=b,\""),
-        (json!("tag:a*=b"), "\"tag:a*=b\""),
-        (json!("tag:a=\\*"), "\"tag:a=\\\\*\""),
+        (json!("subnet-1\u{200b}"), "\"subnet-1⟨ZERO WIDTH SPACE⟩\""),
     ] {
         check(json!({"SUBNET": wrong}), &[&format!("SUBNET: {shown} isn't accepted: write {subnet}")]);
+    }
+    let once = "tag: is written once, at the beginning: tag:Name=web,Tier=app. Quote a key that begins so";
+    for (wrong, hint) in [
+        ("tag:", "a part has no ="),
+        ("tag:=a", "a key is empty"),
+        ("tag:''=a", "a key is empty"),
+        ("tag:a=", "write '' for an empty value"),
+        ("tag:a=b,", "a part has no ="),
+        ("tag:a*=b", "the wildcards * and ? work in a pattern only"),
+        ("tag:a=\\*", "a backslash can't be looked for"),
+        ("tag:Name=web,tag:Tier=app", once),
+        ("tag:tag:Name=web", once),
+        ("tag:a='b", "a quote ' isn't closed"),
+        ("tag:a='b'c", "a quote ' is closed too early: write '' for one inside"),
+        ("#{x.y}", "a variable of CodePipeline's, which isn't resolved in settings"),
+    ] {
+        let shown = json!(wrong);
+        check(json!({"SUBNET": wrong}), &[&format!("SUBNET: {shown} isn't accepted ({hint}): write {subnet}")]);
     }
     let image = "an image id (ami-…), ssm:/path of a parameter, or a tag selector (tag:KEY=PATTERN[,KEY=PATTERN…])";
     check(json!({"AMI": "AMI-1"}), &[&format!("AMI: \"AMI-1\" isn't accepted: write {image}")]);
@@ -167,6 +209,13 @@ fn every_problem_is_told_with_its_key_and_its_remedy() {
     let deploy = "{\"VIA\":\"codedeploy\",\"APPLICATION\":…,\"GROUP\":…}";
     check(json!({"DEPLOY": null}), &[&format!("DEPLOY: missing: write {deploy}")]);
     check(json!({"DEPLOY": "web"}), &[&format!("DEPLOY: \"web\" isn't accepted: write {deploy}")]);
+    check(
+        json!({"DEPLOY": "{'VIA': 'codedeploy'}"}),
+        &[&format!(
+            "DEPLOY: \"{{'VIA': 'codedeploy'}}\" isn't accepted (a dictionary that is encoded twice: remove the quotes \
+             around it): write {deploy}"
+        )],
+    );
     check(
         json!({"DEPLOY": {"VIA": "ssm", "APPLICATION": "", "GRUOP": "x"}}),
         &[
@@ -225,7 +274,7 @@ fn every_problem_is_told_with_its_key_and_its_remedy() {
         &[
             &format!("TAGS.AWS:x: {set}"),
             &format!("TAGS.Name: {set}"),
-            "TAGS.cost: 7 isn't accepted: write text of 1 to 256 characters",
+            "TAGS.cost: 7 isn't accepted: write text of at most 256 characters",
             &format!("TAGS.tagship:service: {set}"),
         ],
     );
@@ -249,13 +298,33 @@ fn every_problem_is_told_with_its_key_and_its_remedy() {
         json!({"TOPIC_FORMAT": "slack"}),
         &["TOPIC_FORMAT: \"slack\" isn't accepted: write \"text\" or \"amazon-q\""],
     );
-    check(json!({"INSTANCETYPE": "t3.small"}), &["INSTANCETYPE: no such key: write INSTANCE_TYPE"]);
+    for wrong in [json!("a b"), json!("x".repeat(101)), json!("")] {
+        let shown = crate::bounded(&wrong.to_string(), 60);
+        let remedy = "write the name of the pipeline that releases the service";
+        check(json!({"PIPELINE": wrong}), &[&format!("PIPELINE: {shown} isn't accepted: {remedy}")]);
+    }
+    check(json!({"PRE_PRODUCT": 1}), &["PRE_PRODUCT: 1 isn't accepted: write True or False"]);
+    for wrong in [json!(0), json!(0.005), json!(0.333), json!(1.01), json!(50), json!("half"), json!(-0.5)] {
+        let remedy = "write a share from 0.01 to 1 (0.5 is one half), in steps of 0.01";
+        check(
+            json!({"ROLLBACK": {"HEALTHY": wrong}}),
+            &[&format!("ROLLBACK.HEALTHY: {wrong} isn't accepted: {remedy}")],
+        );
+    }
+    check(json!({"ROLLBACK": 0.5}), &["ROLLBACK: 0.5 isn't accepted: write {\"HEALTHY\": 0.5}"]);
+    for wrong in [json!(0), json!(65)] {
+        let remedy = "write a whole number from 1 to 64";
+        check(json!({"IMDS_HOPS": wrong}), &[&format!("IMDS_HOPS: {wrong} isn't accepted: {remedy}")]);
+    }
     check(
-        json!({"X": "s3cr3t"}),
-        &["X: no such key: the keys are SUBNET, AMI, INSTANCE_TYPE, SG, INSTANCE_PROFILE, DEPLOY, EIP, COUNT, PORT, \
-           TARGET_GROUP, ZONE, ARTIFACT, KEY_NAME, USER_DATA, VOLUME, TAGS, KEEP, DRAIN, TIMEOUTS, TOPIC, \
-           TOPIC_FORMAT"],
+        json!({"TIMEOUTS": {"POSTMORTEM": 57_601}}),
+        &["TIMEOUTS.POSTMORTEM: 57601 isn't accepted: write seconds from 0 to 57600"],
     );
+    check(json!({"COUNTS": 2}), &["COUNTS: no such key: write COUNT"]);
+    // What is there already isn't suggested.
+    let keys = KEYS.join(", ");
+    check(json!({"COUNT": 1, "COUNTS": 2}), &[&format!("COUNTS: no such key: the keys are {keys}")]);
+    check(json!({"X": "s3cr3t"}), &[&format!("X: no such key: the keys are {keys}")]);
     let secret = "USER_DATA: what is there isn't accepted: write text of at most 16384 bytes";
     for wrong in [json!(["s3cr3t"]), json!(" "), json!("x".repeat(16_385))] {
         check(json!({"USER_DATA": wrong}), &[secret]);
@@ -275,121 +344,6 @@ fn five_mistakes_make_one_error() {
             "TIMEOUTS.SETTLE: 5 isn't accepted: write seconds from 15 to 300",
         ],
     );
-}
-
-#[test]
-fn what_is_no_dictionary_is_refused() {
-    #[track_caller]
-    fn check(text: &str, complaint: &str) {
-        let error = Settings::parse(&role(), text).expect_err(text);
-        assert!(error.message.contains(complaint), "{error}");
-    }
-    check("", "write a JSON object or a Python dict");
-    check("s3cr3t", "no dict");
-    check("ssm:/a b", "a reference takes the form ssm:/path");
-    check(&written(json!({})).replace("\"AMI\"", "\"SG\""), "SG: given twice: write it once");
-}
-
-#[test]
-fn a_reference_is_told_from_settings() {
-    for (text, path) in [
-        ("ssm:/tagship/MZUM_WEB_PRODUCT", Some("/tagship/MZUM_WEB_PRODUCT")),
-        (" ssm:/a \n", Some("/a")),
-        ("ssm:", None),
-        ("ssm:/a b", None),
-        ("{\"AMI\": \"ssm:/a\"}", None),
-    ] {
-        assert_eq!(reference(text), path, "{text}");
-    }
-}
-
-#[test]
-fn a_missing_variable_is_named_with_the_closest_one() {
-    let existing = ["PATH", "AWS_REGION", "MZUM_WEB_PRODUKT", "MZUM_WEB_QA", "TAGSHIP_BUCKET"];
-    let error = missing(&role(), existing);
-    assert!(error.message.contains("environment variable MZUM_WEB_PRODUCT"), "{error}");
-    assert!(error.message.contains("has is MZUM_WEB_PRODUKT."), "{error}");
-    assert!(!missing(&role(), ["PATH"]).message.contains("PATH"));
-}
-
-#[test]
-fn selectors_match_all_parts_with_wildcards() {
-    for (selector, tags, expected) in [
-        ("tag:a=b", &[("a", "b")][..], true),
-        ("tag:a=b", &[("a", "bb")], false),
-        ("tag:a=b", &[("A", "b")], false),
-        ("tag:a=b", &[], false),
-        ("tag:a=*", &[("a", "")], true),
-        ("tag:a=b*d", &[("a", "bcccd")], true),
-        ("tag:a=b?d", &[("a", "b글d")], true),
-        ("tag:a=b?d", &[("a", "bd")], false),
-        ("tag:a=b,c=*", &[("c", "x"), ("a", "b")], true),
-        ("tag:a=b,c=*", &[("a", "b")], false),
-        ("tag:a=*b*,a=*c*", &[("a", "cb")], true),
-        ("tag:a=b=c", &[("a", "b=c")], true),
-        ("tag:tagship:service=X", &[("tagship:service", "X")], true),
-    ] {
-        let parsed = Selector::try_from(selector.to_owned()).expect(selector);
-        let tags: Vec<_> = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        assert_eq!(parsed.matches(&tags), expected, "{selector} {tags:?}");
-        assert_eq!(parsed.to_string(), selector);
-    }
-}
-
-fn image(id: &str, created: &str) -> Image {
-    Image { id: id.to_owned(), created: created.parse().expect("a time") }
-}
-
-fn strings(texts: &[&str]) -> Vec<String> {
-    texts.iter().map(|text| (*text).to_owned()).collect()
-}
-
-#[test]
-fn selectors_resolve_to_ids() {
-    #[track_caller]
-    fn check(difference: Value, found: Resolved, expected: Result<[Value; 3], &[&str]>) {
-        let resolved = parsed(&written(difference)).settings.resolve(found);
-        match (resolved, expected) {
-            (Ok(settings), Ok(expected)) => {
-                assert_eq!([json!(settings.subnet), json!(settings.ami), json!(settings.sg)], expected);
-            }
-            (Err(error), Err(expected)) => {
-                assert_eq!(error.message.split("\n- ").skip(1).collect::<Vec<_>>(), expected);
-            }
-            (resolved, _) => panic!("{resolved:?}"),
-        }
-    }
-    let ids = |subnets: &[&str]| json!(subnets);
-    check(
-        json!({"SUBNET": ["subnet-2", "subnet-1", "subnet-2"]}),
-        Resolved::default(),
-        Ok([ids(&["subnet-1", "subnet-2"]), json!("ami-1"), ids(&["sg-1"])]),
-    );
-    let selectors = json!({"SUBNET": "tag:a=b", "AMI": "tag:c=d", "SG": "tag:e=f"});
-    check(
-        selectors.clone(),
-        Resolved {
-            subnets: strings(&["subnet-9", "subnet-3", "subnet-9"]),
-            images: vec![image("ami-3", "2026-01-01T00:00:00Z"), image("ami-2", "2026-02-01T00:00:00Z")],
-            security_groups: strings(&["sg-2"]),
-            ..Resolved::default()
-        },
-        Ok([ids(&["subnet-3", "subnet-9"]), json!("ami-2"), ids(&["sg-2"])]),
-    );
-    check(
-        selectors,
-        Resolved::default(),
-        Err(&[
-            "SUBNET: tag:a=b matches no subnet",
-            "SG: tag:e=f matches no security group",
-            "AMI: tag:c=d matches no available image",
-        ]),
-    );
-    let parameter = |value: Option<&str>| Resolved { image_parameter: value.map(str::to_owned), ..Resolved::default() };
-    let ami = json!({"AMI": "ssm:/ami"});
-    check(ami.clone(), parameter(Some("ami-7")), Ok([ids(&["subnet-1"]), json!("ami-7"), ids(&["sg-1"])]));
-    check(ami.clone(), parameter(None), Err(&["AMI: there is no parameter /ami"]));
-    check(ami, parameter(Some("{}")), Err(&["AMI: parameter /ami holds \"{}\", which is no image id (ami-…)"]));
 }
 
 /// Anything that ops may write, right.
@@ -436,26 +390,7 @@ fn selector() -> impl Strategy<Value = String> {
     })
 }
 
-/// What `*` and `?` mean, as simply as it can be said.
-fn wild(pattern: &[char], text: &[char]) -> bool {
-    match (pattern, text) {
-        ([], text) => text.is_empty(),
-        (['*', rest @ ..], text) => (0..=text.len()).any(|n| wild(rest, &text[n..])),
-        (['?', rest @ ..], [_, others @ ..]) => wild(rest, others),
-        ([c, rest @ ..], [d, others @ ..]) => c == d && wild(rest, others),
-        _ => false,
-    }
-}
-
 proptest! {
-    #[test]
-    fn wildcards_mean_what_they_say(pattern in "[ab글*?]{1,7}", text in "[ab글]{0,7}") {
-        let selector = Selector { parts: vec![("key".to_owned(), pattern.clone())] };
-        let chars = |text: &str| text.chars().collect::<Vec<_>>();
-        let expected = wild(&chars(&pattern), &chars(&text));
-        prop_assert_eq!(selector.matches(&[("key".to_owned(), text)]), expected);
-    }
-
     #[test]
     fn a_hold_reads_back_what_it_was_given(difference in any_written()) {
         let text = written(difference);

@@ -1,13 +1,16 @@
 //! Situations of retire, discard, park and sweep, and what is decided in each.
 
+use super::removal::RemovalMemory;
 use super::*;
+use crate::settings::Keep;
 use crate::testing::*;
 use crate::{Address, Health, Hold, Holding, InstanceState, Previous, World, names};
+use crate::{Deployment, DeploymentState, Execution, ExecutionState};
 
 struct Case {
     holding: Holding,
     world: World,
-    memo: Memo,
+    memory: RemovalMemory,
 }
 
 impl Case {
@@ -19,7 +22,7 @@ impl Case {
     fn drained(&mut self, group: usize) {
         let routing = self.world.routing.as_mut().expect("routing");
         routing.groups[group].targets.iter_mut().for_each(|target| target.health = Health::Draining);
-        self.memo.since = Some(at(0));
+        self.memory.deregistered_since = Some(at(0));
     }
 
     fn state(&mut self, of: u8, state: InstanceState) {
@@ -31,7 +34,7 @@ impl Case {
 
 /// Release 2 was shifted at 50 s; it is 100 s now.
 fn check(action: Action, change: impl FnOnce(&mut Case), expected: &str) {
-    let mut case = Case { holding: held(hold(2)), world: world(), memo: Memo::new(at(0)) };
+    let mut case = Case { holding: held(hold(2)), world: world(), memory: RemovalMemory::default() };
     let hold = case.hold();
     hold.previous = Some(Previous { release: Some(release(1)), healthy: 2 });
     hold.moved_at = Some(at(50));
@@ -39,10 +42,10 @@ fn check(action: Action, change: impl FnOnce(&mut Case), expected: &str) {
     case.world.names.extend(named(names::Names::Live, 2));
     change(&mut case);
     let found = match action {
-        Action::Discard => ask::<Discard>(action, &case.holding, &case.world, &mut case.memo),
-        Action::Park => ask::<Park>(action, &case.holding, &case.world, &mut case.memo),
-        Action::Sweep => ask::<Sweep>(action, &case.holding, &case.world, &mut case.memo),
-        _ => ask::<Retire>(action, &case.holding, &case.world, &mut case.memo),
+        Action::Discard => ask::<Discard>(&case.holding, &case.world, (at(0), 0), &mut case.memory),
+        Action::Park => ask::<Park>(&case.holding, &case.world, (at(0), 0), &mut case.memory),
+        Action::Sweep => ask::<Sweep>(&case.holding, &case.world, (at(0), 0), &mut ()),
+        _ => ask::<Retire>(&case.holding, &case.world, (at(0), 0), &mut case.memory),
     };
     assert!(found.starts_with(expected), "expected {expected:?}…\n   found {found:?}");
 }
@@ -59,7 +62,7 @@ fn ending(change: fn(&mut Case)) -> impl FnOnce(&mut Case) {
         case.hold().phase = Phase::Ending;
         case.world.routing = world().routing;
         case.world.names = world().names;
-        case.memo.weightless = Some(at(50));
+        case.memory.weightless_since = Some(at(50));
         change(case);
     }
 }
@@ -71,7 +74,7 @@ fn retire() {
     check(
         Action::Retire,
         |case| case.world.routing = world().routing.map(|routing| moved(routing, 1)),
-        "fail: release r0000002 of WEB_PRODUCT can't be retired into: it is not live on every switch",
+        "fail: release r0000002 of WEB_PRODUCT can't replace the one before it: it is not live on every switch",
     );
     fn dead(case: &mut Case) {
         case.state(2, InstanceState::Terminated);
@@ -80,11 +83,20 @@ fn retire() {
     check(
         Action::Retire,
         dead,
-        "fail: release r0000002 of WEB_PRODUCT can't be retired into: it has no healthy target",
+        "wait: the release to have 2 healthy targets: it has 0 healthy targets, and what it replaced has 2",
+    );
+    let poor = |case: &mut Case| {
+        dead(case);
+        case.memory.poor_since = Some(at(-200));
+    };
+    check(
+        Action::Retire,
+        poor,
+        "fail: release r0000002 of WEB_PRODUCT can't replace the one before it: it has 0 healthy targets, and what it",
     );
     retire(
         |case| case.world.routing = world().routing,
-        "fail: release r0000002 of WEB_PRODUCT can't be retired into: it is not live on every switch",
+        "fail: release r0000002 of WEB_PRODUCT can't replace the one before it: it is not live on every switch",
     );
     // It died once approved: its predecessor goes all the same, or the hold would never be freed.
     retire(
@@ -103,23 +115,25 @@ fn retire() {
         },
         "do: ",
     );
-    retire(|case| case.hold().moved_at = Some(at(90)), "wait: late calls and the balancer's nodes to settle, 6 s");
+    retire(|case| case.hold().moved_at = Some(at(90)), "wait: late calls and the balancer's nodes to settle, 5 s");
     retire(|_| {}, "do: deregister i-11, i-12 from arn:a");
     retire(
         |case| {
             case.drained(0);
-            case.memo.since = None;
+            case.memory.deregistered_since = None;
+            case.world.names = named(names::Names::Live, 2);
         },
-        "wait: 2 targets to drain, 31 s more",
+        "wait: 2 targets to drain, 30 s more",
     );
     // Another invocation may have deregistered them at the end of a long look.
     retire(
         |case| {
             case.drained(0);
-            case.memo.since = None;
+            case.memory.deregistered_since = None;
+            case.world.names = named(names::Names::Live, 2);
             case.world.seen = at(120);
         },
-        "wait: 2 targets to drain, 51 s more",
+        "wait: 2 targets to drain, 50 s more",
     );
     retire(|case| case.drained(0), "do: change");
     fn bare(case: &mut Case) {
@@ -200,7 +214,7 @@ fn retire() {
 
 fn unshifted(case: &mut Case) {
     case.hold().previous = None;
-    case.memo.weightless = None;
+    case.memory.weightless_since = None;
 }
 
 /// Marked as discarded while it took the hold: what it launched goes first, then the hold.
@@ -209,14 +223,14 @@ fn marked(case: &mut Case) {
     case.hold().phase = Phase::Open;
     case.holding.held.as_mut().expect("a hold").freed = true;
     let how = HowEnded::Discarded;
-    case.holding.ended = Some(Ended { release: release(2), how, at: at(80), artifact: None });
+    case.holding.ended = Some(Ended::unheld(release(2), how, at(80)));
 }
 
 fn marked_and_bare(case: &mut Case) {
     marked(case);
-    case.world = World { now: at(100), routing: world().routing, ..World::default() };
+    case.world = World { now: at(100), read: Parts::ALL, routing: world().routing, ..World::default() };
     case.world.routing.as_mut().expect("routing").groups[1].targets.clear();
-    case.memo.weightless = Some(at(50));
+    case.memory.weightless_since = Some(at(50));
 }
 
 #[test]
@@ -229,14 +243,14 @@ fn discard() {
         |case| case.world.routing.as_mut().expect("routing").groups[0].targets.push(target(2, 1)),
         "wait: a person to deregister i-21 of this release from the live group",
     );
-    discard(|case| case.memo.weightless = None, "wait: late calls and the balancer's nodes to settle, 16 s");
+    discard(|case| case.memory.weightless_since = None, "wait: late calls and the balancer's nodes to settle, 15 s");
     // Rollback may have moved the weight at the end of a long look.
     discard(
         |case| {
-            case.memo.weightless = None;
+            case.memory.weightless_since = None;
             case.world.seen = at(120);
         },
-        "wait: late calls and the balancer's nodes to settle, 36 s",
+        "wait: late calls and the balancer's nodes to settle, 35 s",
     );
     discard(|_| {}, "do: deregister i-21, i-22 from arn:b");
     // Never shifted: it may go at once, but the last look is later.
@@ -247,16 +261,13 @@ fn discard() {
     discard(
         |case| {
             case.state(2, InstanceState::Terminated);
-            case.world.install = Some(crate::Install {
-                filtered: true,
-                deployment: Some(crate::Deployment {
-                    id: "d-1".to_owned(),
-                    state: crate::DeploymentState::Running,
-                    created_at: at(0),
-                    error: None,
-                    targets: Vec::new(),
-                    overview: String::new(),
-                }),
+            case.world.deployment = Some(Deployment {
+                id: "d-1".to_owned(),
+                state: DeploymentState::Running,
+                created_at: at(0),
+                error: None,
+                targets: Vec::new(),
+                overview: String::new(),
             });
         },
         "do: stop deployment d-1",

@@ -1,7 +1,8 @@
 //! One deployment a release, adopted where it is there already, and judged by what each instance says.
 
-use crate::{Artifact, Decision, Deployment, DeploymentState, First, Held, Kind, Memo, Situation, Step};
-use jiff::SignedDuration;
+use super::{DeployMemory, Installation, unseen, whole};
+use crate::{Artifact, Decision, Deployment, DeploymentState, First, Held, Kind, Parts, Situation, Step};
+use jiff::Timestamp;
 use std::ops::ControlFlow::{Break, Continue};
 
 /// So many instances' own words are in a failure's message (CodePipeline takes 5,000 characters)…
@@ -9,29 +10,32 @@ const SHOWN: usize = 3;
 /// …of so many characters each: the beginning, which names hook and script, and the log's end.
 const WORDS: usize = 1_200;
 
-/// The release's deployment, once every instance of the fleet says that it succeeded. A break is what comes first.
-pub(super) fn installed<'a>(
-    now: &Situation<'a>,
+/// The release's deployment, once every instance of the fleet says that it succeeded.
+pub(super) fn installed(
+    now: &Situation<'_>,
     held: &Held,
-    memo: &Memo,
-    fleet: &[&str],
+    memory: &mut DeployMemory,
     artifact: &Artifact,
-) -> First<&'a Deployment> {
+) -> First<Installation> {
+    if let Some(installed) = &memory.installed {
+        return Continue(installed.clone());
+    }
+    now.world.need(Parts::DEPLOYMENT.and(Parts::INSTANCES.when(unseen(now, memory))))?;
+    if unseen(now, memory) {
+        whole(now, held, memory)?;
+    }
     let install_secs = held.hold.settings.timeouts.install_secs;
-    let late = |since| now.world.now.duration_since(since) > SignedDuration::from_secs(install_secs.into());
-    let Some(install) = &now.world.install else {
-        return Decision::bug("deploy has not read the deployments");
-    };
+    let late = |since: Timestamp| now.left(since, install_secs).is_none();
     let release = now.job.release.clone();
-    let Some(deployment) = &install.deployment else {
-        return Break(if late(memo.began) {
+    let Some(deployment) = now.world.deployment()? else {
+        return Break(if late(now.began) {
             let group = &held.hold.settings.deploy.group;
             let message = format!(
                 "no deployment of {artifact} could be created in {install_secs} s (INSTALL): is another one running in \
                  deployment group {group}?"
             );
             now.give_up(Kind::Release, message)
-        } else if !install.filtered {
+        } else if !now.world.filtered()? {
             Decision::act(Step::FilterDeployments { release }, "CodeDeploy installs on this release only")
         } else {
             let step = Step::CreateDeployment { release, artifact: artifact.clone() };
@@ -45,12 +49,16 @@ pub(super) fn installed<'a>(
                 format!("deployment {id} of {artifact} was not finished in {install_secs} s (INSTALL): {overview}");
             Break(now.give_up(Kind::Release, message))
         }
-        DeploymentState::Running => Break(Decision::Wait(format!("deployment {id}: {overview}"))),
+        DeploymentState::Running => Break(Decision::wait(format!("deployment {id}: {overview}"))),
         // With AllAtOnce CodeDeploy calls it a success if one instance succeeded: each is asked.
         DeploymentState::Succeeded | DeploymentState::Failed | DeploymentState::Stopped => {
+            let fleet = &whole(now, held, memory)?;
             let failures = failures(deployment, fleet);
             if failures.is_empty() {
-                return Continue(deployment);
+                let instances = fleet.iter().map(|id| (*id).to_owned()).collect();
+                let installed = Installation { id: id.clone(), created_at: deployment.created_at, instances };
+                memory.installed = Some(installed.clone());
+                return Continue(installed);
             }
             let state = format!("{:?}", deployment.state).to_lowercase();
             let mut message = format!(

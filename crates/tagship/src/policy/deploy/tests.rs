@@ -2,16 +2,14 @@
 
 use super::*;
 use crate::testing::*;
-use crate::{
-    Action, Deployment, DeploymentState, Health, Hold, Holding, Install, Installed, Previous, Routing, Target, World,
-    bounded,
-};
+use crate::{Deployment, DeploymentState, Health, Hold, Holding, Installed, Previous, Routing, Target, World, bounded};
 
 /// Release 2 holds, its deployment of 10 s has succeeded, its targets in `b` are healthy. It is 100 s.
 struct Case {
     holding: Holding,
     world: World,
-    memo: Memo,
+    began: Timestamp,
+    memory: DeployMemory,
 }
 
 fn artifact() -> Artifact {
@@ -36,22 +34,18 @@ impl Case {
             targets: vec![installed("i-21", None), installed("i-22", None)],
             overview: "1 succeeded, 1 in progress".to_owned(),
         };
-        let install = Install { filtered: true, deployment: Some(deployment) };
-        let world = World { install: Some(install), artifact: Some(Ok(artifact())), ..world() };
-        let hold = Hold { artifact: Some(artifact()), ..hold(2) };
-        Self { holding: held(hold), world, memo: Memo::new(at(0)) }
+        let artifact = Some(Ok(artifact()));
+        let world = World { filtered: true, deployment: Some(deployment), artifact, ..world() };
+        let hold = Hold { artifact: Some(self::artifact()), ..hold(2) };
+        Self { holding: held(hold), world, began: at(0), memory: DeployMemory::default() }
     }
 
     fn hold(&mut self) -> &mut Hold {
         &mut self.holding.held.as_mut().expect("a hold").hold
     }
 
-    fn install(&mut self) -> &mut Install {
-        self.world.install.as_mut().expect("an install")
-    }
-
     fn deployment(&mut self) -> &mut Deployment {
-        self.install().deployment.as_mut().expect("a deployment")
+        self.world.deployment.as_mut().expect("a deployment")
     }
 
     fn routing(&mut self) -> &mut Routing {
@@ -65,7 +59,7 @@ impl Case {
 
     /// The free group has been seen without weight for long enough.
     fn settled(&mut self) {
-        self.memo.weightless = Some(at(0));
+        self.memory.weightless_since = Some(at(0));
     }
 }
 
@@ -74,7 +68,7 @@ impl Case {
 fn check(change: impl FnOnce(&mut Case), expected: &str) -> Case {
     let mut case = Case::new();
     change(&mut case);
-    let found = ask::<Deploy>(Action::Deploy, &case.holding, &case.world, &mut case.memo);
+    let found = ask::<Deploy>(&case.holding, &case.world, (case.began, 0), &mut case.memory);
     let (start, end) = expected.split_once('…').unwrap_or((expected, ""));
     assert!(found.starts_with(start) && found.ends_with(end), "expected {expected:?}\n   found {found:?}");
     case
@@ -88,7 +82,7 @@ fn an_installed_and_healthy_fleet_is_done() {
     let words =
         "s3://builds/web.zip version v1 is installed on 2 instances (deployment d-1), 2 targets are healthy in web-b";
     check(|_| {}, &format!("done: {words}"));
-    check(|case| case.memo.began = at(11), &format!("done: already deployed: {words}"));
+    check(|case| case.began = at(11), &format!("done: already deployed: {words}"));
     // A late invocation, after the traffic moved: the free group is the predecessor's now.
     check(
         |case| {
@@ -125,7 +119,7 @@ fn a_pair_that_cannot_be_used_is_found_before_anything_is_changed() {
     );
     first(
         |case| case.world.routing = world().routing.map(|routing| moved(routing, 2)),
-        "fail: instances of this release are targets of web-b, which has the weight already (HTTP:80: web-a=0, web-b=100; HTTPS:443",
+        "fail: web-b has this release's instances or was chosen for them, and has the weight already (HTTP:80: web-a=0, web-b=100; HTTPS:443",
     );
 }
 
@@ -134,7 +128,7 @@ fn the_fleet_must_be_whole() {
     let looks = |looks: u8, change: fn(&mut Case), expected: &str| {
         check(
             |case| {
-                case.memo.dips = looks - 1;
+                case.memory.incomplete_looks = looks - 1;
                 change(case);
             },
             expected,
@@ -159,7 +153,7 @@ fn the_fleet_must_be_whole() {
         case.world.instances.push(instance(2, 3));
         case.world.instances[4].state = InstanceState::ShuttingDown;
     };
-    assert_eq!(looks(9, surplus, "done: ").memo.dips, 0);
+    assert_eq!(looks(9, surplus, "done: ").memory.incomplete_looks, 0);
 }
 
 #[test]
@@ -186,10 +180,10 @@ fn artifact_of(key: &str) -> Artifact {
 #[test]
 fn one_deployment_is_created_or_adopted() {
     check(
-        |case| *case.install() = Install { filtered: false, deployment: None },
+        |case| (case.world.filtered, case.world.deployment) = (false, None),
         "do: filter the deployment group to r0000002",
     );
-    check(|case| case.install().deployment = None, "do: deploy s3://builds/web.zip version v1");
+    check(|case| case.world.deployment = None, "do: deploy s3://builds/web.zip version v1");
     check(
         |case| case.deployment().state = DeploymentState::Running,
         "wait: deployment d-1: 1 succeeded, 1 in progress",
@@ -205,7 +199,7 @@ fn one_deployment_is_created_or_adopted() {
     );
     check(
         |case| {
-            case.install().deployment = None;
+            case.world.deployment = None;
             late(case);
         },
         "fail: no deployment of s3://builds/web.zip version v1 could be created in 1200 s",
@@ -264,7 +258,7 @@ fn a_failure_of_many_with_long_logs_is_bounded() {
         case.world.instances.push(instance(2, n));
     }
     case.deployment().targets = (1..=9).map(|n| installed(&format!("i-2{n}"), Some(&log))).collect();
-    let found = ask::<Deploy>(Action::Deploy, &case.holding, &case.world, &mut case.memo);
+    let found = ask::<Deploy>(&case.holding, &case.world, (case.began, 0), &mut case.memory);
     assert_eq!(bounded(&found, 5_000), found);
     assert_eq!((found.matches("AfterInstall").count(), found.matches("the end\n").count()), (3, 3));
     assert!(found.contains("\n- 6 more\n"), "{found}");
@@ -289,7 +283,7 @@ fn the_candidate_group_holds_this_fleet_alone() {
     group(true, vec![target(2, 1), draining(2, 2)], "do: register i-22 on port 8080 in arn:b");
     // Strangers leave before anybody comes, and not before their last weight has settled.
     group(true, vec![target(1, 1)], "do: deregister i-11 from arn:b");
-    group(false, vec![target(1, 1)], "wait: web-b to have been without weight for 16 s more");
+    group(false, vec![target(1, 1)], "wait: web-b to have been without weight for 15 s more");
     group(true, vec![target(2, 1), target(2, 2), target(9, 9)], "do: deregister i-99 from arn:b");
     group(true, vec![target(2, 1), target(2, 2), Target { port: 9, ..target(2, 1) }], "do: deregister i-21 from arn:b");
     group(true, vec![draining(1, 1)], "do: register i-21, i-22");
@@ -317,7 +311,7 @@ fn every_target_must_become_healthy_in_time() {
             |case| {
                 let target = &mut case.targets()[1];
                 (target.health, target.reason) = (health, Some(reason.to_owned()));
-                case.memo.since = since.map(at);
+                case.memory.registered_since = since.map(at);
             },
             expected,
         )
@@ -328,7 +322,7 @@ fn every_target_must_become_healthy_in_time() {
         "Elb.RegistrationInProgress",
         "wait: 1 of 2 targets in web-b are healthy: i-22 initial (Elb.RegistrationInProgress)",
     );
-    assert_eq!(case.memo.since, Some(at(100)));
+    assert_eq!(case.memory.registered_since, Some(at(100)));
     ailing(Some(-199), Health::Unhealthy, "Target.Timeout", "wait: 1 of 2 targets in web-b");
     ailing(
         Some(-200),

@@ -6,7 +6,7 @@ use crate::{Address, Decision, First, Held, Instance, Kind, Situation, Step};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow::{Break, Continue};
 
-/// As many addresses as instances. A break is what comes first.
+/// As many addresses as instances.
 ///
 /// AllocateAddress has no client token: after a lagging describe there can be one too many, told by its tag.
 pub(super) fn reserve(now: &Situation<'_>, held: &Held) -> First<()> {
@@ -15,7 +15,7 @@ pub(super) fn reserve(now: &Situation<'_>, held: &Held) -> First<()> {
         Eip::None => Continue(()),
         Eip::Pool(_) => reserve_pool(now, held),
         Eip::Own => {
-            let own = usable(now, held);
+            let own = usable(now, held)?;
             let spare = own.iter().rev().find(|address| address.association.is_none());
             match (own.len(), spare) {
                 (some, _) if some < count => {
@@ -38,8 +38,9 @@ pub(super) fn reserve_pool(now: &Situation<'_>, held: &Held) -> First<()> {
         return Continue(());
     };
     let count = held.hold.settings.count as usize;
-    let fleet: BTreeSet<&str> = now.world.fleet(&now.job.release).map(|instance| instance.id.as_str()).collect();
-    let pool = usable(now, held);
+    let fleet: BTreeSet<&str> =
+        now.world.fleet(&now.job.release)?.into_iter().map(|instance| instance.id.as_str()).collect();
+    let pool = usable(now, held)?;
     let ours = |address: &&&Address| address.instance.as_deref().is_some_and(|id| fleet.contains(id));
     let free = pool.iter().filter(|address| address.association.is_none() || ours(address)).count();
     if free >= count {
@@ -56,12 +57,12 @@ pub(super) fn reserve_pool(now: &Situation<'_>, held: &Held) -> First<()> {
     Break(now.give_up(Kind::Configuration, message))
 }
 
-/// Every instance has one. A break is what comes first. An address in use is never taken away.
+/// Every instance has one. An address in use is never taken away.
 pub(super) fn associate(now: &Situation<'_>, held: &Held, fleet: &[&Instance]) -> First<()> {
     if held.hold.settings.eip == Eip::None {
         return Continue(());
     }
-    let addresses = usable(now, held);
+    let addresses = usable(now, held)?;
     let mut ids: Vec<&str> = fleet.iter().map(|instance| instance.id.as_str()).collect();
     ids.sort_unstable();
     let bare = |id: &&str| !addresses.iter().any(|address| address.instance.as_deref() == Some(id));
@@ -73,18 +74,18 @@ pub(super) fn associate(now: &Situation<'_>, held: &Held, fleet: &[&Instance]) -
             let step = Step::AssociateAddress { address: address.id.clone(), instance: instance.to_owned() };
             Decision::act(step, "an address for each instance")
         }
-        None => Decision::Wait(format!("a public address for {instance}: none is free at the moment")),
+        None => Decision::wait(format!("a public address for {instance}: none is free at the moment")),
     })
 }
 
 /// The release's own addresses, or the pool's (which are no release's), by id.
-fn usable<'a>(now: &Situation<'a>, held: &Held) -> Vec<&'a Address> {
+fn usable<'a>(now: &Situation<'a>, held: &Held) -> First<Vec<&'a Address>> {
     let owner = match held.hold.settings.eip {
         Eip::Own => Some(&now.job.release),
         Eip::None | Eip::Pool(_) => None,
     };
-    let mut addresses: Vec<&Address> =
-        now.world.addresses.iter().filter(|address| address.release.as_ref() == owner).collect();
+    let of_owner = |address: &&Address| address.release.as_ref() == owner;
+    let mut addresses: Vec<&Address> = now.world.addresses()?.iter().filter(of_owner).collect();
     addresses.sort_by_key(|address| &address.id);
-    addresses
+    Continue(addresses)
 }

@@ -1,9 +1,9 @@
 //! A fleet of exactly `COUNT`: what to launch where, what to replace, what is too much.
 
-use super::deadline;
-use crate::settings::{Ami, Choice, Settings, sha256};
+use super::{ProvisionMemory, deadline};
+use crate::settings::{Ami, Choice, Settings, Volume, sha256};
 use crate::{
-    Decision, First, Held, INSTANCES_A_CALL, Instance, InstanceState, Job, Kind, Launch, Memo, Situation, Step,
+    Decision, Error, First, Held, INSTANCES_A_CALL, Instance, InstanceState, Job, Kind, Launch, Situation, Step,
     TAG_RELEASE, TAG_SERVICE, listed, name_tag,
 };
 use jiff::SignedDuration;
@@ -14,16 +14,17 @@ use std::ops::ControlFlow::{Break, Continue};
 /// an image that can't boot would be launched for ever.
 const DEATHS: usize = 3;
 
-/// The fleet, if exactly `COUNT` instances are pending or running. A break is what comes first.
-pub(super) fn launched<'a>(now: &Situation<'a>, held: &Held, memo: &Memo) -> First<Vec<&'a Instance>> {
-    let (world, settings) = (now.world, &held.hold.settings);
+/// The fleet, if exactly `COUNT` instances are pending or running.
+pub(super) fn launched<'a>(now: &Situation<'a>, held: &Held, memory: &ProvisionMemory) -> First<Vec<&'a Instance>> {
+    let settings = &held.hold.settings;
+    let time = now.world.now();
     let count = settings.count as usize;
     let boot = SignedDuration::from_secs(settings.timeouts.boot_secs.into());
     let hung = |instance: &Instance| {
-        instance.state == InstanceState::Pending && world.now.duration_since(instance.launched_at) > boot
+        instance.state == InstanceState::Pending && time.duration_since(instance.launched_at) > boot
     };
     let (fit, dead): (Vec<&Instance>, Vec<&Instance>) =
-        world.fleet(&now.job.release).partition(|instance| instance.alive() && !hung(instance));
+        now.world.fleet(&now.job.release)?.into_iter().partition(|instance| instance.alive() && !hung(instance));
 
     // Nobody comes back: a stopped instance would be missed by whoever counts, a hung one came up too late.
     let lingering = dead.iter().filter(|instance| !instance.gone());
@@ -47,12 +48,12 @@ pub(super) fn launched<'a>(now: &Situation<'a>, held: &Held, memo: &Memo) -> Fir
         );
         return Break(now.give_up(Kind::Release, message));
     }
-    if world.now > deadline(&held.hold, memo) {
+    if time > deadline(now, &held.hold) {
         let message = format!("only {} of {count} instances came up in {} × BOOT", fit.len(), super::BOOTS);
         return Break(now.give_up(Kind::Release, message));
     }
     super::address::reserve_pool(now, held)?;
-    launch(now, held, memo, &fit, &dead)
+    launch(now, held, memory, &fit, &dead)
 }
 
 /// Whom every invocation, whatever it sees of the fleet, keeps first: so two never terminate different
@@ -70,30 +71,37 @@ pub(super) fn terminate<'a>(instances: impl Iterator<Item = &'a Instance>, why: 
 }
 
 /// One RunInstances: the first subnet that lacks instances, the first type that isn't exhausted there.
-fn launch<T>(now: &Situation<'_>, held: &Held, memo: &Memo, fit: &[&Instance], dead: &[&Instance]) -> First<T> {
+fn launch<T>(
+    now: &Situation<'_>,
+    held: &Held,
+    memory: &ProvisionMemory,
+    fit: &[&Instance],
+    dead: &[&Instance],
+) -> First<T> {
     let settings = &held.hold.settings;
     let (Choice::Ids(subnets), Choice::Ids(security_groups), Ami::Id(ami)) =
         (&settings.subnet, &settings.sg, &settings.ami)
     else {
-        return Decision::bug("the hold's settings aren't resolved to ids");
+        return Break(Decision::Fail(bug("the hold's settings aren't resolved to ids")));
     };
     let in_subnet = |subnet: &str| fit.iter().filter(|instance| instance.subnet.as_deref() == Some(subnet)).count();
     let have: Vec<usize> = subnets.iter().map(|subnet| in_subnet(subnet)).collect();
-    let types: Vec<Option<&String>> = subnets.iter().map(|subnet| available(settings, memo, subnet)).collect();
+    let types: Vec<Option<&String>> = subnets.iter().map(|subnet| available(settings, memory, subnet)).collect();
 
     // Evenly: each missing instance goes where there are fewest; a subnet without capacity keeps what it has.
     let mut want = have.clone();
     for _ in fit.len()..settings.count as usize {
         match (0..subnets.len()).filter(|&n| types[n].is_some()).min_by_key(|&n| want[n]) {
             Some(n) => want[n] += 1,
-            None => return Break(exhausted(now, settings, memo, fit.len())),
+            None => return Break(exhausted(now, settings, memory, fit.len())),
         }
     }
     let lacking = (0..subnets.len()).find(|&n| want[n] > have[n]).and_then(|n| Some((n, types[n]?)));
     let Some((n, instance_type)) = lacking else {
-        return Decision::bug("no subnet lacks instances, but the fleet does");
+        return Break(Decision::Fail(bug("no subnet lacks instances, but the fleet does")));
     };
     let user_data = user_data(now, settings)?;
+    let volume = volume(now, settings, ami)?;
     let subnet = &subnets[n];
     // EC2 forgets the subnet of a terminated instance: such a one counts in every subnet.
     let gone = dead.iter().filter(|instance| instance.subnet.as_ref().is_none_or(|there| there == subnet)).count();
@@ -103,27 +111,28 @@ fn launch<T>(now: &Situation<'_>, held: &Held, memo: &Memo, fit: &[&Instance], d
         subnet: subnet.clone(),
         instance_type: instance_type.clone(),
         count: (want[n] - have[n]) as u32,
-        client_token: client_token(now.job, held, subnet, instance_type, have[n] + gone, have[n]),
+        client_token: Need { held, subnet, instance_type, ever: have[n] + gone + memory.spent, now: have[n] }
+            .token(now.job),
         ami: ami.clone(),
         security_groups: security_groups.clone(),
         instance_profile: settings.instance_profile.clone(),
         key_name: settings.key_name.clone(),
         user_data,
-        volume: settings.volume.clone(),
+        volume,
         tags: tags(now.job, settings),
     };
     Break(Decision::act(Step::Launch(Box::new(launch)), "the fleet lacks instances"))
 }
 
 /// The first type that has not been found exhausted in this subnet.
-fn available<'a>(settings: &'a Settings, memo: &Memo, subnet: &str) -> Option<&'a String> {
-    let full = |kind: &str| memo.exhausted.iter().any(|(at, of, _)| at == subnet && of == kind);
+fn available<'a>(settings: &'a Settings, memory: &ProvisionMemory, subnet: &str) -> Option<&'a String> {
+    let full = |kind: &str| memory.exhausted.iter().any(|full| full.subnet == subnet && full.kind == kind);
     settings.instance_type.iter().find(|kind| !full(kind))
 }
 
-fn exhausted(now: &Situation<'_>, settings: &Settings, memo: &Memo, have: usize) -> Decision {
+fn exhausted(now: &Situation<'_>, settings: &Settings, memory: &ProvisionMemory, have: usize) -> Decision {
     let each: Vec<String> =
-        memo.exhausted.iter().map(|(subnet, kind, reason)| format!("{kind} in {subnet}: {reason}")).collect();
+        memory.exhausted.iter().map(|it| format!("{} in {}: {}", it.kind, it.subnet, it.reason)).collect();
     let message = format!(
         "AWS has no capacity for {} of {} instances: {}",
         settings.count as usize - have,
@@ -138,9 +147,8 @@ fn user_data(now: &Situation<'_>, settings: &Settings) -> First<Option<String>> 
     let Some(expected) = &settings.user_data_sha256 else {
         return Continue(None);
     };
-    let text = now.world.settings.as_ref().and_then(|offer| offer.user_data.clone());
-    match text.filter(|text| sha256(text) == *expected) {
-        Some(text) => Continue(Some(text)),
+    match now.world.user_data()?.filter(|text| sha256(&text.0) == *expected) {
+        Some(text) => Continue(Some(text.0.clone())),
         None => {
             let message = format!(
                 "USER_DATA of {} changed while this release was being launched, so its instances would differ",
@@ -160,10 +168,40 @@ pub(super) fn tags(job: &Job, settings: &Settings) -> Vec<(String, String)> {
     tags.into_iter().collect()
 }
 
-/// The same for the same need, however often it is looked at, and whoever looks: 64 hexadecimal digits.
-/// The count is left out on purpose: where a describe lags, another count is a conflict, not another launch.
-fn client_token(job: &Job, held: &Held, subnet: &str, instance_type: &str, ever: usize, now: usize) -> String {
-    let since = held.hold.since;
-    let need = format!("{}\n{}\n{since}\n{subnet}\n{instance_type}\n{ever}\n{now}", job.role, job.release);
-    sha256(&need)
+/// The root volume under the name that the image has for it: a mapping of another name would add a second volume.
+fn volume(now: &Situation<'_>, settings: &Settings, ami: &str) -> First<Option<(String, Volume)>> {
+    let Some(volume) = &settings.volume else { return Continue(None) };
+    match now.world.root_device()? {
+        Some(device) => Continue(Some((device.to_owned(), volume.clone()))),
+        None => {
+            let message = format!("AMI {ami} has no root device: VOLUME can't be set");
+            Break(now.give_up(Kind::Configuration, message))
+        }
+    }
+}
+
+fn bug(message: &str) -> Error {
+    Error::new(Kind::Bug, format!("tagship: {message}"))
+}
+
+/// What a launch is needed for.
+struct Need<'a> {
+    held: &'a Held,
+    subnet: &'a str,
+    instance_type: &'a str,
+    /// Instances of the release that the subnet has ever had.
+    ever: usize,
+    /// Those that it has now.
+    now: usize,
+}
+
+impl Need<'_> {
+    /// The client token: the same for the same need, however often it is looked at, and whoever looks. 64 hexadecimal
+    /// digits. The count is left out on purpose: where a describe lags, another count is a conflict, not another
+    /// launch.
+    fn token(&self, job: &Job) -> String {
+        let Need { held, subnet, instance_type, ever, now } = self;
+        let since = held.hold.since;
+        sha256(&format!("{}\n{}\n{since}\n{subnet}\n{instance_type}\n{ever}\n{now}", job.role, job.release))
+    }
 }

@@ -4,22 +4,25 @@ use super::*;
 use crate::settings::{Eip, Selector, sha256};
 use crate::testing::*;
 use crate::{
-    Action, Address, Artifact, Execution, ExecutionState, Holding, Launch, Offer, Previous, Target, admit, names,
+    Address, Artifact, Execution, ExecutionState, Holding, Launch, Offer, Previous, Target, UserData, World, names,
 };
 
 /// Release 2 holds; its fleet of two runs, is named, and waits for deploy in no group. It is 100 s.
 struct Case {
     holding: Holding,
     world: World,
-    memo: Memo,
+    began: Timestamp,
+    throttled_secs: u32,
+    memory: ProvisionMemory,
 }
 
 impl Case {
     fn new() -> Self {
         let offer = Offer { settings: settings(), user_data: None };
-        let mut world = World { settings: Some(offer), ..world() };
+        let mut world = World { offer: Some(offer), ..world() };
         world.routing = Some(routing(vec![target(1, 1), target(1, 2)], Vec::new()));
-        Self { holding: held(hold(2)), world, memo: Memo::new(at(10)) }
+        let memory = ProvisionMemory::default();
+        Self { holding: held(hold(2)), world, began: at(10), throttled_secs: 0, memory }
     }
 
     fn hold(&mut self) -> &mut Hold {
@@ -40,8 +43,12 @@ impl Case {
 
     fn exhausted(&mut self, pairs: &[(&str, &str)]) {
         let reason = "InsufficientInstanceCapacity";
-        let words = |(subnet, kind): &(&str, &str)| (format!("subnet-{subnet}"), (*kind).to_owned(), reason.to_owned());
-        self.memo.exhausted = pairs.iter().map(words).collect();
+        let words = |(subnet, kind): &(&str, &str)| Exhausted {
+            subnet: format!("subnet-{subnet}"),
+            kind: (*kind).to_owned(),
+            reason: reason.to_owned(),
+        };
+        self.memory.exhausted = pairs.iter().map(words).collect();
     }
 
     /// Addresses by id, each with the instance of release 2 (or 0 for a stranger's) that has it.
@@ -58,15 +65,12 @@ impl Case {
     }
 
     fn ask(&mut self) -> String {
-        ask::<Provision>(Action::Provision, &self.holding, &self.world, &mut self.memo)
+        ask::<Provision>(&self.holding, &self.world, (self.began, self.throttled_secs), &mut self.memory)
     }
 
     fn launch(&mut self) -> Launch {
-        let job = job(Action::Provision, 2);
-        let verdict = admit(Action::Provision, &job.release, &self.holding);
-        let now = Situation { job: &job, holding: &self.holding, verdict, world: &self.world };
-        match Provision::decide(&now, &mut self.memo) {
-            Decision::Do { step: Step::Launch(launch), .. } => *launch,
+        match decide::<Provision>(&self.holding, &self.world, (self.began, 0), &mut self.memory) {
+            Break(Decision::Do { step: Step::Launch(launch), .. }) => *launch,
             other => panic!("no launch: {other:?}"),
         }
     }
@@ -118,7 +122,7 @@ fn the_hold_is_taken_when_all_can_be_launched() {
     free(
         |case| {
             case.world.routing = None;
-            case.world.settings.as_mut().expect("an offer").settings.target_group = TargetGroup::None;
+            case.world.offer.as_mut().expect("an offer").settings.target_group = TargetGroup::None;
         },
         "do: take the hold",
     );
@@ -133,7 +137,7 @@ fn another_holder_is_waited_for_but_not_in_vain() {
                     case.holding = held(hold(1));
                     change(case.hold());
                     case.world.holder = Some(Execution { state, updated_at: updated_at.map(at) });
-                    case.memo.abandoned = told.map(at);
+                    case.memory.told_at = told.map(at);
                 },
                 expected,
             );
@@ -167,7 +171,7 @@ fn a_whole_fleet_is_done() {
         |_| {},
         "done: already provisioned: 2 instances run (i-21, i-22), reached as candidate.web-product.cd.internal",
     );
-    check(|case| case.memo.began = at(1), "done: 2 instances run");
+    check(|case| case.began = at(1), "done: 2 instances run");
     check(|case| case.instance(1).state = InstanceState::Pending, "wait: instances to boot, 1 of 2 run: i-21 pending");
     check(|case| case.world.names.clear(), "do: change 3 names in cd.internal");
     check(|case| case.world.names = named(names::Names::Candidate, 1), "do: change 3 names in cd.internal");
@@ -265,7 +269,7 @@ fn a_fleet_is_made_whole_again() {
         |case| {
             case.world.now = at(2_401);
             case.fleet([1]);
-            case.memo.throttled_secs = 600;
+            case.throttled_secs = 600;
         },
         "do: launch 1 × t3.micro in subnet-b",
     );
@@ -290,7 +294,7 @@ fn a_launch_is_told_by_its_need_alone() {
     assert!(first.len() == 64 && first.bytes().all(|byte| byte.is_ascii_hexdigit()), "{first}");
     let same: [&dyn Fn(&mut Case); 3] = [
         &|case| case.world.now = at(500),
-        &|case| case.memo.began = at(0),
+        &|case| case.began = at(0),
         // More is wanted of the same subnet: a conflict with the launch that isn't seen yet.
         &|case| case.exhausted(&[("b", "t3.micro"), ("b", "t3a.micro")]),
     ];
@@ -327,10 +331,10 @@ fn a_launch_says_what_the_hold_says() {
     case.hold().settings.user_data_sha256 = Some(sha256("#!/bin/sh"));
     case.hold().settings.tags = [("Name", "mine"), ("team", "web")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
     for changed in [None, Some("#!/bin/bash")] {
-        case.world.settings.as_mut().expect("an offer").user_data = changed.map(str::to_owned);
+        case.world.user_data = changed.map(|text| UserData(text.to_owned()));
         assert!(case.ask().starts_with("fail: USER_DATA of WEB_PRODUCT changed"));
     }
-    case.world.settings.as_mut().expect("an offer").user_data = Some("#!/bin/sh".to_owned());
+    case.world.user_data = Some(UserData("#!/bin/sh".to_owned()));
     let launch = case.launch();
     assert_eq!((launch.ami.as_str(), launch.user_data.as_deref()), ("ami-1", Some("#!/bin/sh")));
     let tags: Vec<String> = launch.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();

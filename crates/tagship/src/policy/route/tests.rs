@@ -2,13 +2,14 @@
 
 use super::*;
 use crate::testing::*;
-use crate::{Action, Health, Hold, Holding, World, names};
+use crate::{Action, Health, Hold, Holding, Phase, World, names};
 
 /// What a row changes of the usual middle of a release (1 live in a, 2 the candidate in b).
 struct Case {
     holding: Holding,
     world: World,
-    memo: Memo,
+    shift: ShiftMemory,
+    rollback: RollbackMemory,
 }
 
 impl Case {
@@ -38,11 +39,12 @@ impl Case {
 }
 
 fn check(action: Action, change: impl FnOnce(&mut Case), expected: &str) {
-    let mut case = Case { holding: held(hold(2)), world: world(), memo: Memo::new(at(0)) };
+    let (shift, rollback) = Default::default();
+    let mut case = Case { holding: held(hold(2)), world: world(), shift, rollback };
     change(&mut case);
     let found = match action {
-        Action::Rollback => ask::<Rollback>(action, &case.holding, &case.world, &mut case.memo),
-        _ => ask::<Shift>(action, &case.holding, &case.world, &mut case.memo),
+        Action::Rollback => ask::<Rollback>(&case.holding, &case.world, (at(0), 0), &mut case.rollback),
+        _ => ask::<Shift>(&case.holding, &case.world, (at(0), 0), &mut case.shift),
     };
     assert!(found.starts_with(expected), "expected {expected:?}…\n   found {found:?}");
 }
@@ -58,7 +60,7 @@ fn shift() {
         |case| {
             case.moved(1);
             case.sick(1, 2);
-            case.memo.dips = 1;
+            case.shift.ailing_looks = 1;
         },
         "do: write the hold of r0000002: Open, previous r0000001 with 2 healthy",
     );
@@ -76,7 +78,7 @@ fn shift() {
     shift(|case| case.sick(1, 1), "wait: a second look");
     let twice = |case: &mut Case| {
         case.sick(1, 1);
-        case.memo.dips = 1;
+        case.shift.ailing_looks = 1;
     };
     check(
         Action::Shift,
@@ -87,7 +89,7 @@ fn shift() {
     shift(
         |case| {
             case.world.routing.as_mut().expect("routing").groups[1].targets.push(target(3, 1));
-            case.memo.dips = 1;
+            case.shift.ailing_looks = 1;
         },
         "fail: release r0000002 of WEB_PRODUCT is no longer whole, so no traffic was moved to it: target group web-b \
          also has targets that aren't this release's: i-31",
@@ -96,7 +98,7 @@ fn shift() {
     fn dies(case: &mut Case) {
         case.hold().previous = Some(Previous { release: Some(release(1)), healthy: 2 });
         case.sick(1, 1);
-        case.memo.dips = 1;
+        case.shift.ailing_looks = 1;
     }
     shift(
         |case| {
@@ -108,7 +110,7 @@ fn shift() {
     shift(
         |case| {
             dies(case);
-            case.memo.watched = Some("i-21 has died".to_owned());
+            case.shift.given_back = Some("i-21 has died".to_owned());
         },
         "fail: i-21 has died: the traffic is back with r0000001",
     );
@@ -134,22 +136,38 @@ fn the_watch() {
             expected,
         );
     };
-    watch(|_| {}, "wait: 21 s more of watching: 2 of 2 targets healthy");
+    watch(|_| {}, "wait: 20 s more of watching: 2 of 2 targets healthy");
     watch(|case| case.world.now = at(120), "done: r0000002 of WEB_PRODUCT is live on every switch");
     watch(|case| case.world.names = named(names::Names::Live, 1), "do: change");
-    watch(|case| case.sick(1, 1), "wait: 21 s more of watching: 1 of 2");
+    watch(|case| case.sick(1, 1), "wait: a second look at the release: 1 of 2");
+    // The watch ends only on a good look.
     watch(
         |case| {
             case.sick(1, 1);
-            case.memo.dips = 1;
+            case.world.now = at(120);
+        },
+        "wait: a second look at the release: 1 of 2",
+    );
+    watch(
+        |case| {
+            case.sick(1, 1);
+            case.shift.ailing_looks = 1;
         },
         "do: set HTTP:80 to arn:a=100, arn:b=0",
     );
-    watch(|case| case.sick(1, 2), "do: set HTTP:80 to arn:a=100, arn:b=0");
+    watch(|case| case.sick(1, 2), "wait: a second look at the release: 0 of 2");
+    watch(
+        |case| {
+            case.sick(1, 2);
+            case.shift.ailing_looks = 1;
+        },
+        "do: set HTTP:80 to arn:a=100, arn:b=0",
+    );
     watch(
         |case| {
             case.sick(0, 2);
             case.sick(1, 2);
+            case.shift.ailing_looks = 1;
         },
         "fail: the release failed while it was watched (0 of 2 targets in web-b are healthy",
     );
@@ -178,7 +196,7 @@ fn the_watch() {
             case.shifted();
             case.world.routing = world().routing;
             case.world.names = named(names::Names::Live, 1);
-            case.memo.watched = Some("i-21 has died".to_owned());
+            case.shift.given_back = Some("i-21 has died".to_owned());
         },
         "fail: i-21 has died: the traffic is back with r0000001",
     );
@@ -187,9 +205,9 @@ fn the_watch() {
         |case| {
             case.hold().previous = Some(Previous { release: Some(release(1)), healthy: 1 });
             case.sick(1, 1);
-            case.memo.dips = 5;
+            case.shift.ailing_looks = 5;
         },
-        "wait: 21 s more",
+        "wait: 20 s more",
     );
 }
 
@@ -224,24 +242,60 @@ fn rollback() {
     );
     // Moved by hand before the shift: discard waits for SETTLE only if it knows that there was weight.
     rollback(|case| case.hold().previous = None, "do: write the hold of r0000002: Ending, previous r0000001");
-    // One of two is fewer than it had, and fewer than the candidate has: not good enough …
-    rollback(|case| case.sick(0, 1), "wait: r0000001, which has 1 healthy targets and had 2");
+    // One of two is half of what it had: good enough.
+    rollback(|case| case.sick(0, 1), "do: set HTTP:80 to arn:a=100, arn:b=0");
+    // One of three is less, and fewer than the candidate has: not good enough …
+    fn fewer(case: &mut Case) {
+        case.hold().previous = Some(Previous { release: Some(release(1)), healthy: 3 });
+        case.sick(0, 1);
+    }
+    rollback(fewer, "wait: r0000001, which has 1 healthy targets and had 3");
     // … but enough if the candidate has no more.
     rollback(
         |case| {
-            case.sick(0, 1);
+            fewer(case);
             case.sick(1, 1);
         },
         "do: set HTTP:80 to arn:a=100, arn:b=0",
     );
+    // A person split one switch and made the other sticky: both go back all the same.
+    rollback(
+        |case| {
+            let switches = &mut case.world.routing.as_mut().expect("routing").switches;
+            switches[0].weights = vec![("arn:a".to_owned(), 10), ("arn:b".to_owned(), 90)];
+        },
+        "do: set HTTP:80 to arn:a=100, arn:b=0",
+    );
+    rollback(
+        |case| {
+            let switches = &mut case.world.routing.as_mut().expect("routing").switches;
+            switches[0].weights = vec![("arn:a".to_owned(), 100), ("arn:b".to_owned(), 0)];
+            switches[1].sticky = true;
+        },
+        "do: set HTTPS:443 to arn:a=100, arn:b=0, group stickiness off",
+    );
+    // A rule that names the candidate alone is told once the others are back.
+    fn alone(case: &mut Case) {
+        let switches = &mut case.world.routing.as_mut().expect("routing").switches;
+        switches[0].weights = vec![("arn:b".to_owned(), 1)];
+    }
+    rollback(alone, "do: set HTTPS:443 to arn:a=100, arn:b=0");
+    rollback(
+        |case| {
+            case.world.routing = world().routing;
+            alone(case);
+        },
+        "fail: release r0000002 was rejected or failed, and every switch that can serves r0000001 again. These can't by \
+         themselves, mend them by hand; rollback then goes on by itself:\n- HTTP:80 forwards to web-b only",
+    );
     let dead = |case: &mut Case| {
         case.sick(0, 2);
-        case.memo.dips = 2;
+        case.rollback.hopeless_looks = 2;
     };
     rollback(
         |case| {
             case.sick(0, 2);
-            case.memo.dips = 2;
+            case.rollback.hopeless_looks = 2;
         },
         "do: mark r0000002 as kept",
     );

@@ -29,9 +29,11 @@ pub(super) fn after_failure(kind: Kind, stage: StageName, action: Option<Action>
     let remedy = match kind {
         Kind::Configuration => "Correct what is listed above and start a new execution (Release change).".to_owned(),
         Kind::Denied => format!("Give the role of the {stage} function this permission (infra/tagship.yaml)."),
+        Kind::Throttled => "Wait until the account makes fewer requests, or ask AWS for a higher limit.".to_owned(),
         Kind::Unavailable => "Look at AWS's health dashboard; repeat once AWS answers again.".to_owned(),
         Kind::Bug => "Report this with the function's log: it is a mistake in tagship.".to_owned(),
-        Kind::Conflict | Kind::Capacity | Kind::Release => "Correct what the message names.".to_owned(),
+        Kind::Protected | Kind::Refused => "Do what the message says; AWS's own words are in it.".to_owned(),
+        Kind::Conflict | Kind::Spent | Kind::Capacity | Kind::Release => "Correct what the message names.".to_owned(),
     };
     let meanwhile = match action {
         Some(Action::Provision | Action::Deploy) => {

@@ -191,7 +191,7 @@ impl Client {
     }
 
     /// Reports an instance as the instance manager does: up (`running`) or gone (`stopped`, `terminated`), with EC2's
-    /// reason if it has another than the usual one. Late news change nothing.
+    /// reason if it has another than the usual one. A report that comes too late changes nothing.
     pub async fn report_instance(&self, id: &str, state: InstanceState, reason: Option<&str>) -> Result<(), Error> {
         self.post("instance", &json!({"id": id, "state": state, "reason": reason})).await
     }

@@ -35,7 +35,7 @@ pub enum Error {
     Story(String),
 }
 
-/// A service whose waits are as short as a story allows: nothing here says how a release is best watched.
+/// A service whose waits are as short as a story allows: don't take them as a recommendation.
 fn line() -> Line {
     let mut line = Line::quick(PIPELINE, ROLE, HOST, 10);
     line.product.drain_secs = 1;

@@ -1,15 +1,16 @@
 //! Invocations and their calls: when each arrives, what goes wrong with it, what it is answered.
 
-use super::pipeline::execution;
 use super::queue::Event;
 use super::{CHANGES_MAX, Day, who};
 use crate::checks::Act;
 use crate::invocation::{Asked, Call, Delivery, Invocation, Went};
+use crate::mistake::Mistake;
 use crate::past::{MINUTE, Ms, SECOND, timestamp};
+use crate::pipes::holders;
 use crate::plan::{Fault, REFUSED};
 use crate::port::{Answer, Ask};
 use rand::RngExt;
-use tagship::{Decision, Error, Job, Kind, Outcome, Step, World};
+use tagship::{Decision, Error, Job, Kind, Outcome, Step};
 use tagship_emulator::report::{Failure, Success};
 
 /// Before Lambda's deadline the loop hands back, as the adapter's handler has it do.
@@ -46,12 +47,21 @@ impl Day {
                 }
                 self.after(delay, Event::Wake(by));
             }
+            Went::On(Ask::Sleep(until)) => {
+                // Nobody sleeps past the end of his time.
+                let last = self.invocations.get(&by).map_or(now, |it| it.until);
+                let mut delay = (until.min(last) - now).max(0);
+                if self.chance(|odds| odds.freeze) {
+                    delay += self.freeze(by, None);
+                }
+                self.after(delay, Event::Wake(by));
+            }
             Went::On(ask) => self.call(by, job, Asked::Port(ask)),
             Went::Over(end) => self.ended(by, job, end.0, end.1),
         }
     }
 
-    pub(super) fn ended(&mut self, by: u32, job: Job, outcome: Outcome, memo: tagship::Memo) {
+    pub(super) fn ended(&mut self, by: u32, job: Job, outcome: Outcome, token: String) {
         self.tell(
             || who(&job),
             || match &outcome {
@@ -65,7 +75,7 @@ impl Day {
         }
         let direct = self.invocations.get(&by).is_some_and(|it| it.delivery.answers.is_none());
         if !direct {
-            return self.call(by, job, Asked::Report(Box::new(outcome), memo));
+            return self.call(by, job, Asked::Report(Box::new(outcome), token));
         }
         let invocation = self.invocations.remove(&by);
         if !matches!(outcome, Outcome::Done(_))
@@ -102,8 +112,9 @@ impl Day {
             self.checks.short.insert(job.release.clone());
         }
         let looked = self.invocations.get(&by).map_or(self.cloud.now, |it| it.looked);
+        let careless = self.plan.mistake == Some(Mistake::WeightsNotCompared);
         let refused = match &asked {
-            Asked::Port(Ask::Apply(step)) => self.cloud.refuses(step, looked),
+            Asked::Port(Ask::Apply(step)) if !careless => self.cloud.refuses(step),
             _ => None,
         };
         let answer = match (fault, refused) {
@@ -115,7 +126,7 @@ impl Day {
         let (bound, (low, high)) = match &asked {
             Asked::Port(Ask::Holding { bound: true, .. }) => (4 * SECOND, answers.hold),
             Asked::Port(Ask::Holding { .. }) => (10 * SECOND, answers.hold),
-            Asked::Port(Ask::Observe { .. } | Ask::Pause) => (10 * SECOND, answers.look),
+            Asked::Port(Ask::Observe { .. } | Ask::Pause | Ask::Sleep(_)) => (10 * SECOND, answers.look),
             Asked::Port(Ask::Apply(_)) | Asked::Report(..) => (10 * SECOND, answers.change),
         };
         let slow = self.chance(|odds| odds.slow);
@@ -124,7 +135,8 @@ impl Day {
             there = delay.min(bound);
             self.die(by, "crashed while a call was under way");
         }
-        let looked = if matches!(asked, Asked::Port(Ask::Observe { .. })) { self.cloud.now } else { looked };
+        let begins = matches!(asked, Asked::Port(Ask::Observe { begins: true, .. }));
+        let looked = if begins { self.cloud.now } else { looked };
         if let Some(invocation) = self.invocations.get_mut(&by) {
             invocation.looked = looked;
         }
@@ -180,6 +192,7 @@ impl Day {
         let length = length.unwrap_or_else(|| self.rng.random_range(SECOND..=60 * MINUTE));
         if let Some(invocation) = self.invocations.get_mut(&by) {
             invocation.frozen = self.cloud.now + length;
+            invocation.line.mailbox().stood += length;
         }
         *self.faults.entry("process frozen").or_default() += 1;
         self.tell(|| "fault".into(), || format!("invocation {by} stands still for {} s", length / SECOND));
@@ -219,15 +232,13 @@ impl Day {
     pub(super) fn answer(&mut self, call: &Call) -> Option<Answer> {
         let job = &call.job;
         match &call.asked {
-            Asked::Port(Ask::Pause) => None,
+            Asked::Port(Ask::Pause | Ask::Sleep(_)) => None,
             Asked::Port(Ask::Holding { role, release, .. }) => {
                 Some(Answer::Holding(Box::new(Ok(self.cloud.holding(role, release)))))
             }
-            Asked::Port(Ask::Observe { reads, holding, .. }) => {
-                let pipes = &self.pipes;
-                let world = self.cloud.observe(job, *reads, holding, |held| execution(pipes, held));
-                // As old as when it was asked for.
-                let world = world.map(|world| World { now: timestamp(call.looked), ..world });
+            Asked::Port(Ask::Observe { parts, holding, settings, .. }) => {
+                let (pipes, look) = (&self.pipes, (*parts, settings.as_deref()));
+                let world = self.cloud.observe(job, look, holding, |held| holders(pipes, held));
                 Some(Answer::World(Box::new(world)))
             }
             Asked::Port(Ask::Apply(step)) => {
@@ -248,7 +259,7 @@ impl Day {
                 self.tell(
                     || who(job),
                     || match &applied {
-                        Ok(()) => format!("  ✓ {step}"),
+                        Ok(_) => format!("  ✓ {step}"),
                         Err(error) => format!("  ✗ {step}: {error}"),
                     },
                 );
@@ -264,7 +275,7 @@ impl Day {
                 }
                 Some(Answer::Applied(applied))
             }
-            Asked::Report(outcome, memo) => {
+            Asked::Report(outcome, token) => {
                 let (pipe, id) = self.invocations.get(&call.by)?.delivery.answers.clone()?;
                 let now = timestamp(self.cloud.now);
                 let engine = &mut self.pipes[pipe].engine;
@@ -274,7 +285,7 @@ impl Day {
                         engine.job_succeeded(now, &id, Success { outputs: outputs.collect(), ..Success::default() })
                     }
                     Outcome::Waiting(_) => {
-                        let continuation = Some(memo.to_token());
+                        let continuation = Some(token.clone());
                         engine.job_succeeded(now, &id, Success { continuation, ..Success::default() })
                     }
                     Outcome::Failed(error) => {
@@ -321,13 +332,13 @@ pub(super) fn refused(error: Error, asked: &Asked) -> Answer {
         Asked::Port(Ask::Holding { .. }) => Answer::Holding(Box::new(Err(error))),
         Asked::Port(Ask::Observe { .. }) => Answer::World(Box::new(Err(error))),
         Asked::Port(Ask::Apply(_)) => Answer::Applied(Err(error)),
-        Asked::Port(Ask::Pause) | Asked::Report(..) => Answer::Paused,
+        Asked::Port(Ask::Pause | Ask::Sleep(_)) | Asked::Report(..) => Answer::Paused,
     }
 }
 
 fn asked_for(asked: &Asked) -> String {
     match asked {
-        Asked::Port(Ask::Pause) => "a pause".into(),
+        Asked::Port(Ask::Pause | Ask::Sleep(_)) => "a pause".into(),
         Asked::Port(Ask::Holding { bound, .. }) => format!("reading the hold{}", if *bound { " again" } else { "" }),
         Asked::Port(Ask::Observe { .. }) => "an observation".into(),
         Asked::Port(Ask::Apply(step)) => step.to_string(),
@@ -338,7 +349,8 @@ fn asked_for(asked: &Asked) -> String {
 fn decided(decision: &Decision) -> String {
     match decision {
         Decision::Do { step, why, .. } => format!("{step}: {why}"),
-        Decision::Wait(why) | Decision::Yield(why) => format!("waits for {why}"),
+        Decision::Look(parts) => format!("looks at {parts:?}"),
+        Decision::Wait { why, .. } | Decision::Yield(why) => format!("waits for {why}"),
         Decision::Done(done) => format!("is done: {}", done.message),
         Decision::Fail(error) => format!("fails: {error}"),
     }

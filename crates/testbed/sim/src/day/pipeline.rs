@@ -1,29 +1,17 @@
 //! The pipelines at work: uploads, jobs, approvals, events and who is invoked by them.
 
-use super::Day;
 use super::queue::Event;
+use crate::day::Day;
 use crate::invocation::Delivery;
 use crate::past::{MINUTE, Ms, SECOND, timestamp};
-use crate::pipes::{self, Blueprint, Serial, job};
+use crate::pipes::job;
 use crate::plan::{Mishap, USUAL_VOTE, Vote};
 use rand::RngExt;
 use std::collections::BTreeMap;
-use std::rc::Rc;
-use tagship::{Action, Execution, Held, Job, ReleaseId, ServiceRole};
+use tagship::{Action, Job, ReleaseId, ServiceRole};
 use tagship_emulator::change::{Origin, Subject};
 use tagship_emulator::effect::Effect;
-use tagship_emulator::engine::Engine;
 use tagship_emulator::execution::Trigger;
-use tagship_emulator::pipeline::Id;
-
-pub(super) struct Pipe {
-    pub(super) engine: Engine<Serial>,
-    pub(super) blueprint: Rc<Blueprint>,
-    pub(super) name: String,
-    /// Which of the plan's releases an execution is.
-    pub(super) releases: BTreeMap<Id, usize>,
-    pub(super) uploaded: usize,
-}
 
 impl Day {
     pub(super) fn upload(&mut self, pipe: usize, n: usize) {
@@ -171,16 +159,4 @@ impl Day {
             self.deliver(job, 0);
         }
     }
-}
-
-/// A sweep of one hold.
-pub(super) fn sweep(role: &ServiceRole, hold: &tagship::Hold) -> Job {
-    let (release, pipeline) = (hold.release.clone(), hold.pipeline.clone());
-    Job { role: role.clone(), release, pipeline, action: Action::Sweep, input: None }
-}
-
-/// How CodePipeline says that a holder's execution stands.
-pub(super) fn execution(pipes: &[Pipe], held: &Held) -> Execution {
-    let pipe = pipes.iter().find(|pipe| pipe.name == held.hold.pipeline);
-    pipes::execution(pipe.map(|pipe| &pipe.engine), &held.hold.release)
 }

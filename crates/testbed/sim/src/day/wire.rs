@@ -23,19 +23,18 @@ const OVERTIME: Ms = 5 * SECOND;
 impl Day {
     /// What a call is on the wire.
     pub(super) fn chains(&mut self, by: u32, job: &Job, asked: &Asked) -> Chains {
-        let zone_known = self.invocations.get(&by).is_some_and(|it| it.zone_known);
+        let mut cached = self.invocations.get(&by).map(|it| it.cached).unwrap_or_default();
         let chains = match asked {
-            Asked::Port(Ask::Pause) => Vec::new(),
+            Asked::Port(Ask::Pause | Ask::Sleep(_)) => Vec::new(),
             Asked::Port(Ask::Holding { .. }) => requests::holding(&self.cloud.holding(&job.role, &job.release), job),
-            Asked::Port(Ask::Observe { reads, holding, .. }) => {
-                requests::observation(&self.cloud, job, *reads, holding, zone_known)
+            Asked::Port(Ask::Observe { parts, holding, settings, .. }) => {
+                requests::observation(&self.cloud, job, (*parts, settings.as_deref()), holding, &mut cached)
             }
-            Asked::Port(Ask::Apply(step)) => requests::step(step, zone_known),
+            Asked::Port(Ask::Apply(step)) => requests::step(step, &mut cached),
             Asked::Report(..) => requests::report(),
         };
-        let asks_zone = chains.iter().flatten().any(|request| request.bucket == Some(Bucket::Route53));
-        if let Some(invocation) = self.invocations.get_mut(&by).filter(|_| asks_zone) {
-            invocation.zone_known = true;
+        if let Some(invocation) = self.invocations.get_mut(&by) {
+            invocation.cached = cached;
         }
         chains
     }
@@ -108,5 +107,5 @@ impl Day {
 fn throttled(request: Request) -> Error {
     let code = if request.operation.starts_with("ec2:") { "RequestLimitExceeded" } else { "Throttling" };
     let message = format!("{}: {code}: Rate exceeded", request.operation);
-    Error { code: Some(code.to_owned()), ..Error::new(Kind::Unavailable, message) }
+    Error { code: Some(code.to_owned()), ..Error::new(Kind::Throttled, message) }
 }

@@ -137,8 +137,8 @@ fn samples(strategy: impl Strategy<Value = String>, count: usize) -> Vec<String>
     (0..count).map(|_| strategy.new_tree(&mut runner).expect("a sample").current()).collect()
 }
 
-fn dict_of(entries: Vec<(String, Value)>) -> Value {
-    Value::Object(entries.into_iter().collect())
+fn dict_of(entries: Vec<(String, Literal)>) -> Value {
+    Literal::Dict(entries).json()
 }
 
 #[test]
@@ -179,8 +179,8 @@ fn reads_no_more_than_python() {
     let sources = samples(slipped, 1_000);
     let mut read_both = 0;
     for (source, expected) in sources.iter().zip(literal_eval(&sources)) {
-        if let Ok(read) = Source::new(source).parse(|source, expression| source.entries(expression)) {
-            assert_eq!(Some(dict_of(read)), expected, "{source:?}");
+        if let Ok(read @ Literal::Dict(_)) = value(source) {
+            assert_eq!(Some(read.json()), expected, "{source:?}");
             read_both += 1;
         }
     }
@@ -193,27 +193,34 @@ fn explains_what_it_refuses() {
     fn check(source: &str, complaint: &str) {
         match entries(source) {
             Ok(read) => panic!("{source} was read as {read:?}"),
-            Err(error) => assert!(error.contains(complaint), "{source}: {error}"),
+            Err(Illegible { complaint: told, places }) => {
+                assert!(told.contains(complaint), "{source}: {told}");
+                // Each says where, and both the same.
+                let line = |text: &str| text.split("line ").skip(1).map(|at| at[..1].to_owned()).collect::<Vec<_>>();
+                assert_eq!((line(&told).len(), line(&told)), (2, line(&places)), "{source}: {told}; {places}");
+            }
         }
     }
     check("", "at line 1 column 1");
-    check("'text'", "no dict");
-    check("['a']", "no dict");
+    check("'text'", "no dictionary at line 1 column 1");
+    check("['a']", "no dictionary");
     check("{'a': 1", "at line 1");
     check("{'a': 'b\n}", "at line 1 column 7");
     check("{\n 'a': true}", "true is JSON's: write True, False or None at line 2 column 7");
     check("{'a': subnet}", "text without quotes at line 1 column 7");
     check("{a: 1}", "a key must be a string at line 1 column 2");
     check("{1: 1}", "a key must be a string");
-    check("{'a': print('x')}", "is no part of a literal there");
-    check("{'a': f'{x}'}", "is no part of a literal there");
-    check("{'a': [1][0]}", "is no part of a literal there");
-    check("{'a': 1 + 1}", "is no part of a literal there");
-    check("{'a': --1}", "is no part of a literal there");
-    check("{**{}}", "is no part of a literal there");
-    check("{'a': lambda: 1}", "is no part of a literal there");
-    check("{'a': ...}", "is no part of a literal there");
-    check("{'a': [x for x in 'ab']}", "is no part of a literal there");
+    check("{'a': print('x')}", "`(` is no part of a literal (only strings, numbers");
+    check("{'a': print('x')}", "are accepted) at line 1 column 12");
+    check("{'a': 'b',\n # none\n 'c': 'd' + 'e'}", "are accepted) at line 3 column 11");
+    check("{'a': f'{x}'}", "is no part of a literal");
+    check("{'a': [1][0]}", "is no part of a literal");
+    check("{'a': 1 + 1}", "is no part of a literal");
+    check("{'a': --1}", "is no part of a literal");
+    check("{**{}}", "is no part of a literal");
+    check("{'a': lambda: 1}", "is no part of a literal");
+    check("{'a': ...}", "is no part of a literal");
+    check("{'a': [x for x in 'ab']}", "is no part of a literal");
     check("{'a': b'bytes'}", "only strings, numbers");
     check("{'a': {'b', 'c'}}", "only strings, numbers");
     check("{'a': -'b'}", "a sign belongs before a number");
@@ -222,14 +229,30 @@ fn explains_what_it_refuses() {
     check("{'a': 99999999999999999999}", "no number that a setting could have");
     check(r"{'a': '\ud800'}", "are no characters");
     check(r"{'a': '\N{BULLET}'}", "write the character itself, at line 1 column 1");
+    // What can't be seen is named, what can be seen isn't shown.
+    check("{'a':\u{a0}1}", "the character NO-BREAK SPACE (U+00A0), which can't be seen: remove it, at line 1 column 6");
+    check("{\n\"a\": true,\u{200b} \"b\": 1}", "As JSON: the character ZERO WIDTH SPACE (U+200B)");
+    check("{'a': \u{3164}1}", "HANGUL FILLER (U+3164)");
+    check("{\u{2018}a\u{2019}: 1}", "LEFT SINGLE QUOTATION MARK (U+2018), write ', at line 1 column 2");
+    check("{'a': $}", "a character that no literal has at line 1 column 7");
+    let nested = format!("{{'a':\n {}1{}}}", "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH));
+    check(&nested, "nested more than 32 deep at line 2 column 33");
+    // Encoded twice, in either way.
+    check(r#""{\"a\": 1}""#, "As JSON: encoded twice, the whole is a string");
+    check("\"{'a': 1}\"", "encoded twice");
+    check("'{\"a\": 1}'", "As Python: encoded twice");
     check("{\"a\": [1, 2}", "As JSON: expected `,` or `]` at line 1 column 12");
 }
 
 #[test]
 fn keeps_repetitions() {
-    let twice = vec![("a".to_owned(), Value::from(1)), ("a".to_owned(), Value::from(2))];
+    let number = |number: i64| Literal::Number(number.into());
+    let twice = vec![("a".to_owned(), number(1)), ("a".to_owned(), number(2))];
+    let nested = Ok(vec![("b".to_owned(), Literal::List(vec![Literal::Dict(twice.clone())]))]);
     assert_eq!(entries("{'a': 1, 'a': 2}"), Ok(twice.clone()));
-    assert_eq!(entries("{\"a\": 1, \"a\": 2, \"b\": null}").map(|entries| entries[..2].to_vec()), Ok(twice));
+    assert_eq!(entries("{\"a\": 1, \"a\": 2}"), Ok(twice));
+    assert_eq!(entries("{'b': [{'a': 1, 'a': 2}]}"), nested);
+    assert_eq!(entries("{\"b\": [{\"a\": 1, \"a\": 2}]}"), nested);
 }
 
 /// On a stack of 1 MB: an overflow would abort the test.

@@ -66,7 +66,7 @@ pub(super) struct Rounds {
 ///
 /// A round begins with the hold's read; everything else is read after it, once. The hold is read again just before a
 /// change, after which nothing but the change comes: that makes no round. Another page, and another resource where AWS
-/// takes one (or a batch) a call, is another kind; a read that was refused is repeated by right.
+/// takes one (or a batch) a call, counts as another read; a read that AWS refused may be repeated.
 pub(super) fn rounds(records: &[Record]) -> Rounds {
     let mut all = Rounds::default();
     for function in FUNCTIONS {

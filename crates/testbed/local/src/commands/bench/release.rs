@@ -41,7 +41,7 @@ pub(super) async fn play(functions: &Path, fleet: u32, rejects: bool) -> Result<
     let began = Instant::now();
     let mut line = Line::quick(PIPELINE, ROLE, "web.example.com", 10);
     line.product.count = fleet;
-    // One process of the emulator answers for a whole Region: a thousand instances take it their time.
+    // One process of the emulator answers for a whole Region: it needs long for a thousand instances.
     line.settings = json!({
         "DRAIN": 2,
         "TIMEOUTS": {"BOOT": 600, "INSTALL": 600, "HEALTHY": 300, "WATCH": 3, "SETTLE": 15},

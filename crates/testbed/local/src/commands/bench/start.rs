@@ -35,7 +35,7 @@ pub(super) struct Starts {
 }
 
 /// The SDK clients that a function is linked with, by boto3's names. Ours are made when they are first used, boto3's at
-/// start-up, as Python functions do: there a client is made so slowly that no event should have to wait for it.
+/// start-up, as Python functions do: making a client takes long there, and no event should wait for it.
 fn clients(function: &str) -> &'static [&'static str] {
     match function {
         "provision" => {

@@ -1,6 +1,8 @@
 //! Names in the private zone: what to change so that people reach a fleet by name.
 
-use crate::{NAMES_A_BATCH, NameChange, Record, ServiceRole, Step};
+use super::noun::ServiceRole;
+use super::step::{NAMES_A_BATCH, NameChange, Step};
+use super::world::Record;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Seconds that a resolver may remember a name.

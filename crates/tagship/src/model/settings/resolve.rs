@@ -1,0 +1,86 @@
+//! What the settings refer to becomes ids: a release goes by what its selectors found when it took the hold.
+
+use super::{Ami, Choice, Settings, is_id};
+use crate::Error;
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+/// What the selectors and the parameter of settings led to. A part that the settings give as ids stays empty.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Resolved {
+    /// Ids of the subnets found.
+    pub subnets: Vec<String>,
+    /// The available images found.
+    pub images: Vec<Image>,
+    /// The value of the image's parameter, decrypted, so it is never shown; none if there is no such parameter.
+    pub image_parameter: Option<String>,
+    /// Ids of the security groups found.
+    pub security_groups: Vec<String>,
+}
+
+impl std::fmt::Debug for Resolved {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { subnets, images, image_parameter: _, security_groups } = self;
+        let mut shown = f.debug_struct("Resolved");
+        shown.field("subnets", subnets).field("images", images).field("security_groups", security_groups);
+        shown.finish_non_exhaustive()
+    }
+}
+
+/// An image that a selector found.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Image {
+    /// When it was created.
+    pub created: Timestamp,
+    /// `ami-…`
+    pub id: String,
+}
+
+impl Settings {
+    /// The settings with every selector replaced by the ids that it led to, as a hold carries them.
+    pub fn resolve(mut self, found: Resolved) -> Result<Self, Error> {
+        let mut problems = Vec::new();
+        if let Err(problem) = self.subnet.resolve("SUBNET", "subnet", found.subnets) {
+            problems.push(problem);
+        }
+        if let Err(problem) = self.sg.resolve("SG", "security group", found.security_groups) {
+            problems.push(problem);
+        }
+        let image = match &self.ami {
+            Ami::Id(id) => Ok(id.clone()),
+            Ami::Tags(selector) => match found.images.into_iter().max() {
+                Some(image) => Ok(image.id),
+                None => Err(format!("AMI: {selector} matches no available image")),
+            },
+            Ami::Parameter(path) => match found.image_parameter.as_deref().map(str::trim) {
+                Some(id) if is_id(id, "ami-") => Ok(id.to_owned()),
+                // It may be the path of a password, so what it holds isn't told.
+                Some(_) => Err(format!(
+                    "AMI: parameter {path} holds no image id: write the path of one that holds ami-…, and nothing else"
+                )),
+                None => Err(format!("AMI: there is no parameter {path}")),
+            },
+        };
+        match image {
+            Ok(id) => self.ami = Ami::Id(id),
+            Err(problem) => problems.push(problem),
+        }
+        match problems.is_empty() {
+            true => Ok(self),
+            false => Err(Error::problems("the settings name what isn't there; correct them or the tags", &problems)),
+        }
+    }
+}
+
+impl Choice {
+    /// Becomes ids, sorted and each once.
+    fn resolve(&mut self, key: &str, what: &str, found: Vec<String>) -> Result<(), String> {
+        let ids = match self {
+            Self::Ids(ids) => std::mem::take(ids),
+            Self::Tags(selector) if found.is_empty() => return Err(format!("{key}: {selector} matches no {what}")),
+            Self::Tags(_) => found,
+        };
+        *self = Self::Ids(ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect());
+        Ok(())
+    }
+}

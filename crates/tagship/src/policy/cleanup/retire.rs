@@ -1,0 +1,112 @@
+//! Retire: removes what the approved release replaced.
+
+use super::removal::{Removal, RemovalMemory, serving};
+use super::{CHANGES, READS, free, mark, releases_but, settle};
+use crate::engine::{Gate, Standing, Turning, admission};
+use crate::policy::route::traffic::{Traffic, running};
+use crate::settings::{Keep, TargetGroup};
+use crate::{
+    Action, Changes, Decision, Done, Error, First, Held, HowEnded, Instance, Parts, Phase, Planner, Situation,
+};
+use std::collections::BTreeSet;
+use std::ops::ControlFlow::Break;
+
+/// The planner of retire.
+#[derive(Debug)]
+pub struct Retire;
+
+impl Planner for Retire {
+    const ACTION: Action = Action::Retire;
+    const READS: Parts = READS;
+    const CHANGES: Changes = CHANGES;
+    type Entry<'a> = Turning<'a>;
+    type Memory = RemovalMemory;
+
+    fn admit(standing: Standing<'_>) -> Gate<Turning<'_>> {
+        admission::retire(standing)
+    }
+
+    fn decide<'a>(now: &Situation<'a>, entry: Turning<'a>, memory: &mut RemovalMemory) -> First<Done> {
+        match entry {
+            Turning::Turn(held, phase) => approve(now, held, phase, memory),
+            Turning::Act(held) => remove(now, held, memory),
+            Turning::FreeHold(held, ended) => free(now, held, ended),
+        }
+    }
+}
+
+/// Whether the release may be approved; then that is written down.
+fn approve(now: &Situation<'_>, held: &Held, phase: Phase, memory: &mut RemovalMemory) -> First<Done> {
+    let hold = &held.hold;
+    let traffic = match Traffic::of(now, hold)? {
+        Ok(traffic) => traffic,
+        Err(error) => return Break(Decision::Fail(error)),
+    };
+    if !traffic.moved() {
+        return Break(refuse(now, held, "it is not live on every switch"));
+    }
+    // The watch's own bar. What serves better than it isn't removed.
+    let (healthy, before) = (traffic.candidate.healthy, traffic.predecessor.healthy);
+    let had = hold.previous.as_ref().map_or(before, |previous| previous.healthy);
+    let enough = had.min(hold.settings.count).max(1);
+    if healthy < enough && before > healthy {
+        let since = *memory.poor_since.get_or_insert(now.world.since());
+        let found = format!("it has {healthy} healthy targets, and what it replaced has {before}");
+        return Break(match now.left(since, hold.settings.timeouts.healthy_secs) {
+            Some(_) => Decision::wait(format!("the release to have {enough} healthy targets: {found}")),
+            None => refuse(now, held, &found),
+        });
+    }
+    let step = Situation::rewrite(held, |hold| hold.phase = phase);
+    Break(Decision::act(step, "approved: from here on there is no way back"))
+}
+
+fn refuse(now: &Situation<'_>, held: &Held, why: &str) -> Decision {
+    let weights: Vec<String> = now.weights().iter().map(|(switch, value)| format!("{switch}: {value}")).collect();
+    Decision::Fail(Error::release(format!(
+        "release {} of {} can't replace the one before it: {why} ({}). Nothing was removed. If the weights were changed \
+         by hand, set them to this release's group and retry; else reject it",
+        held.hold.release,
+        now.job.role,
+        weights.join("; ")
+    )))
+}
+
+/// Retire itself; discard comes here too if the release was approved meanwhile.
+pub(super) fn remove(now: &Situation<'_>, held: &Held, memory: &mut RemovalMemory) -> First<Done> {
+    let hold = &held.hold;
+    let traffic = match Traffic::of(now, hold)? {
+        Ok(traffic) => traffic,
+        Err(error) => return Break(Decision::Fail(error)),
+    };
+    let instances = now.world.instances()?;
+    let serving = match hold.settings.target_group {
+        TargetGroup::Pair(_) => serving(now.world.routing()?),
+        TargetGroup::None => BTreeSet::new(),
+    };
+    // Approved before: only a switch turned elsewhere stops it, not that its own fleet died meanwhile.
+    let other = |instance: &&Instance| instance.release.as_ref().is_some_and(|release| *release != hold.release);
+    let elsewhere = instances.iter().filter(other).any(|instance| serving.contains(instance.id.as_str()));
+    if !traffic.moved() && elsewhere {
+        return Break(refuse(now, held, "it is not live on every switch"));
+    }
+    let doomed: BTreeSet<&str> = instances
+        .iter()
+        .filter(other)
+        .map(|instance| instance.id.as_str())
+        .filter(|id| !serving.contains(id))
+        .collect();
+    let moved_at = hold.moved_at.unwrap_or(*memory.weightless_since.get_or_insert(now.world.since()));
+    if !doomed.is_empty() {
+        settle(now, held, moved_at)?;
+    }
+    let removal = Removal {
+        doomed,
+        releases: releases_but(now, &hold.release)?,
+        stop_by: (hold.settings.keep == Keep::Stop).then_some(&hold.release),
+        live: Some(running(now.world.fleet(&hold.release)?)),
+        installs: false,
+    };
+    removal.done(now, hold, memory)?;
+    Break(mark(now, held, HowEnded::Approved))
+}

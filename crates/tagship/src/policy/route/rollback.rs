@@ -1,0 +1,147 @@
+//! Rollback: gives the traffic back to the previous release, as somebody said no or the execution failed.
+
+use super::traffic::{Traffic, live_names};
+use super::{CHANGES, LOOKS, READS, predecessor_name, previous};
+use crate::engine::{Gate, Memory, Standing, Turning, admission};
+use crate::{
+    Action, Changes, Decision, Done, Ended, Ending, Error, First, Held, HowEnded, Parts, Planner, Previous, Situation,
+    Step,
+};
+use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow::{Break, Continue};
+
+/// The planner of rollback.
+#[derive(Debug)]
+pub struct Rollback;
+
+/// What rollback remembers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RollbackMemory {
+    /// Looks in a row that found a predecessor that can't serve.
+    pub hopeless_looks: u8,
+}
+
+impl Memory for RollbackMemory {}
+
+impl Planner for Rollback {
+    const ACTION: Action = Action::Rollback;
+    const READS: Parts = READS;
+    const CHANGES: Changes = CHANGES;
+    type Entry<'a> = Turning<'a>;
+    type Memory = RollbackMemory;
+
+    fn admit(standing: Standing<'_>) -> Gate<Turning<'_>> {
+        admission::rollback(standing)
+    }
+
+    fn decide<'a>(now: &Situation<'a>, entry: Turning<'a>, memory: &mut RollbackMemory) -> First<Done> {
+        match entry {
+            Turning::Turn(held, phase) => {
+                let step = Situation::rewrite(held, |hold| hold.phase = phase);
+                Break(Decision::act(step, "from here on this release only ends"))
+            }
+            Turning::FreeHold(held, ended) => Break(Decision::last(held, freed(now, held, ended))),
+            Turning::Act(held) => back(now, held, memory),
+        }
+    }
+}
+
+fn back(now: &Situation<'_>, held: &Held, memory: &mut RollbackMemory) -> First<Done> {
+    let hold = &held.hold;
+    let traffic = match Traffic::of(now, hold)? {
+        Ok(traffic) => traffic,
+        Err(error) => return Break(Decision::Fail(error)),
+    };
+    if !traffic.candidate.any {
+        let Some(previous) = &hold.previous else { return Continue(unmoved(now, held)) };
+        return match live_names(now, hold, previous.release.as_ref())? {
+            Some(step) => Break(Decision::act(step, "the live names follow the weights")),
+            None => Continue(restored(now, held)),
+        };
+    }
+    if traffic.can_go_back(&previous(held), hold.settings.rollback.healthy_percent) {
+        memory.hopeless_looks = 0;
+        return Break(give_back(held, traffic));
+    }
+    // What can't be taken back is decided on more than one look.
+    memory.hopeless_looks = memory.hopeless_looks.saturating_add(1);
+    if memory.hopeless_looks <= LOOKS {
+        return Break(Decision::wait(format!(
+            "{}, which has {} healthy targets and had {}",
+            predecessor_name(held),
+            traffic.predecessor.healthy,
+            previous(held).healthy
+        )));
+    }
+    Break(match traffic.candidate.toward {
+        Some(step) if traffic.candidate.healthy > 0 => {
+            Decision::act(step, "nothing can be restored: no switch is left with the dead predecessor")
+        }
+        _ => Decision::act(
+            Step::WriteEnded(Ended::of(hold, HowEnded::Kept, now.world.now())),
+            "nothing can be restored: the release stays live",
+        ),
+    })
+}
+
+/// The next switch goes back; those that can't are told once the others have.
+fn give_back(held: &Held, traffic: Traffic) -> Decision {
+    // A person gave it weight before its shift: discard must know that it had some.
+    if held.hold.previous.is_none() {
+        let release = traffic.predecessor.release.clone();
+        let previous = Previous { release, healthy: traffic.predecessor.healthy };
+        let step = Situation::rewrite(held, |hold| hold.previous = Some(previous));
+        return Decision::act(step, "write down who is live before a weight moves");
+    }
+    match traffic.predecessor.toward {
+        Some(step) => Decision::act(step, "the predecessor serves again"),
+        None if traffic.faults.is_empty() => Decision::wait("the switches to agree"),
+        None => Decision::Fail(Error::problems(
+            format!(
+                "release {} was rejected or failed, and every switch that can serves {} again. These can't by themselves, \
+                 mend them by hand; rollback then goes on by itself",
+                held.hold.release,
+                predecessor_name(held)
+            ),
+            &traffic.faults,
+        )),
+    }
+}
+
+/// Success where traffic never left the predecessor.
+fn unmoved(now: &Situation<'_>, held: &Held) -> Done {
+    let message = format!("{} of {} has moved no traffic", held.hold.release, now.job.role);
+    Done { nothing: true, message, report: now.report(), ..Done::default() }
+}
+
+/// Success where traffic is with the predecessor again.
+fn restored(now: &Situation<'_>, held: &Held) -> Done {
+    let hold = &held.hold;
+    let live = previous(held).release.map_or("none".to_owned(), |release| release.to_string());
+    let mut done = Done {
+        message: format!("{} of {} rolled back: {} serves", hold.release, now.job.role, predecessor_name(held)),
+        outputs: vec![("LiveRelease", live), ("PreviousRelease", hold.release.to_string())],
+        report: now.report(),
+        ..Done::default()
+    };
+    done.report.ending = Ending::RolledBack;
+    done.report.left_behind = vec![format!("the fleet of {}, which discard removes", hold.release)];
+    done
+}
+
+/// Success where the release has ended: as `kept`, if rollback could restore nothing.
+fn freed(now: &Situation<'_>, held: &Held, ended: &Ended) -> Done {
+    let mut report = now.report();
+    if ended.how == HowEnded::Kept {
+        report.ending = Ending::Kept;
+        report.left_behind = vec![format!(
+            "release {} stays live on every switch: its predecessor ({}) could not serve. Release a good build soon; that \
+             removes it",
+            now.job.release,
+            predecessor_name(held)
+        )];
+    }
+    let message = format!("{} was {} before", held.hold.release, ended.how.as_str());
+    Done { message, report, ..Done::default() }
+}
