@@ -3,7 +3,7 @@
 VENV := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help venv binaries demo local test simulate bench
+.PHONY: help venv binaries demo local quick test simulate bench
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,15 @@ demo: venv binaries ## releases under load on this machine, from the first to on
 
 local: venv binaries ## the same cloud for your own artifact, with the commands to try; Ctrl-C ends it
 	cargo run --quiet --bin tagship-local -- up
+
+# The crates without an SDK, so that neither is built.
+CORE := --package tagship --package tagship-emulator --package tagship-sim
+
+quick: ## for the inner loop, a minute: formatting, the core's lints and tests, a thousand simulated days
+	cargo fmt --all --check
+	cargo clippy $(CORE) --all-targets -- -D warnings
+	cargo test --quiet $(CORE) --lib --test events --test infra --test stories
+	cargo run --quiet --package tagship-sim -- --seeds 1000
 
 test: venv binaries ## formatting, lints, documentation, and every test
 	cargo fmt --all --check

@@ -1,11 +1,15 @@
-//! What the end-to-end tests share: a person's tools, a service's releases, jobs without a pipeline, deaths, leaks,
-//! privileges, metrics and notices.
+//! What the end-to-end tests share: a person's tools, a service's releases, jobs without a pipeline, stories side by side,
+//! deaths, leaks, privileges, metrics, notices and words.
 
 pub mod death;
 pub mod desk;
+pub mod hands;
 pub mod leak;
 pub mod metrics;
 pub mod notices;
 pub mod person;
 pub mod privileges;
 pub mod releases;
+pub mod stories;
+pub mod variables;
+pub mod words;

@@ -1,17 +1,22 @@
 //! A service's releases: uploaded, approved, rejected, awaited. What goes otherwise than told fails the
 //! test with the pipeline's own words.
 
+use crate::person::lookup;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 use tagship_local::artifact::{Variant, pack};
 use tagship_local::leftovers::leftovers;
 use tagship_local::load::{Config, Load, Site};
-use tagship_local::state::{Action, Instance, Rule, State};
+use tagship_local::state::{Action, Instance, InstanceState, Rule, State};
 use tagship_local::{Line, Local, Plan};
 
 /// How often a test looks.
-pub(crate) const LOOK: Duration = Duration::from_millis(100);
+pub const LOOK: Duration = Duration::from_millis(100);
+
+/// The private zone of [`Line::quick`]'s services.
+pub const ZONE: &str = "cd.internal";
 
 /// Brings up a cloud with these lines.
 pub async fn cloud(lines: Vec<Line>) -> Local {
@@ -35,7 +40,7 @@ pub struct Releases<'a> {
 }
 
 impl<'a> Releases<'a> {
-    /// Those of a line.
+    /// Those of a line's product.
     pub fn of(local: &'a Local, line: &'a Line) -> Self {
         Self { local, role: &line.product.service_role, pipeline: &line.pipeline }
     }
@@ -52,9 +57,9 @@ impl<'a> Releases<'a> {
         self.answer(execution, action, true).await;
     }
 
-    /// Waits for the final approval, and rejects.
-    pub async fn reject(&self, execution: &str) {
-        self.answer(execution, "FinalApproval", false).await;
+    /// Waits for an approval, and rejects; the execution fails.
+    pub async fn reject(&self, execution: &str, action: &str) {
+        self.answer(execution, action, false).await;
     }
 
     async fn answer(&self, execution: &str, action: &str, approve: bool) {
@@ -68,7 +73,7 @@ impl<'a> Releases<'a> {
         assert!(asked, "{action} was never asked for: {:?}", self.failures(execution).await);
     }
 
-    /// Brings a release to its good end.
+    /// Uploads a release that is approved throughout, and waits for its good end.
     pub async fn succeed(&self, version: &str) -> String {
         let execution = self.upload(version, Variant::Healthy).await;
         self.succeeds(&execution).await;
@@ -85,28 +90,49 @@ impl<'a> Releases<'a> {
     /// Waits for an execution's end and for the release's, which have to be these.
     pub async fn ends(&self, execution: &str, status: &str, how: &str) {
         let ended = self.local.ops.await_end(self.pipeline, execution).await.expect("an end");
-        assert_eq!(ended, status, "{execution}: {:?}", self.failures(execution).await);
-        assert_eq!(self.marker(execution).await, how, "{execution}");
+        assert_eq!(ended, status, "{execution} of {}: {:?}", self.role, self.failures(execution).await);
+        self.marked(execution, how).await;
     }
 
-    /// Waits for the marker that says how a release ended.
-    pub async fn marker(&self, execution: &str) -> String {
+    /// Waits until the history has a release's end, which has to be this, and the release holds its service no more.
+    pub async fn marked(&self, execution: &str, how: &str) {
         let key = format!("ended/{}/{execution}.json", self.role);
-        loop {
-            let marker = self.local.ops.object(&self.local.account.bucket, &key).await.expect("an answer");
-            if let Some(marker) = marker {
-                return marker["how"].as_str().unwrap_or_default().to_owned();
+        let marker = loop {
+            match self.object(&key).await {
+                Some(marker) => break marker,
+                None => tokio::time::sleep(LOOK).await,
             }
+        };
+        assert_eq!(marker["how"], how, "{execution} of {}", self.role);
+        while self.hold().await.is_some_and(|hold| hold["release"] == execution) {
             tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until a release holds the service; answers the hold.
+    pub async fn held(&self, execution: &str) -> Value {
+        loop {
+            match self.hold().await {
+                Some(hold) if hold["release"] == execution => return hold,
+                _ => tokio::time::sleep(LOOK).await,
+            }
         }
     }
 
     /// Waits until the service is free.
     pub async fn freed(&self) {
-        let key = format!("holds/{}.json", self.role);
-        while self.local.ops.object(&self.local.account.bucket, &key).await.expect("an answer").is_some() {
+        while self.hold().await.is_some() {
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    async fn hold(&self) -> Option<Value> {
+        self.object(&format!("holds/{}.json", self.role)).await
+    }
+
+    async fn object(&self, key: &str) -> Option<Value> {
+        let object = self.local.ops.object(&self.local.account.bucket, key).await;
+        object.unwrap_or_else(|error| panic!("{key}: {error}"))
     }
 
     /// Each failed action of an execution: its failure's type and message.
@@ -126,17 +152,63 @@ impl<'a> Releases<'a> {
             .collect()
     }
 
-    /// The fleet of a release, as far as it is not terminated.
+    /// Waits until an execution fails by this action; answers the failure's type and message.
+    pub async fn fails(&self, execution: &str, action: &str) -> (String, String) {
+        let ended = self.local.ops.await_end(self.pipeline, execution).await.expect("an end");
+        let mut failures = self.failures(execution).await;
+        assert_eq!(ended, "Failed", "{execution} of {}: {failures:?}", self.role);
+        failures.remove(action).unwrap_or_else(|| panic!("{action} is not what failed: {failures:?}"))
+    }
+
+    /// The fleet of a release, instances that are gone among it.
     pub fn fleet(&self, execution: &str) -> Vec<Instance> {
         let state = self.local.states.borrow();
-        let of = |instance: &&Instance| instance.tags.get("tagship:release").is_some_and(|tag| tag == execution);
-        state.instances.iter().filter(of).cloned().collect()
+        state.instances.iter().filter(|instance| self.is_of(execution, instance)).cloned().collect()
+    }
+
+    /// Whether an instance is one of a release's.
+    pub fn is_of(&self, execution: &str, instance: &Instance) -> bool {
+        let tag = |key: &str| instance.tags.get(key).map(String::as_str);
+        (tag("tagship:service"), tag("tagship:release")) == (Some(self.role), Some(execution))
+    }
+
+    /// The ids of the fleet.
+    pub fn ids(&self, execution: &str) -> BTreeSet<String> {
+        self.fleet(execution).into_iter().map(|instance| instance.id).collect()
+    }
+
+    /// The private addresses of the fleet, sorted.
+    pub fn ips(&self, execution: &str) -> Vec<Ipv4Addr> {
+        let mut ips: Vec<Ipv4Addr> = self.fleet(execution).into_iter().map(|instance| instance.ip).collect();
+        ips.sort_unstable();
+        ips
+    }
+
+    /// Waits until all of the fleet's instances are in that state.
+    pub async fn reaches(&self, execution: &str, state: InstanceState) {
+        let is = |instance: &Instance| !self.is_of(execution, instance) || instance.state == state;
+        self.local.until(|seen| seen.instances.iter().all(is)).await;
+    }
+
+    /// The addresses of `live` or `candidate` in the private zone, sorted.
+    pub fn named(&self, which: &str) -> Vec<Ipv4Addr> {
+        let label = self.role.to_lowercase().replace('_', "-");
+        lookup(self.local.dns.address(), &format!("{which}.{label}.{ZONE}"))
+    }
+
+    /// The group of the pair that the live release isn't in.
+    pub fn free_group(&self, live: &str) -> String {
+        let (state, fleet) = (self.local.states.borrow().clone(), self.ids(live));
+        let pair = &self.local.account.services[self.role].target_groups;
+        let groups = state.target_groups.iter().filter(|group| pair.contains(&group.arn));
+        let free = groups.filter(|group| !group.targets.iter().any(|target| fleet.contains(&target.id)));
+        free.map(|group| group.arn.clone()).next().expect("a free group")
     }
 
     /// Whether every switch gives weight to targets of this release, and to no others.
     pub fn live(&self, state: &State, execution: &str) -> bool {
-        let ours = |instance: &&Instance| instance.tags.get("tagship:release").is_some_and(|tag| tag == execution);
-        let fleet: Vec<_> = state.instances.iter().filter(ours).map(|instance| &instance.id).collect();
+        let ours = state.instances.iter().filter(|instance| self.is_of(execution, instance));
+        let fleet: Vec<_> = ours.map(|instance| &instance.id).collect();
         let service = &self.local.account.services[self.role];
         let rules = state.listeners.iter().flat_map(|listener| &listener.rules);
         let rules: Vec<_> = rules.filter(|rule| service.rules.contains(&rule.arn)).collect();

@@ -10,9 +10,13 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tagship_local::Plan;
+use tagship_local::ops::Ops;
+use tagship_local::setup::REGION;
 use tagship_tests::person::{lookup, succeeded};
+use tagship_tests::words::says;
+use tokio::runtime::Runtime;
 
 /// Far longer than anything here takes.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -149,14 +153,23 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
     }
 }
 
-/// A person who types what is printed.
+/// A person who types what is printed: everything once. What is to be seen meanwhile is asked for without the AWS CLI,
+/// which takes a second's work each time.
 struct Person<'a> {
     up: &'a Up,
     commands: Vec<String>,
     typed: BTreeSet<String>,
+    runtime: Runtime,
+    ops: Ops,
 }
 
-impl Person<'_> {
+impl<'a> Person<'a> {
+    fn of(up: &'a Up) -> Self {
+        let runtime = Runtime::new().expect("a runtime");
+        let ops = Ops::new(up.word_after("AWS_ENDPOINT_URL="), REGION);
+        Self { up, commands: up.commands(), typed: BTreeSet::new(), runtime, ops }
+    }
+
     /// Types the one printed command that has all of `parts` in it, after `change`; answers what it prints.
     fn types(&mut self, parts: &[&str], change: impl Fn(&str) -> String) -> String {
         let fits: Vec<&String> =
@@ -169,30 +182,28 @@ impl Person<'_> {
         succeeded(&script, &output)
     }
 
-    fn reads(&mut self, parts: &[&str]) -> Value {
-        let said = self.types(parts, str::to_owned);
-        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{parts:?}: {error}: {said}"))
+    /// Asks CodePipeline.
+    fn asks(&self, operation: &str, body: Value) -> Value {
+        self.runtime.block_on(self.ops.pipeline(operation, body)).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The newest execution's id and status.
-    fn newest(&mut self) -> (String, String) {
-        let list = self.reads(&["list-pipeline-executions"]);
-        let newest = &list["pipelineExecutionSummaries"][0];
-        let text = |key: &str| newest[key].as_str().unwrap_or_default().to_owned();
-        (text("pipelineExecutionId"), text("status"))
+    fn newest(&self) -> (String, String) {
+        let executions = self.runtime.block_on(self.ops.executions("web")).unwrap_or_else(|error| panic!("{error}"));
+        executions.into_iter().next().unwrap_or_default()
     }
 
-    /// Has `start` done, and answers the execution that it started.
-    fn starts(&mut self, start: impl FnOnce(&mut Self)) -> String {
+    /// Types a command that starts an execution, and answers which.
+    fn starts(&mut self, parts: &[&str]) -> String {
         let (before, _) = self.newest();
-        start(self);
+        self.types(parts, str::to_owned);
         until("a new execution", || {
             let (newest, status) = self.newest();
             if newest == before { Err(status) } else { Ok(newest) }
         })
     }
 
-    fn ends(&mut self, execution: &str, wanted: &str) {
+    fn ends(&self, execution: &str, wanted: &str) {
         until(&format!("{execution} to be {wanted}"), || {
             let (newest, status) = self.newest();
             assert_eq!(newest, execution);
@@ -201,29 +212,29 @@ impl Person<'_> {
     }
 
     /// An action's latest execution, once it belongs to `execution` and `is` so.
-    fn action(&mut self, execution: &str, name: &str, is: impl Fn(&Value) -> bool) -> Value {
+    fn action(&self, execution: &str, name: &str, is: impl Fn(&Value) -> bool) -> Value {
         until(&format!("{name} of {execution}"), || {
-            let state = self.reads(&["get-pipeline-state"]);
-            let stages = state["stageStates"].as_array().into_iter().flatten();
-            let stage = stages.filter(|stage| stage["latestExecution"]["pipelineExecutionId"] == execution);
-            let mut actions = stage.flat_map(|stage| stage["actionStates"].as_array().into_iter().flatten());
-            let found = actions.find(|action| action["actionName"] == name).map(|action| &action["latestExecution"]);
-            found.filter(|latest| is(latest)).cloned().ok_or_else(|| state.to_string())
+            let state = self.asks("GetPipelineState", json!({"name": "web"}));
+            found(&state, execution, name).filter(|latest| is(latest)).cloned().ok_or_else(|| state.to_string())
         })
     }
 
+    /// Finds the token as the text says, and writes it into the printed command.
     fn approves(&mut self, execution: &str, action: &str) {
-        let asked = self.action(execution, action, |latest| latest["token"].is_string());
+        self.action(execution, action, |latest| latest["token"].is_string());
+        let said = self.types(&["get-pipeline-state"], str::to_owned);
+        let state: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+        let asked = found(&state, execution, action).expect("asked for");
         let token = asked["token"].as_str().unwrap_or_default().to_owned();
         self.types(&["put-approval-result", action], |command| command.replace("TOKEN", &token));
     }
 
-    /// What tagship's history says of an execution.
-    fn marked(&mut self, execution: &str) {
-        let marker = format!("ended/WEB_PRODUCT/{execution}.json");
+    /// Waits until tagship's history has an execution's end.
+    fn marked(&self, execution: &str) {
+        let (bucket, marker) = (self.up.word_after("s3 ls --recursive s3://"), marker(execution));
         until(&marker, || {
-            let listed = self.types(&["s3 ls"], str::to_owned);
-            if listed.contains(&marker) { Ok(()) } else { Err(listed) }
+            let found = self.runtime.block_on(self.ops.object(bucket, &marker));
+            found.unwrap_or_else(|error| panic!("{error}")).ok_or_else(|| "nothing yet".to_owned())
         });
     }
 
@@ -251,20 +262,32 @@ impl Person<'_> {
     }
 }
 
+/// An action's latest execution in a pipeline's state, if its stage is at work on `execution`.
+fn found<'s>(state: &'s Value, execution: &str, name: &str) -> Option<&'s Value> {
+    let stages = state["stageStates"].as_array().into_iter().flatten();
+    let stages = stages.filter(|stage| stage["latestExecution"]["pipelineExecutionId"] == execution);
+    let mut actions = stages.flat_map(|stage| stage["actionStates"].as_array().into_iter().flatten());
+    actions.find(|action| action["actionName"] == name).map(|action| &action["latestExecution"])
+}
+
+fn marker(execution: &str) -> String {
+    format!("ended/WEB_PRODUCT/{execution}.json")
+}
+
 #[test]
 fn what_it_prints_works_as_printed() {
     let up = Up::start();
-    let mut person = Person { commands: up.commands(), typed: BTreeSet::new(), up: &up };
+    let mut person = Person::of(&up);
 
-    let hook_fails = person.starts(|person| drop(person.types(&["broken-hook.zip"], str::to_owned)));
+    let hook_fails = person.starts(&["broken-hook.zip"]);
     let failed = person.action(&hook_fails, "Deploy", |latest| latest["status"] == "Failed");
-    assert!(failed.to_string().contains("migration 42"), "the hook's own words: {failed}");
+    says("Deploy", &failed.to_string(), &["migration 42"]);
     person.ends(&hook_fails, "Failed");
 
-    let sick = person.starts(|person| drop(person.types(&["sick.zip"], str::to_owned)));
+    let sick = person.starts(&["sick.zip"]);
     person.ends(&sick, "Failed");
 
-    let good = person.starts(|person| drop(person.types(&["good.zip"], str::to_owned)));
+    let good = person.starts(&["good.zip"]);
     person.action(&good, "QaApproval", |latest| latest["token"].is_string());
     assert_eq!((person.resolves("candidate").len(), person.resolves("live").len()), (2, 0));
     person.approves(&good, "QaApproval");
@@ -275,38 +298,49 @@ fn what_it_prints_works_as_printed() {
     assert_eq!((person.resolves("candidate").len(), live.len()), (0, 2));
 
     // The same artifact again, live, and stopped there: rolled back and discarded.
-    let stopped = person.starts(|person| drop(person.types(&["start-pipeline-execution"], str::to_owned)));
+    let stopped = person.starts(&["start-pipeline-execution"]);
     person.approves(&stopped, "QaApproval");
     person.action(&stopped, "FinalApproval", |latest| latest["token"].is_string());
     assert_ne!(person.resolves("live"), live);
     person.types(&["stop-pipeline-execution"], |command| command.replace("EXECUTION", &stopped));
     person.ends(&stopped, "Stopped");
-    for execution in [&hook_fails, &sick, &good, &stopped] {
-        person.marked(execution);
-    }
+    let executions = [&hook_fails, &sick, &good, &stopped].map(String::as_str);
+    executions.iter().for_each(|execution| person.marked(execution));
     person.sees("good");
     assert_eq!(person.resolves("live"), live);
 
+    let (listed, ended) = (person.types(&["list-pipeline-executions"], str::to_owned), executions.map(marker));
+    says("list-pipeline-executions", &listed, &executions);
+    let history = person.types(&["s3 ls"], str::to_owned);
+    says("s3 ls", &history, &ended.each_ref().map(String::as_str));
     let swept = person.types(&["lambda invoke"], str::to_owned);
-    assert!(swept.contains("\"outcome\""), "{swept}");
+    says("lambda invoke", &swept, &["\"outcome\""]);
     let untyped: Vec<&String> = person
         .commands
         .iter()
         .filter(|command| !command.starts_with("export ") && !person.typed.contains(*command))
         .collect();
     assert!(untyped.is_empty(), "printed, but not tried: {untyped:?}");
+    drop(person);
     up.ends_with(Signal::SIGINT);
 }
 
+/// Ends it while a fleet is there, and a function waits for it to be healthy, in vain.
+fn nothing_outlives_it(signal: Signal) {
+    let up = Up::start();
+    let mut person = Person::of(&up);
+    let execution = person.starts(&["sick.zip"]);
+    person.action(&execution, "Deploy", |latest| latest["status"].is_string());
+    drop(person);
+    up.ends_with(signal);
+}
+
 #[test]
-fn nothing_outlives_it() {
-    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-        let up = Up::start();
-        let mut person = Person { commands: up.commands(), typed: BTreeSet::new(), up: &up };
-        let execution = person.starts(|person| drop(person.types(&["sick.zip"], str::to_owned)));
-        // The fleet is there, and a function waits for it to be healthy, in vain.
-        person.action(&execution, "Deploy", |latest| latest["status"].is_string());
-        drop(person);
-        up.ends_with(signal);
-    }
+fn nothing_outlives_it_terminated() {
+    nothing_outlives_it(Signal::SIGTERM);
+}
+
+#[test]
+fn nothing_outlives_it_killed() {
+    nothing_outlives_it(Signal::SIGKILL);
 }

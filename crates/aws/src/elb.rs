@@ -30,6 +30,7 @@ pub(crate) struct Known(Mutex<Option<Arc<Found>>>);
 
 struct Found {
     at: Instant,
+    selector: Selector,
     groups: [TargetGroup; 2],
     /// Listeners whose default action is a switch: ARN and name.
     listeners: Vec<(String, String)>,
@@ -38,9 +39,9 @@ struct Found {
 }
 
 impl Known {
-    fn get(&self) -> Option<Arc<Found>> {
+    fn get(&self, selector: &Selector) -> Option<Arc<Found>> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.clone().filter(|found| found.at.elapsed() < KNOWN)
+        known.clone().filter(|found| found.selector == *selector && found.at.elapsed() < KNOWN)
     }
 
     fn set(&self, found: Found) {
@@ -50,7 +51,7 @@ impl Known {
 
 /// The pair as the selector finds it, and its switches.
 pub(crate) async fn routing(cloud: &Cloud, selector: &Selector, known: &Known) -> Result<Routing, Error> {
-    if let Some(found) = known.get() {
+    if let Some(found) = known.get(selector) {
         let [a, b] = &found.groups;
         let (in_a, in_b, switches) =
             tokio::try_join!(targets(cloud, a), targets(cloud, b), switches_again(cloud, &found))?;
@@ -85,7 +86,7 @@ pub(crate) async fn routing(cloud: &Cloud, selector: &Selector, known: &Known) -
         those.map(|(listener, switch)| (switch.arn.clone(), listener.clone())).collect()
     };
     let (listeners, rules) = (of(true), of(false));
-    known.set(Found { at, groups: found, listeners, rules });
+    known.set(Found { at, selector: selector.clone(), groups: found, listeners, rules });
     Ok(Routing { groups, switches: switches.into_iter().map(|(_, switch)| switch).collect() })
 }
 

@@ -6,9 +6,11 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
+use tagship::engine::{Standing, Word};
 use tagship::settings::Settings;
 use tagship::{
-    Action, Ended, Held, Hold, Holding, HowEnded, Offer, Phase, ReleaseId, ServiceRole, StageName, Verdict, admit,
+    Action, Ended, Held, Hold, Holding, HowEnded, Offer, Phase, Planner, ReleaseId, ServiceRole, StageName, Visit,
+    actions,
 };
 
 /// Directories that are built, not written.
@@ -162,20 +164,11 @@ fn bucket(state: &str) -> Holding {
     let release = |n: u8| ReleaseId::try_from(format!("release-{n}")).expect("a release");
     let held = |n, phase, freed| {
         let Offer { settings, .. } = Settings::parse(&role(), SETTINGS).expect("settings");
-        let hold = Hold {
-            release: release(n),
-            pipeline: "web".to_owned(),
-            since: jiff::Timestamp::UNIX_EPOCH,
-            phase,
-            settings,
-            artifact: None,
-            previous: None,
-            moved_at: None,
-        };
+        let taken = Hold::taken(release(n), "web".to_owned(), jiff::Timestamp::UNIX_EPOCH, settings);
+        let hold = Hold { phase, ..taken };
         Some(Held { hold, etag: "e".to_owned(), freed })
     };
-    let discarded =
-        Ended { release: release(1), how: HowEnded::Discarded, at: jiff::Timestamp::UNIX_EPOCH, artifact: None };
+    let discarded = Ended::unheld(release(1), HowEnded::Discarded, jiff::Timestamp::UNIX_EPOCH);
     let (held, ended) = match state {
         "this release has ended, there is no hold of its own" => (None, Some(discarded)),
         "this release has ended, its hold is still there" => (held(1, Phase::Ending, true), Some(discarded)),
@@ -192,46 +185,38 @@ fn bucket(state: &str) -> Holding {
     Holding { held, ended }
 }
 
-fn word(action: Action, verdict: &Verdict, holding: &Holding) -> &'static str {
-    match verdict {
-        Verdict::Act if action == Action::Sweep => "look",
-        Verdict::Act => "act",
-        Verdict::Turn(Phase::Approved) => "approve",
-        Verdict::Turn(Phase::Ending) => "end",
-        Verdict::Turn(Phase::Open) => "open",
-        Verdict::Take => "take",
-        Verdict::AwaitHolder => "wait",
-        Verdict::MarkDiscarded => "mark",
-        Verdict::FreeHold if holding.late_mark() => "late",
-        Verdict::FreeHold => "free",
-        Verdict::FinishRetire => "finish",
-        Verdict::Nothing(_) => "nothing",
-        Verdict::Refuse(_) => "refuse",
+/// The word of an action's cell.
+struct Cell<'a>(&'a ReleaseId, &'a Holding);
+
+impl Visit for Cell<'_> {
+    type Out = &'static str;
+
+    fn visit<P: Planner>(self) -> &'static str {
+        P::admit(Standing::of(self.0, self.1)).word()
     }
 }
 
 #[test]
 fn the_table_of_phases_is_the_codes() {
-    let actions: BTreeMap<&str, Action> =
+    let named: BTreeMap<&str, Action> =
         StageName::ALL.iter().flat_map(|stage| stage.actions()).map(|action| (action.as_str(), *action)).collect();
     let rows = table(&read("docs/RULES.md"), "<!-- phases -->");
     let (columns, rows) = rows.split_first().expect("a head");
     let told: BTreeSet<&str> = columns[1..].iter().map(String::as_str).collect();
-    assert_eq!(told, actions.keys().copied().collect(), "a column for each action");
+    assert_eq!(told, named.keys().copied().collect(), "a column for each action");
     assert_eq!(rows.len(), 10, "a row for each state of the bucket");
     let release = ReleaseId::try_from("release-1".to_owned()).expect("a release");
     let mut wrong = Vec::new();
     for row in rows {
         let holding = bucket(&row[0]);
         for (action, told) in columns[1..].iter().zip(&row[1..]) {
-            let verdict = admit(actions[action.as_str()], &release, &holding);
-            let word = word(actions[action.as_str()], &verdict, &holding);
+            let word = actions::visit(named[action.as_str()], Cell(&release, &holding));
             if word != told {
                 wrong.push(format!("{action}, {}: the page says {told}, the code {word}", row[0]));
             }
         }
     }
-    assert!(wrong.is_empty(), "docs/RULES.md and tagship::admit differ:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "docs/RULES.md and engine/admission.rs differ:\n{}", wrong.join("\n"));
 }
 
 #[test]

@@ -1,59 +1,59 @@
 //! What is looked at after a move, and by whom.
 
-use tagship::{
-    Action, Holding, Kind, Reads, ReleaseId, Stage, StageName, Verdict, World, admit, cleanup, deploy, provision, route,
-};
+use tagship::engine::{Gate, Standing};
+use tagship::settings::{Settings, TargetGroup};
+use tagship::{Action, Holding, Kind, Parts, Planner, ReleaseId, StageName, Visit, World, actions};
 
-/// All there is to read.
-pub(crate) const EVERYTHING: Reads = Reads {
-    settings: true,
-    holder: true,
-    instances: true,
-    routing: true,
-    addresses: true,
-    names: true,
-    install: true,
-    artifact: true,
-};
-
-/// What each action's stage reads.
-pub(crate) fn reads(action: Action) -> Reads {
-    match action {
-        Action::Provision => provision::Provision::READS,
-        Action::Deploy => deploy::Deploy::READS,
-        Action::Shift => route::Shift::READS,
-        Action::Rollback => route::Rollback::READS,
-        Action::Retire => cleanup::Retire::READS,
-        Action::Discard => cleanup::Discard::READS,
-        Action::Park => cleanup::Park::READS,
-        Action::Sweep => cleanup::Sweep::READS,
-    }
-}
-
-/// One action for each set of parts that a stage reads.
+/// One action for each set of parts that a planner may read.
 pub(crate) const LOOKERS: [Action; 5] =
     [Action::Provision, Action::Deploy, Action::Shift, Action::Discard, Action::Sweep];
 
-/// No stage reads another set.
+/// No planner reads another set.
 pub(crate) fn assert_complete() {
-    let read = |action| format!("{:?}", reads(action));
     for action in StageName::ALL.iter().flat_map(|stage| stage.actions()) {
-        assert!(LOOKERS.iter().any(|looker| read(*looker) == read(*action)), "nobody looks as {action} does");
+        let same = |looker: &Action| actions::reads(*looker) == actions::reads(*action);
+        assert!(LOOKERS.iter().any(same), "nobody looks as {action} does");
     }
 }
 
-/// The verdict by which an action observes; none if the loop answers without a look.
-pub(crate) fn admitted(action: Action, release: &ReleaseId, holding: &Holding) -> Option<Verdict> {
-    match admit(action, release, holding) {
-        Verdict::Refuse(_) | Verdict::Nothing(_) => None,
-        verdict => Some(verdict),
+/// Whether an action observes at all, by what the bucket says.
+pub(crate) fn admitted(action: Action, release: &ReleaseId, holding: &Holding) -> bool {
+    struct Admitted<'a>(Standing<'a>);
+    impl Visit for Admitted<'_> {
+        type Out = bool;
+        fn visit<P: Planner>(self) -> bool {
+            matches!(P::admit(self.0), Gate::Admit(_))
+        }
     }
+    actions::visit(action, Admitted(Standing::of(release, holding)))
 }
 
-/// The first action by which a release observes at all; it is given [`EVERYTHING`] to read.
-pub(crate) fn open_eyed(release: &ReleaseId, holding: &Holding) -> Option<(Action, Verdict)> {
-    let admitted = |action| admitted(action, release, holding).map(|verdict| (action, verdict));
-    [Action::Provision, Action::Discard].into_iter().find_map(admitted)
+/// The first action by which a release observes at all; it is given everything to read.
+pub(crate) fn open_eyed(release: &ReleaseId, holding: &Holding) -> Option<Action> {
+    [Action::Provision, Action::Discard].into_iter().find(|action| admitted(*action, release, holding))
+}
+
+/// What there is to read before settings are known: of these, what the bucket's word asks for.
+pub(crate) fn first(reads: Parts, action: Action, release: &ReleaseId, holding: &Holding) -> Parts {
+    let wanted = match Standing::of(release, holding) {
+        Standing::Another(held) if !held.free() => Parts::HOLDER,
+        Standing::Free | Standing::Another(_) => Parts::OFFER,
+        _ => Parts::HOLDER.when(action == Action::Sweep),
+    };
+    if reads.has(wanted) { wanted } else { Parts::NONE }
+}
+
+/// What there is to read of a service with these settings.
+pub(crate) fn then(reads: Parts, settings: &Settings, holds: bool, chosen: bool) -> Parts {
+    let pair = matches!(settings.target_group, TargetGroup::Pair(_));
+    let held = Parts::FILTER.and(Parts::DEPLOYMENT).and(Parts::ARTIFACT.when(!chosen));
+    let wanted = Parts::INSTANCES
+        .and(Parts::ADDRESSES)
+        .and(Parts::ROUTING.when(pair))
+        .and(Parts::NAMES.when(settings.zone.is_some()))
+        .and(Parts::IMAGE.when(settings.volume.is_some()))
+        .and(held.when(holds));
+    wanted.without(Parts::ALL.without(reads))
 }
 
 /// One release's look, in the scenario's names.
@@ -65,6 +65,8 @@ pub(crate) struct Look {
     pub(crate) holding: Holding,
     /// None where no action of the release may look.
     pub(crate) world: Option<Result<World, Kind>>,
+    /// The operations that it was on the wire, sorted.
+    pub(crate) requests: Vec<String>,
 }
 
 /// What came of a move.
@@ -72,6 +74,8 @@ pub(crate) struct Look {
 pub(crate) struct Seen {
     /// Of a step: its error's kind.
     pub(crate) refused: Option<Kind>,
+    /// The operations that the step was on the wire, sorted.
+    pub(crate) requests: Vec<String>,
     /// Empty if nobody looked.
     pub(crate) looks: Vec<Look>,
 }
@@ -79,7 +83,7 @@ pub(crate) struct Seen {
 impl Seen {
     /// A line for each thing, to tell differences by.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let mut lines = vec![format!("refused: {:?}", self.refused)];
+        let mut lines = vec![format!("refused: {:?}", self.refused), format!("requests: {:?}", self.requests)];
         for look in &self.looks {
             let who = format!("{} ({})", look.release, look.stage.map_or("everything", Action::as_str));
             lines.extend(look.lines().into_iter().map(|line| format!("{who}: {line}")));
@@ -90,7 +94,8 @@ impl Seen {
 
 impl Look {
     fn lines(&self) -> Vec<String> {
-        let mut lines = vec![format!("{:?}", self.holding.held), format!("{:?}", self.holding.ended)];
+        let (held, ended) = (format!("{:?}", self.holding.held), format!("{:?}", self.holding.ended));
+        let mut lines = vec![held, ended, format!("requests: {:?}", self.requests)];
         let world = match &self.world {
             Some(Ok(world)) => world,
             other => {
@@ -98,15 +103,36 @@ impl Look {
                 return lines;
             }
         };
-        let World { now: _, seen: _, instances, routing, addresses, names, install, artifact, settings, holder } =
-            world;
+        let World {
+            now: _,
+            seen: _,
+            read,
+            instances,
+            routing,
+            addresses,
+            names,
+            filtered,
+            deployment,
+            artifact,
+            offer,
+            user_data,
+            root_device,
+            holder,
+        } = world;
+        lines.push(format!("{read:?}"));
         lines.extend(instances.iter().map(|it| format!("{it:?}")));
         lines.push(format!("routing: {}", routing.is_some()));
         lines.extend(routing.iter().flat_map(|it| &it.groups).map(|it| format!("{it:?}")));
         lines.extend(routing.iter().flat_map(|it| &it.switches).map(|it| format!("{it:?}")));
         lines.extend(addresses.iter().map(|it| format!("{it:?}")));
         lines.extend(names.iter().map(|it| format!("{it:?}")));
-        lines.extend([format!("{install:?}"), format!("{artifact:?}"), format!("{settings:?}"), format!("{holder:?}")]);
+        lines.extend([format!("filtered: {filtered}"), format!("{deployment:?}"), format!("{artifact:?}")]);
+        lines.extend([
+            format!("{offer:?}"),
+            format!("{user_data:?}"),
+            format!("{root_device:?}"),
+            format!("{holder:?}"),
+        ]);
         lines
     }
 }

@@ -100,15 +100,16 @@ impl Covered {
             note("freed", holding.held.as_ref().is_some_and(|held| held.freed));
             note("ended", holding.ended.is_some());
             let Some(Ok(world)) = world else { continue };
-            let World { now: _, seen: _, instances, routing, addresses, names, install, artifact, settings, holder } =
+            let World { instances, routing, addresses, names, filtered, deployment, artifact, offer, holder, .. } =
                 world;
             note("no routing", routing.is_none());
             note("addresses", !addresses.is_empty());
             note("names", !names.is_empty());
-            note("install", install.is_some());
+            note("filtered", *filtered);
+            note("root device", world.root_device.is_some());
             note("artifact", artifact.as_ref().is_some_and(Result::is_ok));
             note("no artifact", artifact.as_ref().is_some_and(Result::is_err));
-            note("settings", settings.is_some());
+            note("settings", offer.is_some());
             for instance in instances {
                 note(&format!("{:?}", instance.state), true);
             }
@@ -116,7 +117,7 @@ impl Covered {
             for target in groups.flat_map(|group| &group.targets) {
                 note(health_name(&target.health), true);
             }
-            if let Some(deployment) = install.as_ref().and_then(|install| install.deployment.as_ref()) {
+            if let Some(deployment) = deployment {
                 note(&format!("deployment {:?}", deployment.state), true);
             }
             if let Some(holder) = holder {
@@ -157,7 +158,8 @@ impl Covered {
             "no routing",
             "addresses",
             "names",
-            "install",
+            "filtered",
+            "root device",
             "artifact",
             "no artifact",
             "settings",

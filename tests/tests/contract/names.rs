@@ -15,7 +15,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use tagship::settings::Settings;
 use tagship::{
-    Address, Artifact, Deployment, Ended, Execution, Group, Held, Hold, Holding, Install, Installed, Instance, Launch,
+    Address, Artifact, Deployment, Ended, Execution, Group, Held, Hold, Holding, Installed, Instance, Launch,
     NameChange, Offer, Previous, Record, ReleaseId, Routing, Step, Switch, Target, World,
 };
 
@@ -111,6 +111,7 @@ impl Names {
                 Step::WriteHold { hold: Box::new(self.real_hold(hold)), etag: etag.as_ref().map(id) }
             }
             Step::WriteEnded(ended) => Step::WriteEnded(Ended {
+                v: ended.v,
                 release: self.real_release(&ended.release),
                 how: ended.how,
                 at: self.now,
@@ -159,10 +160,11 @@ impl Names {
                 let targets = targets.iter().map(|(instance, port)| (id(instance), *port)).collect();
                 Step::Deregister { group: id(group), targets }
             }
-            Step::SetWeights { switch, label, weights } => Step::SetWeights {
+            Step::SetWeights { switch, label, weights, unstick } => Step::SetWeights {
                 switch: id(switch),
                 label: label.clone(),
                 weights: weights.iter().map(|(group, is, to)| (id(group), *is, *to)).collect(),
+                unstick: *unstick,
             },
             Step::Abandon { release, pipeline, action, reason } => Step::Abandon {
                 release: self.real_release(release),
@@ -184,7 +186,10 @@ impl Names {
             since: *self.since.borrow_mut().entry(hold.release.clone()).or_insert(self.now),
             phase: hold.phase,
             settings: if hold.settings == self.settings.1 { self.settings.0.clone() } else { hold.settings.clone() },
+            v: hold.v,
+            unknown: hold.unknown.clone(),
             artifact: hold.artifact.as_ref().map(|artifact| self.real_artifact(artifact)),
+            group: hold.group.clone(),
             previous: hold.previous.as_ref().map(|previous| Previous {
                 release: previous.release.as_ref().map(|release| self.real_release(release)),
                 healthy: previous.healthy,
@@ -203,7 +208,8 @@ impl Names {
             etag: self.name("etag", etag),
             freed: *freed,
         });
-        let ended = ended.as_ref().map(|Ended { release, how, at: _, artifact }| Ended {
+        let ended = ended.as_ref().map(|Ended { v, release, how, at: _, artifact }| Ended {
+            v: *v,
             release: self.release(release),
             how: *how,
             at: Timestamp::UNIX_EPOCH,
@@ -213,14 +219,18 @@ impl Names {
     }
 
     fn hold(&mut self, hold: &Hold) -> Hold {
-        let Hold { release, pipeline, since: _, phase, settings, artifact, previous, moved_at } = hold;
+        let Hold { v, release, pipeline, since: _, phase, settings, artifact, group, previous, moved_at, unknown } =
+            hold;
         Hold {
             release: self.release(release),
             pipeline: pipeline.clone(),
             since: Timestamp::UNIX_EPOCH,
             phase: *phase,
+            v: *v,
+            unknown: unknown.clone(),
             settings: self.settings(settings.clone()),
             artifact: artifact.as_ref().map(|artifact| self.artifact(artifact)),
+            group: group.clone(),
             previous: previous.as_ref().map(|Previous { release, healthy }| Previous {
                 release: release.as_ref().map(|release| self.release(release)),
                 healthy: *healthy,
@@ -230,8 +240,22 @@ impl Names {
     }
 
     pub(crate) fn world(&mut self, world: World) -> World {
-        let World { now: _, seen: _, instances, routing, addresses, names, install, artifact, settings, holder } =
-            world;
+        let World {
+            now: _,
+            seen: _,
+            read,
+            instances,
+            routing,
+            addresses,
+            names,
+            filtered,
+            deployment,
+            artifact,
+            offer,
+            user_data,
+            root_device,
+            holder,
+        } = world;
         World {
             now: Timestamp::UNIX_EPOCH,
             seen: Timestamp::UNIX_EPOCH,
@@ -239,16 +263,17 @@ impl Names {
             routing: routing.map(|routing| self.routing(routing)),
             addresses: sorted_by(addresses.into_iter().map(|it| self.address(it)), |it| it.id.clone()),
             names: sorted_by(names.into_iter().map(|it| self.record(it)), |it| it.name.clone()),
-            install: install.map(|Install { filtered, deployment }| Install {
-                filtered,
-                deployment: deployment.map(|deployment| self.deployment(deployment)),
-            }),
+            read,
+            filtered,
+            deployment: deployment.map(|deployment| self.deployment(deployment)),
+            user_data,
+            // Each image has its own.
+            root_device: root_device.map(|_| "root".to_owned()),
             artifact: artifact.map(|found| match found {
                 Ok(artifact) => Ok(self.artifact(&artifact)),
                 Err(_) => Err("missing".to_owned()),
             }),
-            settings: settings
-                .map(|Offer { settings, user_data }| Offer { settings: self.settings(settings), user_data }),
+            offer: offer.map(|Offer { settings, user_data }| Offer { settings: self.settings(settings), user_data }),
             holder: holder.map(|Execution { state, updated_at }| Execution {
                 state,
                 updated_at: updated_at.map(|_| Timestamp::UNIX_EPOCH),

@@ -10,8 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use tagship::settings::{Ami, Choice, Resolved, Settings};
 use tagship::{
-    Artifact, Ended, Hold, HowEnded, Launch, NameChange, Phase, Record, ReleaseId, ServiceRole, Step, TAG_RELEASE,
-    TAG_SERVICE,
+    Artifact, Ended, Hold, HowEnded, Launch, NameChange, Record, ReleaseId, ServiceRole, Step, TAG_RELEASE, TAG_SERVICE,
 };
 use tagship_emulator::pipeline::{self, Mode, Pipeline};
 use tagship_sim::cloud::Build;
@@ -207,16 +206,7 @@ impl Steps {
     }
 
     pub(crate) fn hold(&self, of: &str) -> Hold {
-        Hold {
-            release: release(of),
-            pipeline: self.pipeline.clone(),
-            since: Timestamp::UNIX_EPOCH,
-            phase: Phase::Open,
-            settings: self.settings.clone(),
-            artifact: None,
-            previous: None,
-            moved_at: None,
-        }
+        Hold::taken(release(of), self.pipeline.clone(), Timestamp::UNIX_EPOCH, self.settings.clone())
     }
 
     /// Takes the hold for a release.
@@ -247,7 +237,7 @@ impl Steps {
             instance_profile: settings.instance_profile.clone(),
             key_name: None,
             user_data: None,
-            volume: None,
+            volume: settings.volume.clone().map(|volume| ("/dev/xvda".to_owned(), volume)),
             tags: self.tags(of),
         }
     }
@@ -298,7 +288,7 @@ pub(crate) fn delete_hold(etag: &str) -> Move {
 }
 
 pub(crate) fn end(of: &str, how: HowEnded) -> Move {
-    Move::Step(Step::WriteEnded(Ended { release: release(of), how, at: Timestamp::UNIX_EPOCH, artifact: None }))
+    Move::Step(Step::WriteEnded(Ended::unheld(release(of), how, Timestamp::UNIX_EPOCH)))
 }
 
 pub(crate) fn terminate(instances: &str) -> Move {
@@ -337,7 +327,7 @@ pub(crate) fn deregister(group: &str, instances: &str) -> Move {
 /// From these weights of `a` and `b` to those.
 pub(crate) fn shift(switch: &str, from: (u32, u32), to: (u32, u32)) -> Move {
     let weights = vec![("a".to_owned(), from.0, to.0), ("b".to_owned(), from.1, to.1)];
-    Move::Step(Step::SetWeights { switch: switch.to_owned(), label: switch.to_owned(), weights })
+    Move::Step(Step::SetWeights { switch: switch.to_owned(), label: switch.to_owned(), weights, unstick: false })
 }
 
 pub(crate) fn filter(of: &str) -> Move {

@@ -1,15 +1,19 @@
 //! A scenario on the simulator.
 
-use crate::looks::{EVERYTHING, LOOKERS, Look, Seen, admitted, open_eyed, reads};
+use crate::looks::{LOOKERS, Look, Seen, admitted, first, open_eyed, then};
 use crate::names::Names;
 use crate::scenario::{Act, Move, PORT, Scenario, pipeline, release};
 use std::collections::BTreeMap;
-use tagship::{Action, Job, Reads, ReleaseId, Step, TAG_RELEASE, TAG_RETIRED_BY, TAG_SERVICE};
+use tagship::settings::Settings;
+use tagship::{
+    Action, Error, Holding, Job, Parts, ReleaseId, Step, TAG_RELEASE, TAG_RETIRED_BY, TAG_SERVICE, World, actions,
+};
 use tagship_emulator::engine::{Engine, Timings};
 use tagship_emulator::execution::Trigger;
 use tagship_sim::cloud::{Cloud, Face, Nature, Turn};
-use tagship_sim::past::{Ms, Past, SECOND};
+use tagship_sim::past::{Past, SECOND};
 use tagship_sim::pipes::{self, Serial};
+use tagship_sim::requests::{self, Cached, Chains};
 
 /// The account, and what drives it.
 struct Simulated<'a> {
@@ -17,8 +21,18 @@ struct Simulated<'a> {
     cloud: Cloud,
     engine: Engine<Serial>,
     names: Names,
-    /// When the releases looked last.
-    looked: Ms,
+}
+
+/// Listeners of the account's balancer: HTTP, HTTPS, and the one whose default action is a switch.
+const LISTENERS: usize = 3;
+
+/// The operations of all these requests, sorted, without their services.
+fn operations(chains: impl IntoIterator<Item = Chains>) -> Vec<String> {
+    let requests = chains.into_iter().flatten().flatten();
+    let operation = |name: &str| name.split_once(':').map_or(name, |(_, operation)| operation).to_owned();
+    let mut operations: Vec<String> = requests.map(|request| operation(request.operation)).collect();
+    operations.sort();
+    operations
 }
 
 /// What came of each move.
@@ -32,6 +46,7 @@ impl<'a> Simulated<'a> {
         let (role, settings) = (scenario.role(), scenario.named_settings());
         let mut cloud = Cloud::new(0, Nature::default());
         cloud.add_service(&role, settings.clone(), 3);
+        cloud.services.get_mut(&role).expect("just added").listeners = LISTENERS;
         let service = cloud.services[&role].clone();
         let mut names = Names::new(settings.clone(), settings);
         for (name, arn) in ["a", "b"].into_iter().zip(&service.groups) {
@@ -42,7 +57,7 @@ impl<'a> Simulated<'a> {
             names.bind(name, arn);
         }
         let engine = Engine::new(pipeline(scenario), Timings::default(), Serial { of: 0, last: 0 });
-        Self { scenario, cloud, engine, names, looked: 0 }
+        Self { scenario, cloud, engine, names }
     }
 
     fn make(&mut self, it: &Move) -> Seen {
@@ -51,7 +66,10 @@ impl<'a> Simulated<'a> {
         let (it, unseen) = it.parts();
         let mut seen = Seen::default();
         match it {
-            Move::Step(step) => seen.refused = self.step(step).err().map(|error| error.kind),
+            Move::Step(step) => {
+                let (applied, requests) = self.step(step);
+                (seen.refused, seen.requests) = (applied.err().map(|error| error.kind), requests);
+            }
             Move::Act(act) => self.act(act),
             Move::Unseen(_) => unreachable!("unseen once is enough"),
         }
@@ -65,37 +83,73 @@ impl<'a> Simulated<'a> {
         seen
     }
 
-    fn step(&mut self, step: &Step) -> Result<(), tagship::Error> {
+    fn step(&mut self, step: &Step) -> (Result<(), Error>, Vec<String>) {
         let step = self.names.real_step(step);
-        let applied = match self.cloud.refuses(&step, self.looked) {
-            Some(error) => Err(error),
-            None => self.cloud.apply(&self.scenario.role(), &step),
+        let mut chains = requests::step(&step, &mut Cached::default());
+        let applied = match self.cloud.refuses(&step) {
+            Some(error) => {
+                // The switch has been read, and isn't changed.
+                chains.iter_mut().for_each(|chain| chain.truncate(1));
+                Err(error)
+            }
+            None => self.cloud.apply(&self.scenario.role(), &step).map(drop),
         };
         // Shown if the test fails.
-        applied.inspect_err(|error| println!("{}: simulator: {error}", self.scenario.name))
+        let applied = applied.inspect_err(|error| println!("{}: simulator: {error}", self.scenario.name));
+        (applied, operations([chains]))
     }
 
     fn look(&mut self, of: &'static str, by_all: bool) -> Vec<Look> {
-        self.looked = self.cloud.now;
         let id = self.names.real_release(&release(of));
         let holding = self.cloud.holding(&self.scenario.role(), &id);
         let named = self.names.holding(&holding);
         let mut looks = Vec::new();
-        let mut look = |stage, by: Option<(Action, Reads)>| {
-            let world = by.map(|(action, reads)| {
-                let job = self.job(action, &id);
-                let engine = &self.engine;
-                let holder = |held: &tagship::Held| pipes::execution(Some(engine), &held.hold.release);
-                let world = self.cloud.observe(&job, reads, &holding, holder);
-                world.map(|world| self.names.world(world)).map_err(|error| error.kind)
-            });
-            looks.push(Look { release: of, stage, holding: named.clone(), world });
+        let mut look = |stage: Option<Action>, by: Option<Action>| {
+            let reads = stage.map_or(Parts::ALL, actions::reads);
+            let (world, requests) = match by {
+                None => (None, Vec::new()),
+                Some(action) => {
+                    let (world, requests) = self.observe(&self.job(action, &id), reads, &holding);
+                    (Some(world.map(|world| self.names.world(world)).map_err(|error| error.kind)), requests)
+                }
+            };
+            looks.push(Look { release: of, stage, holding: named.clone(), world, requests });
         };
-        look(None, open_eyed(&id, &holding).map(|(action, _)| (action, EVERYTHING)));
+        look(None, open_eyed(&id, &holding));
         for action in LOOKERS.into_iter().filter(|_| by_all) {
-            look(Some(action), admitted(action, &id, &holding).map(|_| (action, reads(action))));
+            look(Some(action), Some(action).filter(|action| admitted(*action, &id, &holding)));
         }
         looks
+    }
+
+    /// As the wire's twin does: first what tells the settings, then the service.
+    fn observe(&mut self, job: &Job, reads: Parts, holding: &Holding) -> (Result<World, Error>, Vec<String>) {
+        let mut cached = Cached::default();
+        let mut all = Vec::new();
+        let mut part = |parts: Parts, settings: Option<&Settings>| {
+            let holder = |held: &tagship::Held| pipes::execution(Some(&self.engine), &held.hold.release);
+            all.push(requests::observation(&self.cloud, job, (parts, settings), holding, &mut cached));
+            self.cloud.observe(job, (parts, settings), holding, holder)
+        };
+        let own = holding.held.as_ref().map(|held| &held.hold).filter(|hold| hold.release == job.release);
+        let mut world = World::default();
+        let begins = first(reads, job.action, &job.release, holding);
+        if !begins.is_empty() {
+            match part(begins, None) {
+                Ok(more) => world.add(begins, more),
+                Err(error) => return (Err(error), operations(all)),
+            }
+        }
+        let offered = world.offer.as_ref().map(|offer| offer.settings.clone());
+        if let Some(settings) = own.map(|hold| hold.settings.clone()).or(offered) {
+            let chosen = own.is_some_and(|hold| hold.artifact.is_some());
+            let parts = then(reads, &settings, own.is_some(), chosen);
+            match part(parts, Some(&settings)) {
+                Ok(more) => world.add(parts, more),
+                Err(error) => return (Err(error), operations(all)),
+            }
+        }
+        (Ok(world), operations(all))
     }
 
     fn job(&self, action: Action, release: &ReleaseId) -> Job {

@@ -6,17 +6,22 @@
 mod nature;
 mod play;
 
-use crate::looks::{EVERYTHING, Seen};
+use crate::looks::Seen;
 use crate::scenario::{Scenario, pipeline};
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
 use play::Play;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tagship::{Action, Decision, Error, Memo, Port, Reads, Situation, Stage, World, cleanup, deploy, provision, route};
-use tagship_aws::{Adapted, Aws, Changes, Cloud};
+use tagship::engine::{Gate, Standing, admission};
+use tagship::{
+    Action, Changes, Decision, Done, Error, First, Held, Look, Parts, Planner, Port, Situation, Visit, World,
+};
+use tagship_aws::{Aws, Cloud};
 use tagship_emulator::engine::Timings;
 use tagship_local::codedeploy::{self, Agents, CodeDeploy};
 use tagship_local::codepipeline::{self, CodePipeline};
@@ -33,27 +38,20 @@ use tokio::sync::watch;
 /// Reads and changes everything, so decides nothing.
 struct Everything;
 
-impl Stage for Everything {
-    const READS: Reads = EVERYTHING;
+impl Planner for Everything {
+    const ACTION: Action = Action::Provision;
+    const READS: Parts = Parts::ALL;
+    const CHANGES: Changes = Changes::ALL;
+    type Entry<'a> = &'a Held;
+    type Memory = ();
 
-    fn decide(_: &Situation<'_>, _: &mut Memo) -> Decision {
-        Decision::Wait("a test".to_owned())
+    fn admit(standing: Standing<'_>) -> Gate<&Held> {
+        admission::work(standing)
     }
-}
 
-impl Adapted for Everything {
-    const CHANGES: Changes = Changes {
-        launch: true,
-        terminate: true,
-        retire: true,
-        addresses: true,
-        names: true,
-        install: true,
-        stop_install: true,
-        deregister: true,
-        weights: true,
-        abandon: true,
-    };
+    fn decide<'a>(_: &Situation<'a>, _: &'a Held, (): &mut ()) -> First<Done> {
+        ControlFlow::Break(Decision::wait("a test"))
+    }
 }
 
 /// One account with a service a scenario.
@@ -71,7 +69,7 @@ pub(crate) struct Wire {
     ops: Ops,
     _pipelines: CodePipeline,
     _logs: tempfile::TempDir,
-    _gateway: Gateway,
+    gateway: Gateway,
 }
 
 impl Wire {
@@ -146,8 +144,8 @@ impl Wire {
         let parameters = [("Name", "other"), ("Protocol", "HTTP"), ("Port", "80"), ("VpcId", account.vpc.as_str())];
         let answer = ops.query("elasticloadbalancing", "CreateTargetGroup", &parameters).await.expect("a group");
         let other = text_in(&answer, "TargetGroupArn");
-        let (_pipelines, _logs, _gateway) = (pipelines, logs, gateway);
-        Self { moto, account, listener, other, cloud, codedeploy, states, events, ops, _pipelines, _logs, _gateway }
+        let (_pipelines, _logs) = (pipelines, logs);
+        Self { moto, account, listener, other, cloud, codedeploy, states, events, ops, _pipelines, _logs, gateway }
     }
 
     /// What came of each move.
@@ -175,7 +173,7 @@ impl Wire {
     }
 }
 
-fn port<S: Adapted>(cloud: &Cloud) -> Aws<'_, S> {
+fn port<P: Planner>(cloud: &Cloud) -> Aws<'_, P> {
     Aws::new(cloud, Instant::now() + Duration::from_secs(300), true)
 }
 
@@ -191,15 +189,15 @@ fn plan(scenario: &Scenario, n: usize) -> ServicePlan {
 }
 
 /// As the action's own binary observes.
-async fn observe(cloud: &Cloud, look: &tagship::Look<'_>) -> Result<World, Error> {
-    match look.job.action {
-        Action::Provision => port::<provision::Provision>(cloud).observe(look).await,
-        Action::Deploy => port::<deploy::Deploy>(cloud).observe(look).await,
-        Action::Shift => port::<route::Shift>(cloud).observe(look).await,
-        Action::Rollback => port::<route::Rollback>(cloud).observe(look).await,
-        Action::Retire => port::<cleanup::Retire>(cloud).observe(look).await,
-        Action::Discard => port::<cleanup::Discard>(cloud).observe(look).await,
-        Action::Park => port::<cleanup::Park>(cloud).observe(look).await,
-        Action::Sweep => port::<cleanup::Sweep>(cloud).observe(look).await,
+struct Observe<'c, 'l> {
+    cloud: &'c Cloud,
+    look: Look<'l>,
+}
+
+impl<'c, 'l: 'c> Visit for Observe<'c, 'l> {
+    type Out = Pin<Box<dyn Future<Output = Result<World, Error>> + 'c>>;
+
+    fn visit<P: Planner>(self) -> Self::Out {
+        Box::pin(async move { port::<P>(self.cloud).observe(&self.look).await })
     }
 }

@@ -1,7 +1,6 @@
 //! What bad input gets: a failure type and words for the person who gave it, and nothing changed.
 
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use tagship_local::codepipeline::ARTIFACT_SECRET;
 use tagship_local::gateway::{Effect, Fault, When};
@@ -9,6 +8,8 @@ use tagship_local::{Line, Local};
 use tagship_tests::desk::{Desk, Verdict};
 use tagship_tests::leak::Ear;
 use tagship_tests::releases::cloud;
+use tagship_tests::variables::Variables;
+use tagship_tests::words::says;
 
 const ROLE: &str = "WEB_PRODUCT";
 
@@ -16,57 +17,45 @@ const ROLE: &str = "WEB_PRODUCT";
 const USER_DATA: &str = "password=of-the-database";
 const USER_DATA_BASE64: &str = "cGFzc3dvcmQ9b2YtdGhlLWRhdGFiYXNl";
 
-struct Table {
-    local: Local,
+struct Table<'a> {
+    local: &'a Local,
     desk: Arc<Desk>,
-    /// The good settings of the services.
-    settings: BTreeMap<String, Value>,
+    variables: Variables<'a>,
+    /// The good settings of [`ROLE`].
+    good: Value,
 }
 
-impl Table {
-    async fn lay() -> Self {
-        let lines = [
-            Line::quick("web", ROLE, "web.example.com", 10),
-            Line::quick("shop", "SHOP_PRODUCT", "shop.example.com", 20),
-        ];
-        let local = cloud(lines.to_vec()).await;
-        let settings = lines.iter().map(|line| {
-            let role = line.product.service_role.clone();
-            let mut settings = local.account.services[&role].settings.clone();
-            settings["TIMEOUTS"] = line.settings["TIMEOUTS"].clone();
+impl<'a> Table<'a> {
+    fn lay(local: &'a Local, lines: &[Line]) -> Self {
+        let variables = Variables::of(local);
+        let [good, others] = [0, 1].map(|n| {
+            let role = &lines[n].product.service_role;
+            let mut settings = local.account.services[role].settings.clone();
+            settings["TIMEOUTS"] = lines[n].settings["TIMEOUTS"].clone();
             settings["USER_DATA"] = USER_DATA.into();
-            (role, settings)
+            settings
         });
-        let settings = settings.collect();
-        let desk = Desk::open(&local);
-        let table = Self { local, desk, settings };
+        variables.set(&lines[1].product.service_role, &others.to_string());
+        let table = Self { local, desk: Desk::open(local), variables, good };
         table.set(&json!({}));
         table
     }
 
-    /// Gives provision the good settings with this difference to [`ROLE`]'s; null takes a key away.
+    /// Gives provision the good settings with this difference.
     fn set(&self, difference: &Value) {
-        let mut settings = self.settings.clone();
+        let mut settings = self.good.clone();
         for (key, value) in difference.as_object().expect("an object") {
-            let role = settings.get_mut(ROLE).and_then(Value::as_object_mut).expect("settings");
-            match value {
-                Value::Null => drop(role.remove(key)),
-                value => drop(role.insert(key.clone(), value.clone())),
-            }
+            settings[key] = value.clone();
         }
-        let settings = settings.into_iter().map(|(role, settings)| (role, settings.to_string()));
-        let bucket = ("TAGSHIP_BUCKET".to_owned(), self.local.account.bucket.clone());
-        self.local.lambda.set_environment("tagship-provision", settings.chain([bucket]).collect()).expect("4 KB");
+        self.variables.set(ROLE, &settings.to_string());
     }
 
     /// A job has to fail in this way, with all of these words.
     async fn check(&self, row: &str, stage: &str, parameters: Option<&str>, kind: &str, words: &[&str]) {
-        let verdict = self.desk.job(&self.local, stage, parameters, json!([]), 1).await;
+        let verdict = self.desk.job(self.local, stage, parameters, json!([]), 1).await;
         let Verdict::Failed(found, message) = &verdict else { panic!("{row}: {verdict:?}") };
         assert_eq!(found, kind, "{row}: {message}");
-        for word in words {
-            assert!(message.contains(word), "{row}: no {word:?} in {message}");
-        }
+        says(row, message, words);
     }
 
     /// Provision has to refuse these settings, and to take nothing.
@@ -104,8 +93,10 @@ fn parameters(role: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_input_is_named_to_who_gave_it() {
-    let table = Table::lay().await;
-    let ear = Ear::open(&table.local);
+    let lines =
+        [Line::quick("web", ROLE, "web.example.com", 10), Line::quick("shop", "SHOP_PRODUCT", "shop.example.com", 20)];
+    let local = cloud(lines.to_vec()).await;
+    let (table, ear) = (Table::lay(&local, &lines), Ear::open(&local));
 
     events_without_a_job(&table).await;
     job_parameters(&table).await;
@@ -115,17 +106,17 @@ async fn bad_input_is_named_to_who_gave_it() {
 
     let launched = table.local.states.borrow().instances.len();
     assert_eq!(launched, 0, "bad input launched instances");
-    ear.assert_no_leak(&table.local, &[ARTIFACT_SECRET, USER_DATA, USER_DATA_BASE64], Some("RunInstances"));
+    ear.assert_no_leak(&local, &[ARTIFACT_SECRET, USER_DATA, USER_DATA_BASE64], Some("RunInstances"));
 }
 
-async fn events_without_a_job(table: &Table) {
+async fn events_without_a_job(table: &Table<'_>) {
     let no_id = json!({"CodePipeline.job": {"accountId": "123456789012", "data": {}}});
     for stage in ["provision", "deploy", "route", "cleanup"] {
         for event in [json!({}), no_id.clone(), json!({"tagship": "sweep"})] {
             table.local.gateway.recorder().take();
             let answer = table.local.ops.invoke(&format!("tagship-{stage}"), &event).await;
             let error = answer.expect_err("an error").to_string();
-            assert!(error.contains("no CodePipeline job"), "{stage}: {error}");
+            says(stage, &error, &["no CodePipeline job"]);
             let calls = table.local.gateway.recorder().counts();
             let calls: Vec<_> = calls.keys().filter(|(caller, ..)| caller == stage).collect();
             assert!(calls.is_empty(), "{stage} {event}: {calls:?}");
@@ -133,7 +124,7 @@ async fn events_without_a_job(table: &Table) {
     }
 }
 
-async fn job_parameters(table: &Table) {
+async fn job_parameters(table: &Table<'_>) {
     let keys = "serviceRole, release, pipeline, action";
     for (row, stage, parameters, words) in [
         ("missing", "provision", None, ["UserParameters are missing", "serviceRole"]),
@@ -163,7 +154,7 @@ async fn job_parameters(table: &Table) {
     }
 }
 
-async fn settings(table: &Table) {
+async fn settings(table: &Table<'_>) {
     let unknown = parameters("WEB_PRODUKT");
     let words = ["no environment variable WEB_PRODUKT", "closest variable that it has is WEB_PRODUCT"];
     table.check("no variable", "provision", Some(&unknown), "ConfigurationError", &words).await;
@@ -184,7 +175,7 @@ async fn settings(table: &Table) {
     table.refuses("two pairs", json!({"TARGET_GROUP": "tag:tagship:service=*"}), &words).await;
 }
 
-async fn switches(table: &Table) {
+async fn switches(table: &Table<'_>) {
     let service = &table.local.account.services[ROLE];
     let [a, b] = [0, 1].map(|n| service.target_groups[n].as_str());
     let name = |arn: &str| arn.split('/').nth(1).expect("a name").to_owned();
@@ -211,7 +202,7 @@ async fn switches(table: &Table) {
     table.forward(https, &good, false).await;
 }
 
-async fn denied_calls(table: &Table) {
+async fn denied_calls(table: &Table<'_>) {
     let role = ROLE.to_owned();
     let bucket = table.local.account.bucket.clone();
     // The last one is refused after the hold was taken.

@@ -8,6 +8,7 @@ use tagship_local::gateway::{Effect, Fault, When};
 use tagship_local::{Line, Local};
 use tagship_tests::desk::{Desk, Verdict, artifact};
 use tagship_tests::releases::{Releases, cloud};
+use tagship_tests::words::says;
 
 const DENIED: &str = "You are not authorized to perform this operation";
 
@@ -44,9 +45,7 @@ impl Release<'_> {
             let verdict = self.act(stage, action).await;
             let Verdict::Failed(kind, message) = verdict else { panic!("{operation}: {verdict:?}") };
             assert_eq!(kind, "PermissionError", "{operation}: {message}");
-            for word in words.iter().chain([&DENIED]) {
-                assert!(message.contains(word), "{operation}: no {word:?} in {message}");
-            }
+            says(operation, &message, &[words, &[DENIED][..]].concat());
             self.local.gateway.faults().remove(fault);
         }
         let verdict = self.act(stage, action).await;
@@ -147,7 +146,5 @@ async fn a_denied_call_is_told_with_its_action_and_resource() {
     });
     let sweep: Value = json!({"tagship": {"action": "sweep"}});
     let error = local.ops.invoke("tagship-cleanup", &sweep).await.expect_err("an error").to_string();
-    for word in ["PermissionError", "s3:ListBucket", bucket] {
-        assert!(error.contains(word), "no {word:?} in {error}");
-    }
+    says("sweep", &error, &["PermissionError", "s3:ListBucket", bucket]);
 }

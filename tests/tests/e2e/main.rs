@@ -6,5 +6,6 @@ mod deaths;
 mod denied;
 mod events;
 mod secrets;
+mod settings;
 mod side_by_side;
 mod throttling;

@@ -139,7 +139,7 @@ async fn a_minute_in_which_every_call_is_refused_is_waited_out() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     refuse(&local, When::For(Duration::from_secs(60)));
-    rejected.reject(&rejected_r2).await;
+    rejected.reject(&rejected_r2, "FinalApproval").await;
     let launching_r1 = launching.upload("r1", Variant::Healthy).await;
 
     let succeeds = async |service: Releases<'_>, release: &str| {

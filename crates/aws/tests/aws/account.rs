@@ -4,13 +4,15 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
+use tagship::engine::{Gate, Standing, admission};
 use tagship::settings::{Ami, Choice, Settings};
 use tagship::{
-    Action, Decision, Error, Held, Hold, Holding, Job, Launch, Look, Memo, Phase, Port, Reads, ReleaseId, ServiceRole,
-    Situation, Stage, Step, Verdict, World,
+    Action, Changes, Decision, Done, Error, First, Held, Hold, Holding, Job, Launch, Look, Parts, Planner, Port,
+    ReleaseId, ServiceRole, Situation, Step, World,
 };
-use tagship_aws::{Adapted, Aws, Changes, Cloud};
+use tagship_aws::{Aws, Cloud};
 use tagship_local::gateway::Gateway;
 use tagship_local::moto::{Behaviour, InstancesBy, Moto, TargetsBy};
 use tagship_local::setup::{self, ServicePlan, ServiceStack};
@@ -21,42 +23,20 @@ pub(crate) const RELEASE: &str = "11111111-2222-3333-4444-555555555555";
 /// Reads and changes everything, so decides nothing.
 pub(crate) struct Everything;
 
-impl Stage for Everything {
-    const READS: Reads = Reads { instances: true, routing: true, addresses: true, names: true, ..Reads::NOTHING };
+impl Planner for Everything {
+    const ACTION: Action = Action::Provision;
+    const READS: Parts = Parts::ALL;
+    const CHANGES: Changes = Changes::ALL;
+    type Entry<'a> = &'a Held;
+    type Memory = ();
 
-    fn decide(_: &Situation<'_>, _: &mut Memo) -> Decision {
-        Decision::Wait("a test".to_owned())
+    fn admit(standing: Standing<'_>) -> Gate<&Held> {
+        admission::work(standing)
     }
-}
 
-impl Adapted for Everything {
-    const CHANGES: Changes = Changes {
-        launch: true,
-        terminate: true,
-        retire: true,
-        addresses: true,
-        names: true,
-        install: true,
-        stop_install: true,
-        deregister: true,
-        weights: true,
-        abandon: true,
-    };
-}
-
-/// Reads the settings, as provision does before it takes the hold.
-pub(crate) struct Settled;
-
-impl Stage for Settled {
-    const READS: Reads = Reads { settings: true, routing: true, ..Reads::NOTHING };
-
-    fn decide(_: &Situation<'_>, _: &mut Memo) -> Decision {
-        Decision::Wait("a test".to_owned())
+    fn decide<'a>(_: &Situation<'a>, _: &'a Held, (): &mut ()) -> First<Done> {
+        ControlFlow::Break(Decision::wait("a test"))
     }
-}
-
-impl Adapted for Settled {
-    const CHANGES: Changes = Everything::CHANGES;
 }
 
 /// The emulator, the gateway, and the adapter over them.
@@ -119,9 +99,9 @@ impl Account {
     pub(crate) async fn settings(&self) -> Settings {
         let holding = Holding::default();
         let job = job(Action::Provision);
-        let look = Look { job: &job, reads: Settled::READS, holding: &holding, verdict: Verdict::Take };
-        let world = port::<Settled>(&self.cloud).observe(&look).await.expect("settings");
-        world.settings.expect("an offer").settings
+        let look = look(&job, &holding, None, Parts::OFFER);
+        let world = port::<Everything>(&self.cloud).observe(&look).await.expect("settings");
+        world.offer.expect("an offer").settings
     }
 
     /// A release that holds the service.
@@ -141,7 +121,8 @@ pub(crate) struct Release<'a> {
 
 impl Release<'_> {
     fn look(&self) -> Look<'_> {
-        Look { job: &self.job, reads: Everything::READS, holding: &self.holding, verdict: Verdict::Act }
+        let parts = Parts::INSTANCES.and(Parts::ROUTING).and(Parts::ADDRESSES).and(Parts::NAMES);
+        look(&self.job, &self.holding, Some(self.settings()), parts)
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -153,7 +134,7 @@ impl Release<'_> {
     }
 
     pub(crate) async fn apply(&self, step: Step) -> Result<(), Error> {
-        self.port.apply(&self.look(), &step).await
+        self.port.apply(&self.look(), &step).await.map(drop)
     }
 
     /// A launch of so many into a subnet.
@@ -195,21 +176,16 @@ pub(crate) fn job(action: Action) -> Job {
     Job { role: role(), release: release(RELEASE), pipeline: "mzum-web".to_owned(), action, input: None }
 }
 
-pub(crate) fn port<S: Adapted>(cloud: &Cloud) -> Aws<'_, S> {
+pub(crate) fn port<P: Planner>(cloud: &Cloud) -> Aws<'_, P> {
     Aws::new(cloud, Instant::now() + Duration::from_secs(300), true)
 }
 
+pub(crate) fn look<'a>(job: &'a Job, holding: &'a Holding, settings: Option<&'a Settings>, parts: Parts) -> Look<'a> {
+    Look { job, holding, settings, parts, began: Timestamp::UNIX_EPOCH }
+}
+
 pub(crate) fn hold(settings: Settings) -> Hold {
-    Hold {
-        release: release(RELEASE),
-        pipeline: "mzum-web".to_owned(),
-        since: Timestamp::UNIX_EPOCH,
-        phase: Phase::Open,
-        settings,
-        artifact: None,
-        previous: None,
-        moved_at: None,
-    }
+    Hold::taken(release(RELEASE), "mzum-web".to_owned(), Timestamp::UNIX_EPOCH, settings)
 }
 
 /// Settings for what never comes to use them.

@@ -1,7 +1,7 @@
 //! Each kind of error, in each of AWS's protocols.
 
-use crate::account::{Everything, RELEASE, any_settings, cloud, emulator, hold, job, port, release};
-use tagship::{Action, Artifact, Error, Held, Holding, Kind, Look, NameChange, Port, Reads, Record, Step, Verdict};
+use crate::account::{Everything, RELEASE, any_settings, cloud, emulator, hold, job, look, port, release};
+use tagship::{Action, Artifact, Error, Held, Holding, Kind, NameChange, Parts, Port, Record, Step};
 use tagship_local::gateway::{Effect, Fault, Gateway, When};
 
 fn ids() -> Vec<String> {
@@ -94,8 +94,9 @@ async fn apply(url: &str, step: &Step) -> Result<(), Error> {
     let held = Held { hold: hold(any_settings()), etag: "\"1\"".to_owned(), freed: false };
     let holding = Holding { held: Some(held), ended: None };
     let job = job(Action::Retire);
-    let look = Look { job: &job, reads: Reads::NOTHING, holding: &holding, verdict: Verdict::Act };
-    port::<Everything>(&cloud).apply(&look, step).await
+    let settings = holding.held.as_ref().map(|held| &held.hold.settings);
+    let look = look(&job, &holding, settings, Parts::NONE);
+    port::<Everything>(&cloud).apply(&look, step).await.map(drop)
 }
 
 fn code(code: &str) -> Effect {

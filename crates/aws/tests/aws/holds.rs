@@ -34,8 +34,7 @@ async fn a_hold_has_one_life_and_one_holder() {
     let stale = by.apply(Step::DeleteHold { etag: held.etag }).await.expect_err("it has been written since");
     assert_eq!(stale.kind, Kind::Conflict, "{stale}");
 
-    let ended =
-        Ended { release: release(RELEASE), how: HowEnded::Discarded, at: Timestamp::UNIX_EPOCH, artifact: None };
+    let ended = Ended::unheld(release(RELEASE), HowEnded::Discarded, Timestamp::UNIX_EPOCH);
     by.apply(Step::WriteEnded(ended.clone())).await.expect("the first word");
     let second = Ended { how: HowEnded::Kept, ..ended.clone() };
     let refused = by.apply(Step::WriteEnded(second)).await.expect_err("the first word stays");

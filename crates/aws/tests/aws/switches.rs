@@ -48,6 +48,7 @@ async fn authentication_strangers_and_conditions_stay() {
         switch: rule.clone(),
         label: switch.label.clone(),
         weights: vec![(a.clone(), expected, 0), (b.clone(), 0, 100)],
+        unstick: false,
     };
     let surprised = release.apply(step(50)).await.expect_err("it isn't 50");
     assert_eq!(surprised.kind, Kind::Conflict, "{surprised}");

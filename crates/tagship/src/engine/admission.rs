@@ -1,4 +1,4 @@
-//! The table of phases: what an action may do, given what the bucket says. A row is a [`Standing`], a column one of the
+//! The table of phases (docs/RULES.md): what an action may do, given what the bucket says. A row is a [`Standing`], a column one of the
 //! functions below; what a planner is admitted with carries the hold that it goes by.
 
 use crate::{Ended, Held, Holding, HowEnded, Phase, ReleaseId};
@@ -262,80 +262,6 @@ impl<E: Word> Word for Gate<E> {
             Self::Admit(entry) => entry.word(),
             Self::Nothing(_) => "nothing",
             Self::Refuse(_) => "refuse",
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Action, Hold, Planner, StageName, Visit, actions, testing};
-    use std::collections::BTreeMap;
-
-    /// The table of phases, row by row; a cell is the verdict's first letters.
-    ///
-    /// States of the bucket: an ended marker (hold gone; hold still there; hold taken while the marker was on its way),
-    /// no hold, another's hold (kept; freed by its own marker; taken while that was on its way), mine in each phase.
-    const TABLE: &[(&str, &str)] = &[
-        ("state           ", "provision  deploy   shift    retire    rollback  discard   park     sweep"),
-        ("ended           ", "refuse      refuse    refuse    nothing   nothing   nothing   nothing  nothing"),
-        ("ended, mine     ", "refuse      refuse    refuse    free      free      free      free     free"),
-        ("ended, mine open", "refuse      refuse    refuse    nothing   nothing   late      late     look"),
-        ("none            ", "take       refuse    refuse    refuse     nothing   mark      mark     nothing"),
-        ("another's       ", "wait       refuse    refuse    refuse     nothing   mark      mark     nothing"),
-        ("another's, freed", "take       refuse    refuse    refuse     nothing   mark      mark     nothing"),
-        ("another's, late ", "wait       refuse    refuse    refuse     nothing   mark      mark     nothing"),
-        ("mine, open      ", "act        act      act      approve   end       end       end      look"),
-        ("mine, approved  ", "nothing    nothing  nothing  act       nothing   finish    refuse    look"),
-        ("mine, ending    ", "refuse      refuse    refuse    refuse     act       act       act      look"),
-    ];
-
-    fn bucket(state: &str) -> Holding {
-        let me = testing::release(1);
-        let held = |release: u8, phase, freed| {
-            let hold = Hold { phase, ..testing::hold(release) };
-            Some(Held { hold, etag: "e".to_owned(), freed })
-        };
-        let ended = Ended::unheld(me, HowEnded::Discarded, jiff::Timestamp::UNIX_EPOCH);
-        let (held, ended) = match state {
-            "ended" => (None, Some(ended)),
-            "ended, mine" => (held(1, Phase::Ending, true), Some(ended)),
-            "ended, mine open" => (held(1, Phase::Open, true), Some(ended)),
-            "none" => (None, None),
-            "another's" => (held(2, Phase::Open, false), None),
-            "another's, freed" => (held(2, Phase::Approved, true), None),
-            "another's, late" => (held(2, Phase::Open, true), None),
-            "mine, open" => (held(1, Phase::Open, false), None),
-            "mine, approved" => (held(1, Phase::Approved, false), None),
-            "mine, ending" => (held(1, Phase::Ending, false), None),
-            other => panic!("no such state: {other}"),
-        };
-        Holding { held, ended }
-    }
-
-    /// The word of an action's cell.
-    struct Cell<'a>(&'a Holding);
-
-    impl Visit for Cell<'_> {
-        type Out = &'static str;
-
-        fn visit<P: Planner>(self) -> &'static str {
-            P::admit(Standing::of(&testing::release(1), self.0)).word()
-        }
-    }
-
-    #[test]
-    fn every_cell_of_the_table() {
-        let actions: BTreeMap<&str, Action> =
-            StageName::ALL.iter().flat_map(|stage| stage.actions()).map(|action| (action.as_str(), *action)).collect();
-        let columns: Vec<&str> = TABLE[0].1.split_whitespace().collect();
-        assert_eq!(columns.len(), actions.len(), "a column an action");
-        for (state, row) in &TABLE[1..] {
-            let holding = bucket(state.trim());
-            for (column, expected) in columns.iter().zip(row.split_whitespace()) {
-                let found = actions::visit(actions[column], Cell(&holding));
-                assert_eq!(found, expected, "{column} with {}", state.trim());
-            }
         }
     }
 }

@@ -137,7 +137,7 @@ impl Cloud {
                 self.add_address(AddressFace { service: Some(role.clone()), release: None, associated: None });
             }
         }
-        self.services.insert(role.clone(), Service { settings, groups, switches: arns });
+        self.services.insert(role.clone(), Service { settings, groups, switches: arns, listeners: 1 });
     }
 
     /// A new number.

@@ -125,15 +125,16 @@ fn routing(cloud: &Cloud, job: &Job, cached: &mut Cached) -> Chains {
     let known = cached.routing.is_some_and(|at| cloud.now - at < KNOWN);
     if !known {
         cached.routing = Some(cloud.now);
-        return vec![vec![
+        let mut chain = vec![
             read("tag:GetResources", None),
             elb("elasticloadbalancing:DescribeTargetGroups"),
             health,
             health,
-            // The simulator's services have a balancer with one listener each.
             elb("elasticloadbalancing:DescribeListeners"),
-            elb("elasticloadbalancing:DescribeRules"),
-        ]];
+        ];
+        let listeners = cloud.services.get(&job.role).map_or(1, |service| service.listeners);
+        chain.extend(vec![elb("elasticloadbalancing:DescribeRules"); listeners]);
+        return vec![chain];
     }
     let switches = || cloud.switches.values().filter(|switch| switch.service == job.role);
     let mut chains = vec![vec![health], vec![health]];

@@ -48,12 +48,8 @@ fn hold() -> Scenario {
 /// The first marker of a release's end stays, and frees the hold.
 fn markers() -> Scenario {
     Scenario::new("MARKERS", Value::Null, &["r1", "r2", "r3"], |steps| {
-        let approved = Ended {
-            release: release("r1"),
-            how: HowEnded::Approved,
-            at: Timestamp::UNIX_EPOCH,
-            artifact: Some(named_artifact("artifact1")),
-        };
+        let approved = Ended::unheld(release("r1"), HowEnded::Approved, Timestamp::UNIX_EPOCH);
+        let approved = Ended { artifact: Some(named_artifact("artifact1")), ..approved };
         vec![
             steps.take("r1"),
             end("r3", HowEnded::Kept),

@@ -1,16 +1,15 @@
 //! One scenario through the adapter: its steps, and what each release then sees.
 
-use super::{Everything, Wire, observe, port};
-use crate::looks::{EVERYTHING, LOOKERS, Look, Seen, admitted, open_eyed, reads};
+use super::{Everything, Observe, Wire, port};
+use crate::looks::{LOOKERS, Look, Seen, admitted, first, open_eyed, then};
 use crate::names::Names;
 use crate::scenario::{Act, Move, Scenario, release, settings};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tagship::notify::Notice;
-use tagship::settings::{Ami, Choice, Eip, TargetGroup};
-use tagship::{Action, Artifact, Error, Holding, Job, Port, ReleaseId, Step, Verdict, World};
-use tagship_aws::Aws;
+use tagship::settings::{Ami, Choice, Eip, Settings, TargetGroup};
+use tagship::{Action, Artifact, Error, Holding, Job, Parts, Port, ReleaseId, Step, World, actions};
 use tagship_local::moto::Behaviour;
 use tagship_local::setup::ServiceStack;
 use tagship_sim::cloud::Build;
@@ -21,8 +20,6 @@ pub(super) struct Play<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) stack: &'a ServiceStack,
     pub(super) names: Names,
-    /// The port that looked last makes the steps, as in the loop.
-    port: Aws<'a, Everything>,
     holding: Holding,
     pub(super) builds: BTreeMap<ReleaseId, Build>,
     /// Instances whose artifact is installed, and of which release.
@@ -56,7 +53,6 @@ impl<'a> Play<'a> {
             scenario,
             stack,
             names,
-            port: port(&wire.cloud),
             holding: Holding::default(),
             builds: BTreeMap::new(),
             installed: BTreeMap::new(),
@@ -107,7 +103,10 @@ impl<'a> Play<'a> {
         let (it, unseen) = it.parts();
         let mut seen = Seen::default();
         match it {
-            Move::Step(step) => seen.refused = self.step(step).await.err().map(|error| error.kind),
+            Move::Step(step) => {
+                let (applied, requests) = self.step(step).await;
+                (seen.refused, seen.requests) = (applied.err().map(|error| error.kind), requests);
+            }
             Move::Act(act) => self.act(act).await,
             Move::Unseen(_) => unreachable!("unseen once is enough"),
         }
@@ -121,30 +120,45 @@ impl<'a> Play<'a> {
         seen
     }
 
-    async fn step(&mut self, step: &Step) -> Result<(), Error> {
+    async fn step(&mut self, step: &Step) -> (Result<(), Error>, Vec<String>) {
         let step = self.names.real_step(step);
         if matches!(step, Step::CreateDeployment { .. }) {
             self.refresh().await;
         }
         let of = self.names.real_release(&release(self.scenario.releases[0]));
+        let port = port::<Everything>(&self.wire.cloud);
         // As the loop does: it reads the hold again before each change.
-        self.holding = self.port.holding(&self.scenario.role(), &of, true).await?;
+        let holding = port.holding(&self.scenario.role(), &of, true).await;
+        self.holding = holding.unwrap_or_else(|error| panic!("{error}"));
         let job = self.job(Action::Provision, &of);
-        let look = tagship::Look { job: &job, reads: EVERYTHING, holding: &self.holding, verdict: Verdict::Act };
+        let (holding, parts, began) = (&self.holding, Parts::NONE, Timestamp::now());
+        let settings = holding.held.as_ref().map(|held| &held.hold.settings);
+        let look = tagship::Look { job: &job, holding, settings, parts, began };
         let mut told = self.wire.events.listen();
-        let applied = self.port.apply(&look, &step).await;
+        self.wire.gateway.recorder().take();
+        let applied = port.apply(&look, &step).await;
+        let requests = self.requests();
         if let Err(error) = &applied {
             // Shown if the test fails.
             println!("{}: wire: {error}", self.scenario.name);
         }
-        if let (Step::Abandon { release, pipeline, action, reason }, Ok(())) = (&step, &applied) {
+        if let (Step::Abandon { release, pipeline, action, reason }, Ok(_)) = (&step, &applied) {
             let notice = Notice::abandoned(&self.scenario.role(), release, pipeline, *action, reason);
             let event = told.recv().await.expect("an event");
             let detail: Value = serde_json::from_str(&notice.detail()).expect("JSON");
             assert_eq!((&event["source"], &event["detail-type"]), (&json!("tagship"), &json!("Release Abandoned")));
             assert_eq!(event["detail"], detail);
         }
-        applied
+        (applied.map(drop), requests)
+    }
+
+    /// What the adapter has called since the recorder was emptied, sorted.
+    fn requests(&self) -> Vec<String> {
+        let records = self.wire.gateway.recorder().take().into_iter();
+        let mut operations: Vec<String> =
+            records.filter(|record| record.caller == CALLER).map(|record| record.operation).collect();
+        operations.sort();
+        operations
     }
 
     fn job(&self, action: Action, release: &ReleaseId) -> Job {
@@ -162,34 +176,66 @@ impl<'a> Play<'a> {
 
     async fn look(&mut self, of: &'static str, by_all: bool) -> Vec<Look> {
         let id = self.names.real_release(&release(of));
-        let holding = self.port.holding(&self.scenario.role(), &id, false).await;
+        let holding = port::<Everything>(&self.wire.cloud).holding(&self.scenario.role(), &id, false).await;
         let holding = holding.unwrap_or_else(|error| panic!("{error}"));
         let named = self.names.holding(&holding);
         let mut looks = Vec::new();
-        let mut seen = |names: &mut Names, stage, world: Option<Result<World, Error>>| {
-            let world = world.map(|world| world.map(|it| names.world(it)).map_err(|error| error.kind));
-            looks.push(Look { release: of, stage, holding: named.clone(), world });
-        };
-        let everything = match open_eyed(&id, &holding) {
-            None => None,
-            Some((action, verdict)) => {
-                let job = self.job(action, &id);
-                let look = tagship::Look { job: &job, reads: EVERYTHING, holding: &holding, verdict };
-                Some(self.port.observe(&look).await)
-            }
-        };
-        seen(&mut self.names, None, everything);
-        for action in LOOKERS.into_iter().filter(|_| by_all) {
-            let world = match admitted(action, &id, &holding) {
-                None => None,
-                Some(verdict) => {
-                    let job = self.job(action, &id);
-                    let look = tagship::Look { job: &job, reads: reads(action), holding: &holding, verdict };
-                    Some(observe(&self.wire.cloud, &look).await)
+        let stages = LOOKERS.into_iter().filter(|_| by_all).map(Some);
+        for stage in [None].into_iter().chain(stages) {
+            let by = match stage {
+                None => open_eyed(&id, &holding),
+                Some(action) => Some(action).filter(|action| admitted(*action, &id, &holding)),
+            };
+            let (world, requests) = match by {
+                None => (None, Vec::new()),
+                Some(action) => {
+                    self.wire.gateway.recorder().take();
+                    let world = self.observe(stage, &self.job(action, &id), &holding).await;
+                    let world = world.map(|world| self.names.world(world)).map_err(|error| error.kind);
+                    (Some(world), self.requests())
                 }
             };
-            seen(&mut self.names, Some(action), world);
+            looks.push(Look { release: of, stage, holding: named.clone(), world, requests });
         }
         looks
     }
+
+    /// As the simulator's twin does: first what tells the settings, then the service.
+    async fn observe(&self, stage: Option<Action>, job: &Job, holding: &Holding) -> Result<World, Error> {
+        let reads = stage.map_or(Parts::ALL, actions::reads);
+        let own = holding.held.as_ref().map(|held| &held.hold).filter(|hold| hold.release == job.release);
+        let mut world = World::default();
+        let begins = first(reads, job.action, &job.release, holding);
+        if !begins.is_empty() {
+            world.add(begins, self.part(stage, job, holding, None, begins).await?);
+        }
+        let offered = world.offer.as_ref().map(|offer| offer.settings.clone());
+        if let Some(settings) = own.map(|hold| hold.settings.clone()).or(offered) {
+            let chosen = own.is_some_and(|hold| hold.artifact.is_some());
+            let parts = then(reads, &settings, own.is_some(), chosen);
+            world.add(parts, self.part(stage, job, holding, Some(&settings), parts).await?);
+        }
+        Ok(world)
+    }
+
+    async fn part(
+        &self,
+        stage: Option<Action>,
+        job: &Job,
+        holding: &Holding,
+        settings: Option<&Settings>,
+        parts: Parts,
+    ) -> Result<World, Error> {
+        let look = tagship::Look { job, holding, settings, parts, began: Timestamp::now() };
+        match stage {
+            None => port::<Everything>(&self.wire.cloud).observe(&look).await,
+            Some(action) => {
+                let observe = Observe { cloud: &self.wire.cloud, look };
+                actions::visit(action, observe).await
+            }
+        }
+    }
 }
+
+/// The adapter's access key.
+const CALLER: &str = "provision";

@@ -83,6 +83,8 @@ pub struct Service {
     pub groups: Vec<String>,
     /// Its switches.
     pub switches: Vec<String>,
+    /// Listeners of its balancer: the rules of each are read by a call of its own.
+    pub listeners: usize,
 }
 
 /// What an artifact is like once installed.
