@@ -10,7 +10,7 @@ help: ## show this list
 
 venv: $(VENV)/installed ## the Python side of the local cloud, in .venv
 
-$(VENV)/installed: crates/testbed/local/python/requirements.txt
+$(VENV)/installed: crates/testbed/cloud/python/requirements.txt
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@

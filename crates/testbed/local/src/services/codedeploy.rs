@@ -5,8 +5,6 @@ mod deployment;
 mod group;
 mod shape;
 
-use crate::cloud::service::{Answer, Service, ServiceError};
-use crate::cloud::state::State;
 use deployment::{Deployment, Patience, Status};
 use group::{chosen, configure};
 use jiff::{SignedDuration, Timestamp};
@@ -15,6 +13,8 @@ use shape::seconds;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tagship_cloud::service::{Answer, Service, ServiceError};
+use tagship_cloud::state::State;
 use tokio::sync::watch;
 
 pub(crate) use deployment::Diagnostics;

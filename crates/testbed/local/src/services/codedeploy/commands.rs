@@ -5,10 +5,10 @@
 
 use super::deployment::Diagnostics;
 use super::{Agents, CodeDeploy, Store, text};
-use crate::cloud::service::ServiceError;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
+use tagship_cloud::service::ServiceError;
 
 impl CodeDeploy {
     /// Holds an agent's poll until there is a command for its instance, or time is up.

@@ -6,10 +6,10 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
-use tagship_local::gateway::Gateway;
-use tagship_local::moto::{self, Moto};
-use tagship_local::service::{Answer, Service, ServiceError};
-use tagship_local::setup::{infra, ops_environment};
+use tagship_cloud::gateway::Gateway;
+use tagship_cloud::moto::{self, Moto};
+use tagship_cloud::service::{Answer, Service, ServiceError};
+use tagship_cloud::setup::{infra, ops_environment};
 
 /// Runs a program as ops, with `input` typed; `aws` is the one beside the emulator.
 fn run(gateway: &Gateway, program: &Path, arguments: &[&str], input: &str) -> Output {
