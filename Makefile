@@ -31,7 +31,7 @@ CORE := --package tagship --package tagship-emulator --package tagship-sim
 quick: ## for the inner loop, a minute: formatting, the core's lints and tests, a thousand simulated days
 	cargo fmt --all --check
 	cargo clippy $(CORE) --all-targets -- -D warnings
-	cargo test --quiet $(CORE) --lib --test events --test infra --test stories
+	cargo test --quiet $(CORE) --lib --test docs --test events --test infra --test stories
 	cargo run --quiet --package tagship-sim -- --seeds 1000
 
 test: venv binaries ## formatting, lints, documentation, and every test

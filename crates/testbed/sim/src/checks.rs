@@ -20,7 +20,7 @@ const UNSEEN: Ms = 60 * SECOND;
 pub struct Violation {
     /// When.
     pub at: Ms,
-    /// Which of DESIGN.md's rules.
+    /// Which of the rules of docs/RULES.md.
     pub rule: u8,
     /// Whose.
     pub role: Option<ServiceRole>,
@@ -180,7 +180,7 @@ impl Checks {
         }
     }
 
-    /// Only the holder changes anything, by a phase that allows it (DESIGN.md, the hold). A call that is
+    /// Only the holder changes anything, by a phase that allows it (docs/RULES.md#the-hold). A call that is
     /// late acts by a right that was read up to 14 s ago.
     fn right(&mut self, cloud: &Cloud, act: Act<'_>) {
         if matches!(

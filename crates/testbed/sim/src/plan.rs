@@ -253,7 +253,7 @@ pub fn role(name: &str) -> ServiceRole {
     ServiceRole::try_from(name.to_owned()).expect("the simulator's own names are well formed")
 }
 
-/// Settings with DESIGN.md's defaults, two subnets and two types.
+/// Settings with the defaults of docs/SETTINGS.md, two subnets and two types.
 pub fn settings(role: &ServiceRole, count: u32) -> Settings {
     let written = json!({
         "SUBNET": SUBNETS, "AMI": "ami-1", "INSTANCE_TYPE": TYPES, "SG": "sg-1", "INSTANCE_PROFILE": "web",

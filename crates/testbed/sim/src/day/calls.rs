@@ -310,7 +310,7 @@ impl Day {
         }
     }
 
-    /// Lambda retries twice, after one minute and two (FACTS.md).
+    /// Lambda retries twice, after one minute and two (docs/AWS.md#codepipeline).
     pub(super) fn retry(&mut self, delivery: Delivery, why: &str) {
         let attempt = delivery.attempt;
         self.tell(|| who(&delivery.job), || format!("{why} (attempt {attempt})"));
