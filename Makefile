@@ -39,7 +39,7 @@ test: venv binaries ## formatting, lints, documentation, and every test
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace && cargo test --workspace --doc; \
-		else cargo test --workspace; fi
+		else RUST_TEST_THREADS=6 cargo test --workspace; fi
 
 simulate: ## ten thousand virtual days that try to break every rule of safety
 	cargo run --release --package tagship-sim --
