@@ -10,7 +10,7 @@ help: ## show this list
 
 venv: $(VENV)/installed ## the Python side of the local cloud, in .venv
 
-$(VENV)/installed: crates/testbed/local/python/requirements.txt
+$(VENV)/installed: crates/testbed/cloud/python/requirements.txt
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	touch $@
@@ -39,7 +39,7 @@ test: venv binaries ## formatting, lints, documentation, and every test
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace && cargo test --workspace --doc; \
-		else cargo test --workspace; fi
+		else RUST_TEST_THREADS=6 cargo test --workspace; fi
 
 deny: ## known weaknesses, licences, versions and sources of what we depend on (deny.toml); needs cargo-deny
 	@mkdir -p target; if cargo deny --version >/dev/null 2>&1; then \

@@ -13,9 +13,9 @@ use tagship::{
     ReleaseId, ServiceRole, Situation, Step, World,
 };
 use tagship_aws::{Aws, Cloud};
-use tagship_local::gateway::Gateway;
-use tagship_local::moto::{Behaviour, InstancesBy, Moto, TargetsBy};
-use tagship_local::setup::{self, ServicePlan, ServiceStack};
+use tagship_cloud::gateway::Gateway;
+use tagship_cloud::moto::{Behaviour, InstancesBy, Moto, TargetsBy};
+use tagship_cloud::setup::{self, ServicePlan, ServiceStack};
 
 pub(crate) const ROLE: &str = "MZUM_WEB_PRODUCT";
 pub(crate) const RELEASE: &str = "11111111-2222-3333-4444-555555555555";

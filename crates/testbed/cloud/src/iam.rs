@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use hyper::StatusCode;
 use tagship_emulator::policy::{Policy, Request};
 
-use crate::cloud::call::Call;
-use crate::cloud::moto;
-use crate::cloud::service::Service;
+use crate::call::Call;
+use crate::moto;
+use crate::service::Service;
 
 /// The callers with a role, and what it takes to know what AWS would ask.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tagship_emulator::policy::Request;
 
 use super::Iam;
-use crate::cloud::call::Call;
-use crate::cloud::service::Service;
+use crate::call::Call;
+use crate::service::Service;
 
 type Tags = BTreeMap<String, String>;
 type Context = BTreeMap<String, Vec<String>>;

@@ -7,10 +7,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
-use tagship_local::gateway::{Effect, Fault, Gateway, When};
-use tagship_local::moto::{self, Behaviour, InstancesBy, Moto};
-use tagship_local::service::{Answer, Service, ServiceError};
-use tagship_local::setup::{self, ServicePlan, infra, ops_environment};
+use tagship_cloud::gateway::{Effect, Fault, Gateway, When};
+use tagship_cloud::moto::{self, Behaviour, InstancesBy, Moto};
+use tagship_cloud::service::{Answer, Service, ServiceError};
+use tagship_cloud::setup::{self, ServicePlan, infra, ops_environment};
 
 /// Where ops' tools are: the emulator's `aws` and `python3`, and the system's.
 fn path() -> String {
