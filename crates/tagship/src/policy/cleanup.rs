@@ -3,6 +3,9 @@
 
 pub mod removal;
 
+mod postmortem;
+pub use postmortem::kept;
+
 mod retire;
 pub use retire::Retire;
 
@@ -53,13 +56,16 @@ fn never_held(now: &Situation<'_>) -> Decision {
     let message = format!("{} of {} never held the service: nothing to remove", now.job.release, now.job.role);
     Decision::Do {
         step: Step::WriteEnded(ended),
-        why: "a late start of this release fails by it",
+        why: "so that this release can't start later",
         then: Some(Box::new(Done { message, outputs: vec![("Terminated", "none".to_owned())], ..Done::default() })),
     }
 }
 
 fn turn(held: &Held, phase: Phase) -> Decision {
-    Decision::act(Situation::rewrite(held, |hold| hold.phase = phase), "from here on this release only ends")
+    Decision::act(
+        Situation::rewrite(held, |hold| hold.phase = phase),
+        "the release is being ended: there is no way back",
+    )
 }
 
 /// Waits until SETTLE seconds have passed since `since`.

@@ -91,6 +91,9 @@ fn service(rng: &mut Xoshiro256PlusPlus, name: &str) -> ServicePlan {
         }
         service.pre = Some((qa, settings));
     }
+    if rng.random_bool(0.3) {
+        service.settings.timeouts.postmortem_secs = rng.random_range(0..=20 * 60);
+    }
     service.switches = rng.random_range(1..=3);
     service.queued = rng.random_bool(0.3);
     let mut at = 0;

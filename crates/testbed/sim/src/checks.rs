@@ -86,6 +86,7 @@ impl Checks {
     pub fn before(&mut self, cloud: &Cloud, act: Act<'_>) {
         self.right(cloud, act);
         self.ownership(cloud, act);
+        self.postmortem(cloud, act);
         if act.job.action == Action::Park {
             self.parked(cloud, &act.job.role);
         }

@@ -55,11 +55,15 @@ pub enum Mistake {
     StaleWorld,
     /// Weights are set whatever they have become since the look.
     WeightsNotCompared,
+    /// Discard doesn't keep what has failed for POSTMORTEM seconds.
+    NothingKept,
+    /// Discard keeps what has failed, and leaves its targets where they are.
+    KeptInItsGroup,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::TokenWithoutSince,
         Self::NoSecondLook,
         Self::WeightsBeforeHealth,
@@ -80,6 +84,8 @@ impl Mistake {
         Self::RetiredWhileNamed,
         Self::StaleWorld,
         Self::WeightsNotCompared,
+        Self::NothingKept,
+        Self::KeptInItsGroup,
     ];
 }
 
@@ -116,6 +122,11 @@ impl<P: Planner> Planner for Wrong<P> {
             && let Some(held) = holding.held.as_mut().filter(|held| held.hold.phase != Phase::Open)
         {
             held.hold.settings.timeouts.settle_secs = 0;
+        }
+        if mistake == Mistake::NothingKept
+            && let Some(held) = holding.held.as_mut()
+        {
+            held.hold.settings.timeouts.postmortem_secs = 0;
         }
         let decision = match P::admit(Standing::of(&now.job.release, &holding)) {
             Gate::Admit(entry) => {
@@ -186,6 +197,10 @@ fn blur(mistake: Mistake, now: &Situation<'_>, world: &mut World) {
         (Mistake::DrainSkipped, Action::Retire | Action::Discard) => {
             let groups = world.routing.iter_mut().flat_map(|routing| &mut routing.groups);
             groups.for_each(|group| group.targets.retain(|target| target.health != Health::Draining));
+        }
+        (Mistake::KeptInItsGroup, Action::Discard) if now.held().is_some_and(|it| it.hold.kept_until.is_none()) => {
+            let groups = world.routing.iter_mut().flat_map(|routing| &mut routing.groups);
+            groups.for_each(|group| group.targets.clear());
         }
         (Mistake::LaunchAgain, Action::Provision) => {
             world.instances.retain(|instance| instance.launched_at >= now.began);

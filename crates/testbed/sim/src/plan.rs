@@ -61,7 +61,7 @@ pub struct ReleasePlan {
     pub at: Ms,
     /// What it is like.
     pub build: Build,
-    /// The votes by approval, `QaApproval` and so on; granted after a minute where nothing is said.
+    /// The votes by approval, `QaApproval` and so on; approvals that aren't listed are granted after a minute.
     pub votes: BTreeMap<String, Vote>,
     /// When a person stops it.
     pub stop: Option<(Ms, bool)>,

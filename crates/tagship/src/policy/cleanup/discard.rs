@@ -31,7 +31,8 @@ impl Planner for Discard {
             Removing::MarkDiscarded => Break(never_held(now)),
             Removing::Turning(Turning::Turn(held, phase)) => Break(turn(held, phase)),
             Removing::Turning(Turning::Act(held)) => {
-                remove(now, held, memory)?;
+                let kept = (held.hold.settings.timeouts.postmortem_secs > 0).then_some(held);
+                remove(now, held, kept, memory)?;
                 Break(mark(now, held, HowEnded::Discarded))
             }
             Removing::Turning(Turning::FreeHold(held, ended)) => free(now, held, ended),
@@ -41,14 +42,14 @@ impl Planner for Discard {
     }
 }
 
-/// Marked before it was known to hold: what it launched all the same goes first.
+/// It was marked before anybody knew that it holds: what it has launched nevertheless is removed first.
 fn remove_late(now: &Situation<'_>, held: &Held, ended: &Ended, memory: &mut RemovalMemory) -> First<Done> {
-    remove(now, held, memory)?;
+    remove(now, held, None, memory)?;
     free(now, held, ended)
 }
 
 /// Goes on once nothing of the release is left.
-fn remove(now: &Situation<'_>, held: &Held, memory: &mut RemovalMemory) -> First<()> {
+fn remove(now: &Situation<'_>, held: &Held, kept: Option<&Held>, memory: &mut RemovalMemory) -> First<()> {
     let hold = &held.hold;
     let pair = matches!(hold.settings.target_group, TargetGroup::Pair(_));
     now.world.need(Parts::INSTANCES.and(Parts::DEPLOYMENT).and(Parts::ROUTING.when(pair)))?;
@@ -57,7 +58,8 @@ fn remove(now: &Situation<'_>, held: &Held, memory: &mut RemovalMemory) -> First
     without_traffic(now, held, &own, memory)?;
     let weightless = *memory.weightless_since.get_or_insert(now.world.since());
     // A release that was never shifted has had no weight: it may go at once.
-    if hold.previous.is_some() {
+    // One that is kept is looked at once more before: nobody comes back for what a late call registers.
+    if hold.previous.is_some() || kept.is_some() {
         settle(now, held, weightless)?;
     }
     // Rollback may have died between the weights and the names: what it left is done here.
@@ -67,7 +69,7 @@ fn remove(now: &Situation<'_>, held: &Held, memory: &mut RemovalMemory) -> First
         None => None,
     };
     let releases = BTreeSet::from([&hold.release]);
-    Removal { doomed: own, releases, stop_by: None, live, installs: true }.done(now, hold, memory)?;
+    Removal { doomed: own, releases, stop_by: None, live, installs: true, kept }.done(now, hold, memory)?;
     // The last look is SETTLE after the phase: what a late call of an earlier stage left is seen by then.
     settle(now, held, weightless)
 }
@@ -91,6 +93,7 @@ fn without_traffic(now: &Situation<'_>, held: &Held, own: &BTreeSet<&str>, memor
     memory.weightless_since = None;
     let strays = listed(strays);
     Break(Decision::wait(format!(
-        "a person to deregister {strays} of this release from the live group, where tagship put none of it"
+        "a person to deregister {strays} from the live group: they belong to the release that is being removed, and tagship \
+         did not register them there"
     )))
 }

@@ -5,7 +5,7 @@ use super::{CHANGES, LOOKS, READS, predecessor_name, previous};
 use crate::engine::{Gate, Memory, Standing, Turning, admission};
 use crate::{
     Action, Changes, Decision, Done, Ended, Ending, Error, First, Held, HowEnded, Parts, Planner, Previous, Situation,
-    Step,
+    Step, counted,
 };
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow::{Break, Continue};
@@ -39,7 +39,7 @@ impl Planner for Rollback {
         match entry {
             Turning::Turn(held, phase) => {
                 let step = Situation::rewrite(held, |hold| hold.phase = phase);
-                Break(Decision::act(step, "from here on this release only ends"))
+                Break(Decision::act(step, "the release is being ended: there is no way back"))
             }
             Turning::FreeHold(held, ended) => Break(Decision::last(held, freed(now, held, ended))),
             Turning::Act(held) => back(now, held, memory),
@@ -68,15 +68,15 @@ fn back(now: &Situation<'_>, held: &Held, memory: &mut RollbackMemory) -> First<
     memory.hopeless_looks = memory.hopeless_looks.saturating_add(1);
     if memory.hopeless_looks <= LOOKS {
         return Break(Decision::wait(format!(
-            "{}, which has {} healthy targets and had {}",
+            "{}, which has {} and had {}",
             predecessor_name(held),
-            traffic.predecessor.healthy,
+            counted(traffic.predecessor.healthy, "healthy target"),
             previous(held).healthy
         )));
     }
     Break(match traffic.candidate.toward {
         Some(step) if traffic.candidate.healthy > 0 => {
-            Decision::act(step, "nothing can be restored: no switch is left with the dead predecessor")
+            Decision::act(step, "nothing can be restored: all switches move to the release that still serves")
         }
         _ => Decision::act(
             Step::WriteEnded(Ended::of(hold, HowEnded::Kept, now.world.now())),
@@ -99,8 +99,8 @@ fn give_back(held: &Held, traffic: Traffic) -> Decision {
         None if traffic.faults.is_empty() => Decision::wait("the switches to agree"),
         None => Decision::Fail(Error::problems(
             format!(
-                "release {} was rejected or failed, and every switch that can serves {} again. These can't by themselves, \
-                 mend them by hand; rollback then goes on by itself",
+                "release {} was rejected or failed, and every switch that can serves {} again. These can't go back by \
+                 themselves: change them by hand. Rollback then goes on by itself",
                 held.hold.release,
                 predecessor_name(held)
             ),

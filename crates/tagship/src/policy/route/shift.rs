@@ -5,7 +5,9 @@ use super::{CHANGES, LOOKS, READS, predecessor_name, previous, weights};
 use crate::engine::{Gate, Memory, Standing, admission};
 use crate::policy::pair::{self, Pair, Turn};
 use crate::settings::TargetGroup;
-use crate::{Action, Changes, Decision, Done, Error, First, Held, Parts, Planner, Previous, Situation, bounded};
+use crate::{
+    Action, Changes, Decision, Done, Error, First, Held, Parts, Planner, Previous, Situation, bounded, counted,
+};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow::{Break, Continue};
@@ -68,7 +70,7 @@ impl Planner for Shift {
             // It was moved before, and isn't any more: by this planner after a bad watch, or by a person.
             Some(_) => {
                 let why = memory.given_back.clone();
-                let why = why.as_deref().unwrap_or("a switch has left this release after the shift");
+                let why = why.as_deref().unwrap_or("somebody moved a switch away from this release after the shift");
                 back(now, held, traffic, why)
             }
         }
@@ -150,7 +152,7 @@ fn watched(
     let healthy = traffic.candidate.healthy;
     memory.ailing_looks = if healthy < enough(held) { memory.ailing_looks.saturating_add(1) } else { 0 };
     if memory.ailing_looks >= LOOKS {
-        let why = traffic.ailing.clone().unwrap_or_else(|| format!("{healthy} healthy targets"));
+        let why = traffic.ailing.clone().unwrap_or_else(|| counted(healthy, "healthy target"));
         return give_back(now, held, traffic, &format!("the release failed while it was watched ({why})"), memory);
     }
     watch(now, held, healthy, moved_at, memory)
@@ -166,7 +168,7 @@ fn watch(now: &Situation<'_>, held: &Held, healthy: u32, moved_at: Timestamp, me
         }
         memory.named = true;
     }
-    let found = format!("{healthy} of {} targets healthy", settings.count);
+    let found = format!("{healthy} of {} healthy", counted(settings.count, "target"));
     if memory.ailing_looks > 0 {
         return Break(Decision::wait(format!("a second look at the release: {found}")));
     }
@@ -178,8 +180,10 @@ fn watch(now: &Situation<'_>, held: &Held, healthy: u32, moved_at: Timestamp, me
     let previous = predecessor_name(held);
     Continue(Done {
         message: format!(
-            "{} of {} is {already}live on every switch with {healthy} healthy targets; before: {previous}",
-            hold.release, now.job.role
+            "{} of {} is {already}live on every switch with {}; before: {previous}",
+            hold.release,
+            now.job.role,
+            counted(healthy, "healthy target")
         ),
         outputs: vec![("LiveRelease", hold.release.to_string()), ("PreviousRelease", previous)],
         report: now.report(),
@@ -221,14 +225,14 @@ fn stuck(now: &Situation<'_>, held: &Held, traffic: &Traffic, why: &str) -> Erro
     let weights = weights(now);
     let message = if traffic.faults.is_empty() {
         format!(
-            "{why}, and nothing can be restored: {} has {} healthy targets. Left as it is: {weights}. Look at the \
+            "{why}, and nothing can be restored: {} has {}. Left as it is: {weights}. Look at the \
              targets now; rollback will keep this release live unless its predecessor recovers",
             predecessor_name(held),
-            traffic.predecessor.healthy,
+            counted(traffic.predecessor.healthy, "healthy target"),
         )
     } else {
         format!(
-            "{why}. What could be given back was: {weights}. By hand: {}; then rollback goes on",
+            "{why}. All switches that can go back have. Now: {weights}. Change by hand: {}; then rollback goes on",
             traffic.faults.join("; ")
         )
     };

@@ -9,8 +9,8 @@ use tagship::{Action, Health, Job, Phase, ReleaseId, ServiceRole, Step};
 
 impl Checks {
     /// Rule 1, at every instant and for every request that the switches could route: both nodes, all groups
-    /// with weight, all targets that a request may reach. An instance that the world broke may cost its own
-    /// requests; a switch that a person has set is the person's.
+    /// with weight, all targets that a request may reach. If the world broke an instance, only
+    /// requests to that instance may fail; a switch that a person has set is the person's.
     pub fn instant(&mut self, cloud: &Cloud, touched: &BTreeSet<ServiceRole>) {
         for role in touched {
             self.named(cloud, role);
@@ -116,7 +116,7 @@ impl Checks {
         }
     }
 
-    /// Who parks wants nothing to serve any more.
+    /// Park is asked to leave nothing that serves.
     pub(super) fn parked(&mut self, cloud: &Cloud, role: &ServiceRole) {
         let named = live_key(role);
         let of_role = |arn: &String| cloud.switches.get(arn).is_some_and(|it| it.service == *role);

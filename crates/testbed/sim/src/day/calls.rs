@@ -51,7 +51,7 @@ impl Day {
                 self.after(delay, Event::Wake(by));
             }
             Went::On(Ask::Sleep(until)) => {
-                // Nobody sleeps past the end of his time.
+                // No invocation sleeps longer than its time lasts.
                 let last = self.invocations.get(&by).map_or(now, |it| it.until);
                 let mut delay = (until.min(last) - now).max(0);
                 if self.chance(|odds| odds.freeze) {
