@@ -15,6 +15,8 @@ use tagship::{
 
 /// Directories that are built, not written.
 const BUILT: [&str; 3] = ["target", "node_modules", "__pycache__"];
+/// Files whose comments may name a page.
+const SOURCES: [&str; 8] = ["rs", "py", "yaml", "yml", "toml", "sh", "mk", "Makefile"];
 
 fn root() -> PathBuf {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -62,10 +64,12 @@ fn normal(path: &Path) -> Option<PathBuf> {
     })
 }
 
-/// A page: where it links to, and what can be linked to in it.
+/// A page: where it links to, what it names, and what can be linked to in it.
 #[derive(Debug, Default)]
 struct Page {
     links: Vec<String>,
+    /// What it sets as code.
+    code: Vec<String>,
     anchors: BTreeSet<String>,
 }
 
@@ -79,11 +83,10 @@ impl Page {
                     page.links.push(dest_url.to_string());
                 }
                 Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
-                Event::Text(words) | Event::Code(words) => {
-                    if let Some(heading) = &mut heading {
-                        heading.push_str(&words);
-                    }
+                Event::Text(words) | Event::Code(words) if heading.is_some() => {
+                    heading.get_or_insert_default().push_str(&words);
                 }
+                Event::Code(words) => page.code.push(words.to_string()),
                 Event::End(TagEnd::Heading(_)) => page.anchor(&heading.take().unwrap_or_default()),
                 _ => {}
             }
@@ -129,6 +132,66 @@ fn every_link_leads_somewhere() {
     }
     assert!(pages.values().map(|page| page.links.len()).sum::<usize>() > 50, "the pages' links were not found");
     assert!(dead.is_empty(), "these links lead nowhere:\n{}", dead.join("\n"));
+}
+
+/// Pages name files from the root, or from the core's sources.
+#[test]
+fn every_file_that_a_page_names_is_there() {
+    const FROM: [&str; 2] = ["", "crates/tagship/src"];
+    const BEGIN: [&str; 9] =
+        ["crates/", "infra/", "tests/", "events/", "docs/", "model/", "engine/", "policy/", "report/"];
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
+    let mut missing = Vec::new();
+    let mut seen = 0;
+    for path in files(&["md"]) {
+        for name in Page::of(&read(&path)).code {
+            if name.chars().all(plain) && BEGIN.iter().any(|begin| name.starts_with(begin)) {
+                seen += 1;
+                if !FROM.iter().any(|from| root().join(from).join(&name).exists()) {
+                    missing.push(format!("{}: {name}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(seen > 50, "only {seen} names were found");
+    assert!(missing.is_empty(), "these files are not there:\n{}", missing.join("\n"));
+}
+
+/// `docs/RULES.md#the-hold` in a comment.
+fn mentions(text: &str) -> impl Iterator<Item = &str> {
+    let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | '_' | '-' | '#');
+    text.split(move |c| !part(c)).map(|word| word.trim_end_matches('.')).filter(|word| {
+        let file = word.split('#').next().unwrap_or_default();
+        file.len() > ".md".len() && file.ends_with(".md")
+    })
+}
+
+#[test]
+fn no_comment_names_a_page_that_is_not_there() {
+    let pages: BTreeMap<PathBuf, Page> =
+        files(&["md"]).into_iter().map(|path| (path.clone(), Page::of(&read(&path)))).collect();
+    let mut wrong = Vec::new();
+    for path in files(&SOURCES) {
+        let text = read(&path);
+        for mention in mentions(&text) {
+            let (file, anchor) = mention.split_once('#').unwrap_or((mention, ""));
+            // From the root, or from where it is mentioned.
+            let beside = normal(&path.parent().unwrap_or(Path::new("")).join(file));
+            let page = pages.get(Path::new(file)).or_else(|| beside.and_then(|beside| pages.get(&beside)));
+            if !page.is_some_and(|page| anchor.is_empty() || page.anchors.contains(anchor)) {
+                wrong.push(format!("{}: {mention}", path.display()));
+            }
+        }
+        // The pages that the design was once on.
+        if path.extension().is_some_and(|end| end == "rs") && path.file_name().is_some_and(|name| name != "docs.rs") {
+            wrong.extend(
+                text.lines()
+                    .filter(|line| line.contains("//") && (line.contains("DESIGN") || line.contains("FACTS")))
+                    .map(|line| format!("{}: {}", path.display(), line.trim())),
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "these pages are not there:\n{}", wrong.join("\n"));
 }
 
 /// The rows of the table that follows `marker`, its head first; a cell is its plain words.

@@ -67,6 +67,8 @@ pub(crate) struct Look {
     pub(crate) world: Option<Result<World, Kind>>,
     /// The operations that it was on the wire, sorted.
     pub(crate) requests: Vec<String>,
+    /// Those of a second look by the same invocation.
+    pub(crate) again: Vec<String>,
 }
 
 /// What came of a move.
@@ -95,7 +97,9 @@ impl Seen {
 impl Look {
     fn lines(&self) -> Vec<String> {
         let (held, ended) = (format!("{:?}", self.holding.held), format!("{:?}", self.holding.ended));
-        let mut lines = vec![held, ended, format!("requests: {:?}", self.requests)];
+        let requests = [format!("requests: {:?}", self.requests), format!("again: {:?}", self.again)];
+        let mut lines = vec![held, ended];
+        lines.extend(requests);
         let world = match &self.world {
             Some(Ok(world)) => world,
             other => {

@@ -106,14 +106,16 @@ impl<'a> Simulated<'a> {
         let mut looks = Vec::new();
         let mut look = |stage: Option<Action>, by: Option<Action>| {
             let reads = stage.map_or(Parts::ALL, actions::reads);
-            let (world, requests) = match by {
-                None => (None, Vec::new()),
+            let (world, requests, again) = match by {
+                None => (None, Vec::new(), Vec::new()),
                 Some(action) => {
-                    let (world, requests) = self.observe(&self.job(action, &id), reads, &holding);
-                    (Some(world.map(|world| self.names.world(world)).map_err(|error| error.kind)), requests)
+                    let (job, mut cached) = (self.job(action, &id), Cached::default());
+                    let (world, requests) = self.observe(&job, reads, &holding, &mut cached);
+                    let (_, again) = self.observe(&job, reads, &holding, &mut cached);
+                    (Some(world.map(|world| self.names.world(world)).map_err(|error| error.kind)), requests, again)
                 }
             };
-            looks.push(Look { release: of, stage, holding: named.clone(), world, requests });
+            looks.push(Look { release: of, stage, holding: named.clone(), world, requests, again });
         };
         look(None, open_eyed(&id, &holding));
         for action in LOOKERS.into_iter().filter(|_| by_all) {
@@ -123,12 +125,17 @@ impl<'a> Simulated<'a> {
     }
 
     /// As the wire's twin does: first what tells the settings, then the service.
-    fn observe(&mut self, job: &Job, reads: Parts, holding: &Holding) -> (Result<World, Error>, Vec<String>) {
-        let mut cached = Cached::default();
+    fn observe(
+        &mut self,
+        job: &Job,
+        reads: Parts,
+        holding: &Holding,
+        cached: &mut Cached,
+    ) -> (Result<World, Error>, Vec<String>) {
         let mut all = Vec::new();
         let mut part = |parts: Parts, settings: Option<&Settings>| {
             let holder = |held: &tagship::Held| pipes::execution(Some(&self.engine), &held.hold.release);
-            all.push(requests::observation(&self.cloud, job, (parts, settings), holding, &mut cached));
+            all.push(requests::observation(&self.cloud, job, (parts, settings), holding, cached));
             self.cloud.observe(job, (parts, settings), holding, holder)
         };
         let own = holding.held.as_ref().map(|held| &held.hold).filter(|hold| hold.release == job.release);

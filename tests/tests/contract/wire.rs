@@ -14,13 +14,10 @@ use play::Play;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tagship::engine::{Gate, Standing, admission};
-use tagship::{
-    Action, Changes, Decision, Done, Error, First, Held, Look, Parts, Planner, Port, Situation, Visit, World,
-};
+use tagship::{Action, Changes, Decision, Done, First, Held, Parts, Planner, Situation};
 use tagship_aws::{Aws, Cloud};
 use tagship_emulator::engine::Timings;
 use tagship_local::codedeploy::{self, Agents, CodeDeploy};
@@ -186,18 +183,4 @@ fn text_in(xml: &str, element: &str) -> String {
 fn plan(scenario: &Scenario, n: usize) -> ServicePlan {
     let n = u32::try_from(n).expect("a few scenarios");
     ServicePlan::quick(scenario.name, &scenario.pipeline(), &format!("{n}.example.com"), 10 * (n + 1))
-}
-
-/// As the action's own binary observes.
-struct Observe<'c, 'l> {
-    cloud: &'c Cloud,
-    look: Look<'l>,
-}
-
-impl<'c, 'l: 'c> Visit for Observe<'c, 'l> {
-    type Out = Pin<Box<dyn Future<Output = Result<World, Error>> + 'c>>;
-
-    fn visit<P: Planner>(self) -> Self::Out {
-        Box::pin(async move { port::<P>(self.cloud).observe(&self.look).await })
-    }
 }

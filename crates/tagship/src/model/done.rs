@@ -16,7 +16,7 @@ pub struct Done {
     pub report: Report,
 }
 
-/// What a stage's event tells beyond its message (DESIGN: events and notifications).
+/// What a stage's event tells beyond its message.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {

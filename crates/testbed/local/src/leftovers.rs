@@ -1,9 +1,9 @@
 //! What is left of a service's releases when all have ended, and shouldn't be.
 
-use crate::cloud::state::{InstanceState, State};
 use crate::local::Local;
 use crate::ops;
 use std::time::Duration;
+use tagship_cloud::state::{InstanceState, State};
 
 /// How long what is on its way out may take.
 const WAY_OUT: Duration = Duration::from_secs(15);

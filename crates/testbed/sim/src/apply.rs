@@ -14,7 +14,8 @@ impl Cloud {
     /// overwritten.
     pub fn refuses(&self, step: &Step) -> Option<Error> {
         let Step::SetWeights { switch, label, weights, .. } = step else { return None };
-        let is = self.switches.get(switch)?.weights.now();
+        let Some(found) = self.switches.get(switch) else { return Some(conflict("RuleNotFound", switch)) };
+        let is = found.weights.now();
         let expected = weights.iter().all(|(group, before, _)| is.contains(&(group.clone(), *before)));
         (!expected).then(|| Error::new(Kind::Conflict, format!("{label} has other weights by now")))
     }

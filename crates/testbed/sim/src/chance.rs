@@ -8,7 +8,7 @@ use crate::plan::{Odds, PersonAct, Plan, ReleasePlan, SUBNETS, ServicePlan, TYPE
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use std::collections::BTreeMap;
-use tagship::settings::{Eip, Keep, Selector, TargetGroup};
+use tagship::settings::{Eip, Keep, Selector, TargetGroup, Volume};
 
 /// Faults and people do their worst for so long.
 const BUSY: Ms = 4 * HOUR;
@@ -41,8 +41,9 @@ pub fn plan(seed: u64, mistake: Option<Mistake>) -> Plan {
         lost: 0.003 * harsh,
         refuse: 0.005 * harsh,
         freeze: 0.000_03 * harsh,
-        stale: 0.000_5 * harsh,
+        stale: 0.003 * harsh,
         slow: 0.05 * harsh,
+        race: 0.01 * harsh,
         duplicate: 0.1 * harsh,
         lose_event: 0.1 * harsh,
         late_event: 0.1 * harsh,
@@ -73,6 +74,9 @@ fn service(rng: &mut Xoshiro256PlusPlus, name: &str) -> ServicePlan {
     };
     if rng.random_bool(0.2) {
         service.settings.keep = Keep::Stop;
+    }
+    if rng.random_bool(0.3) {
+        service.settings.volume = Some(Volume { size_gib: 9, r#type: "gp3".into() });
     }
     if rng.random_bool(0.1) {
         service.settings.target_group = TargetGroup::None;

@@ -20,7 +20,7 @@ const UNSEEN: Ms = 60 * SECOND;
 pub struct Violation {
     /// When.
     pub at: Ms,
-    /// Which of DESIGN.md's rules.
+    /// Which of the rules of docs/RULES.md.
     pub rule: u8,
     /// Whose.
     pub role: Option<ServiceRole>,
@@ -35,8 +35,10 @@ pub struct Act<'a> {
     pub job: &'a Job,
     /// What.
     pub step: &'a Step,
-    /// When the observation began that it was decided by.
+    /// When the observation began that it was decided by; no earlier than the loop goes by.
     pub looked: Ms,
+    /// When it was sent.
+    pub sent: Ms,
 }
 
 /// The checkers, with what they remember.
@@ -180,7 +182,7 @@ impl Checks {
         }
     }
 
-    /// Only the holder changes anything, by a phase that allows it (DESIGN.md, the hold). A call that is
+    /// Only the holder changes anything, by a phase that allows it (docs/RULES.md#the-hold). A call that is
     /// late acts by a right that was read up to 14 s ago.
     fn right(&mut self, cloud: &Cloud, act: Act<'_>) {
         if matches!(

@@ -132,7 +132,7 @@ impl Cloud {
             self.live.insert(role.clone(), Past::new(0, Vec::new()));
         }
         if let Eip::Pool(_) = settings.eip {
-            // Two fleets' worth, as DESIGN.md says.
+            // Two fleets' worth: the new one gets its addresses before the old one gives up its own.
             for _ in 0..2 * settings.count {
                 self.add_address(AddressFace { service: Some(role.clone()), release: None, associated: None });
             }
@@ -305,7 +305,7 @@ impl Cloud {
         };
         found.targets.insert(id.to_owned(), Some(succeeded));
         if found.targets.values().all(Option::is_some) {
-            // AllAtOnce calls it a success if one instance succeeded (FACTS.md).
+            // AllAtOnce calls it a success if one instance succeeded (docs/AWS.md#codedeploy).
             let any = found.targets.values().any(|succeeded| *succeeded == Some(true));
             found.state.set(now, if any { DeploymentState::Succeeded } else { DeploymentState::Failed });
         }
@@ -421,7 +421,7 @@ impl Cloud {
         self.launched_for(role).filter(|(_, instance)| !self.forgotten(instance)).count()
     }
 
-    /// EC2 forgets an instance about an hour after it was terminated (FACTS.md).
+    /// EC2 forgets an instance about an hour after it was terminated (docs/AWS.md#ec2).
     pub fn forgotten(&self, instance: &Instance) -> bool {
         instance.face.now().state == InstanceState::Terminated && self.now - instance.face.changed() > HOUR
     }

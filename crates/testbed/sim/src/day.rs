@@ -303,7 +303,7 @@ impl Day {
         }
     }
 
-    fn person(&mut self, act: PersonAct) {
+    pub(crate) fn person(&mut self, act: PersonAct) {
         let now = self.cloud.now;
         self.tell(|| "person".into(), || format!("{act:?}"));
         let what = if matches!(act, PersonAct::Storm(_)) { "throttling storm" } else { "people" };

@@ -2,7 +2,7 @@
 
 use crate::past::{Ms, SECOND};
 
-/// What a request takes from. Figures: FACTS.md.
+/// What a request takes from. docs/AWS.md has the figures, with their sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Bucket {
     /// RunInstances, a token a request.
@@ -62,7 +62,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// AWS's defaults (FACTS.md).
+    /// AWS's defaults (docs/AWS.md).
     fn default() -> Self {
         Self {
             run_instances: Rate::new(5.0, 2.0),

@@ -130,6 +130,8 @@ pub struct Odds {
     pub stale: f64,
     /// A call takes as long as it may.
     pub slow: f64,
+    /// A person changes a switch right before tagship does.
+    pub race: f64,
     /// An event is delivered twice.
     pub duplicate: f64,
     /// An event is lost.
@@ -253,7 +255,7 @@ pub fn role(name: &str) -> ServiceRole {
     ServiceRole::try_from(name.to_owned()).expect("the simulator's own names are well formed")
 }
 
-/// Settings with DESIGN.md's defaults, two subnets and two types.
+/// Settings with the defaults of docs/SETTINGS.md, two subnets and two types.
 pub fn settings(role: &ServiceRole, count: u32) -> Settings {
     let written = json!({
         "SUBNET": SUBNETS, "AMI": "ami-1", "INSTANCE_TYPE": TYPES, "SG": "sg-1", "INSTANCE_PROFILE": "web",

@@ -50,7 +50,7 @@ impl Scale {
         };
         let nature = Nature {
             limits: self.limits.clone(),
-            // As AWS answers on an ordinary day; RunInstances takes 1.5 s (FACTS.md).
+            // As AWS answers on an ordinary day; RunInstances takes 1.5 s (docs/AWS.md#ec2).
             answers: Answers { hold: (10, 30), look: (40, 160), change: (80, 400), back: (5, 20) },
             ..Nature::default()
         };

@@ -1,10 +1,11 @@
 //! Instances: launched, retired, stopped, terminated, dying by themselves.
 
 use crate::scenario::{Act, Move, NOBODY, Scenario, launch, stop, tag_retired, terminate};
+use serde_json::json;
 use tagship::{Launch, TAG_RELEASE, TAG_SERVICE};
 
 pub(crate) fn all() -> Vec<Scenario> {
-    vec![launches(), ends(), kept(), deaths()]
+    vec![launches(), volumes(), ends(), kept(), deaths()]
 }
 
 /// A token launches once, whatever becomes of its instances; capacity is counted by subnet and type.
@@ -35,6 +36,20 @@ fn launches() -> Scenario {
             Move::Act(Act::Settle),
             launch(first),
             Move::Act(Act::Look),
+        ]
+    })
+}
+
+/// With a volume, the image is asked what it calls its root device; the launch is one call all the same.
+fn volumes() -> Scenario {
+    let settings = json!({"VOLUME": {"SIZE": 9, "TYPE": "gp3"}});
+    Scenario::new("VOLUMES", settings, &["r1"], |steps| {
+        vec![
+            Move::Act(Act::Look),
+            steps.take("r1"),
+            Move::Act(Act::Look),
+            steps.launch("r1", "subnet-a", 1, "first"),
+            Move::Act(Act::Boot),
         ]
     })
 }

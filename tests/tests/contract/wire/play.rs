@@ -1,15 +1,16 @@
 //! One scenario through the adapter: its steps, and what each release then sees.
 
-use super::{Everything, Observe, Wire, port};
+use super::{Everything, Wire, port};
 use crate::looks::{LOOKERS, Look, Seen, admitted, first, open_eyed, then};
 use crate::names::Names;
 use crate::scenario::{Act, Move, Scenario, release, settings};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use tagship::notify::Notice;
-use tagship::settings::{Ami, Choice, Eip, Settings, TargetGroup};
-use tagship::{Action, Artifact, Error, Holding, Job, Parts, Port, ReleaseId, Step, World, actions};
+use tagship::settings::{Ami, Choice, Eip, TargetGroup};
+use tagship::{Action, Artifact, Error, Holding, Job, Parts, Planner, Port, ReleaseId, Step, Visit, World, actions};
 use tagship_local::moto::Behaviour;
 use tagship_local::setup::ServiceStack;
 use tagship_sim::cloud::Build;
@@ -186,54 +187,67 @@ impl<'a> Play<'a> {
                 None => open_eyed(&id, &holding),
                 Some(action) => Some(action).filter(|action| admitted(*action, &id, &holding)),
             };
-            let (world, requests) = match by {
-                None => (None, Vec::new()),
+            let (world, requests, again) = match by {
+                None => (None, Vec::new(), Vec::new()),
                 Some(action) => {
-                    self.wire.gateway.recorder().take();
-                    let world = self.observe(stage, &self.job(action, &id), &holding).await;
-                    let world = world.map(|world| self.names.world(world)).map_err(|error| error.kind);
-                    (Some(world), self.requests())
+                    let observe = Observe { play: self, stage, job: &self.job(action, &id), holding: &holding };
+                    let (world, requests, again) = match stage {
+                        None => observe.visit::<Everything>().await,
+                        Some(action) => actions::visit(action, observe).await,
+                    };
+                    (Some(world.map(|world| self.names.world(world)).map_err(|error| error.kind)), requests, again)
                 }
             };
-            looks.push(Look { release: of, stage, holding: named.clone(), world, requests });
+            looks.push(Look { release: of, stage, holding: named.clone(), world, requests, again });
         }
         looks
     }
+}
 
+/// Looks twice, as an invocation of the action's own binary does, and tells what the looks were on the wire.
+struct Observe<'o, 'a> {
+    play: &'o Play<'a>,
+    stage: Option<Action>,
+    job: &'o Job,
+    holding: &'o Holding,
+}
+
+type Observed = (Result<World, Error>, Vec<String>, Vec<String>);
+
+impl<'o> Visit for Observe<'o, '_> {
+    type Out = Pin<Box<dyn Future<Output = Observed> + 'o>>;
+
+    fn visit<P: Planner>(self) -> Self::Out {
+        Box::pin(async move {
+            let port = port::<P>(&self.play.wire.cloud);
+            self.play.wire.gateway.recorder().take();
+            let world = self.world(&port).await;
+            let requests = self.play.requests();
+            let _ = self.world(&port).await;
+            (world, requests, self.play.requests())
+        })
+    }
+}
+
+impl Observe<'_, '_> {
     /// As the simulator's twin does: first what tells the settings, then the service.
-    async fn observe(&self, stage: Option<Action>, job: &Job, holding: &Holding) -> Result<World, Error> {
-        let reads = stage.map_or(Parts::ALL, actions::reads);
+    async fn world(&self, port: &impl Port) -> Result<World, Error> {
+        let (job, holding) = (self.job, self.holding);
+        let reads = self.stage.map_or(Parts::ALL, actions::reads);
+        let look = |settings, parts| tagship::Look { job, holding, settings, parts, began: Timestamp::now() };
         let own = holding.held.as_ref().map(|held| &held.hold).filter(|hold| hold.release == job.release);
         let mut world = World::default();
         let begins = first(reads, job.action, &job.release, holding);
         if !begins.is_empty() {
-            world.add(begins, self.part(stage, job, holding, None, begins).await?);
+            world.add(begins, port.observe(&look(None, begins)).await?);
         }
         let offered = world.offer.as_ref().map(|offer| offer.settings.clone());
         if let Some(settings) = own.map(|hold| hold.settings.clone()).or(offered) {
             let chosen = own.is_some_and(|hold| hold.artifact.is_some());
             let parts = then(reads, &settings, own.is_some(), chosen);
-            world.add(parts, self.part(stage, job, holding, Some(&settings), parts).await?);
+            world.add(parts, port.observe(&look(Some(&settings), parts)).await?);
         }
         Ok(world)
-    }
-
-    async fn part(
-        &self,
-        stage: Option<Action>,
-        job: &Job,
-        holding: &Holding,
-        settings: Option<&Settings>,
-        parts: Parts,
-    ) -> Result<World, Error> {
-        let look = tagship::Look { job, holding, settings, parts, began: Timestamp::now() };
-        match stage {
-            None => port::<Everything>(&self.wire.cloud).observe(&look).await,
-            Some(action) => {
-                let observe = Observe { cloud: &self.wire.cloud, look };
-                actions::visit(action, observe).await
-            }
-        }
     }
 }
 

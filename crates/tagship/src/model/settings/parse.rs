@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
-/// The keys of DESIGN's table.
+/// The keys, as docs/SETTINGS.md has them.
 pub(super) const KEYS: [&str; 25] = [
     "SUBNET",
     "AMI",
@@ -37,7 +37,7 @@ pub(super) const KEYS: [&str; 25] = [
     "IMDS_HOPS",
 ];
 
-/// Reading the hold (4 s) and a changing call (10 s) must be over before SETTLE is (DESIGN, rule 3).
+/// Reading the hold (4 s) and a changing call (10 s) must be over before SETTLE is: rule 3 of docs/RULES.md.
 const MIN_SETTLE_SECS: u32 = 15;
 
 /// The next release waits for this one's end within a Lambda action of CodePipeline's, 24 hours. Of those, this leaves
@@ -242,8 +242,7 @@ fn rollback(fields: &mut Fields) -> Option<Rollback> {
         let whole = (percent - percent.round()).abs() < 1e-6 && (1.0..=100.0).contains(&percent.round());
         whole.then_some(percent.round() as u32)
     });
-    let default = Rollback::default();
-    Some(Rollback { healthy_percent: healthy.unwrap_or(default.healthy_percent), ..default })
+    Some(healthy.map_or_else(Rollback::default, |healthy_percent| Rollback { healthy_percent }))
 }
 
 fn tags(fields: &mut Fields) -> Option<BTreeMap<String, String>> {

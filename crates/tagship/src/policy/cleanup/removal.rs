@@ -59,7 +59,12 @@ impl Removal<'_> {
         }
         let pair = hold.settings.target_group != TargetGroup::None;
         if pair {
-            first(self.targets(now.world.routing()?))?;
+            let targets = self.targets(now.world.routing()?);
+            if targets.is_some() {
+                // What is deregistered later drains later.
+                memory.deregistered_since = None;
+            }
+            first(targets)?;
         }
         now.world.need(Parts::ADDRESSES.and(Parts::NAMES.when(hold.settings.zone.is_some())))?;
         if let Some(zone) = hold.settings.zone.as_deref() {

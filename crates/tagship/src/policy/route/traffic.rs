@@ -152,7 +152,8 @@ fn by_name(now: &Situation<'_>, hold: &Hold) -> First<Traffic> {
         candidate: Side {
             release: Some(hold.release.clone()),
             healthy: candidate.len() as u32,
-            any: any(&candidate),
+            // An address may have been another instance's before: the name is this release's once its shift has begun.
+            any: hold.previous.is_some() && any(&candidate),
             toward: toward(&candidate),
         },
         predecessor: Side {

@@ -81,6 +81,19 @@ Left behind:
 }
 
 #[test]
+fn the_link_is_of_the_partition() {
+    let notice = notice(Action::Shift, Outcome::Failed(Error::release("unhealthy")));
+    for (region, link) in [
+        ("eu-west-1", "https://eu-west-1.console.aws.amazon.com/codesuite/"),
+        ("cn-north-1", "https://cn-north-1.console.amazonaws.cn/codesuite/"),
+        ("us-gov-west-1", "https://us-gov-west-1.console.amazonaws-us-gov.com/codesuite/"),
+    ] {
+        let told = notice.body(region);
+        assert!(told.contains(link), "{region}: {told}");
+    }
+}
+
+#[test]
 fn a_chat_is_told_the_same() {
     let message = "i-1 is <unhealthy> & gone";
     let notice = notice(Action::Shift, Outcome::Failed(Error::release(message)));

@@ -4,8 +4,6 @@ mod commands;
 mod group;
 mod shape;
 
-use crate::cloud::service::{Answer, Service, ServiceError};
-use crate::cloud::state::State;
 use group::{chosen, configure};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
@@ -13,6 +11,8 @@ use shape::seconds;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tagship_cloud::service::{Answer, Service, ServiceError};
+use tagship_cloud::state::State;
 use tagship_emulator::deployment::{Deployment, Patience, Status};
 use tokio::sync::watch;
 

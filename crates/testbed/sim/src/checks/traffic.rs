@@ -69,6 +69,15 @@ impl Checks {
         let Some(found) = cloud.switches.get(switch) else { return };
         let role = &act.job.role;
         let from = act.looked - cloud.nature.lag;
+        let compared = found
+            .weights
+            .at(act.sent)
+            .is_some_and(|is| weights.iter().all(|(arn, expected, _)| is.contains(&(arn.clone(), *expected))));
+        if !compared {
+            self.broken(cloud.now, 2, role, format!("compared {switch} {}", act.job.release), || {
+                format!("{} of {} overwrites weights that it didn't expect", act.job.action, act.job.release.short())
+            });
+        }
         for (arn, _, to) in weights {
             let was = found.weights.now().iter().find(|(group, _)| group == arn).map_or(0, |(_, weight)| *weight);
             let Some(group) = cloud.groups.get(arn).filter(|_| was == 0 && *to > 0) else { continue };

@@ -9,7 +9,7 @@ use tagship::{DeploymentState, Health, InstanceState, ReleaseId, ServiceRole};
 /// How the cloud behaves: ranges in milliseconds, and odds.
 #[derive(Debug, Clone)]
 pub struct Nature {
-    /// Pending to running (FACTS.md: measured 5 s).
+    /// Pending to running (5 s were measured, docs/AWS.md#ec2).
     pub boot: (Ms, Ms),
     /// The odds that an instance never gets to running.
     pub boot_fails: f64,
@@ -21,13 +21,13 @@ pub struct Nature {
     pub probe: (Ms, Ms),
     /// Shutting down to terminated.
     pub shutdown: (Ms, Ms),
-    /// The deregistration delay of every group (FACTS.md: the state stays draining for all of it).
+    /// The deregistration delay of every group: a target is draining for all of it (docs/AWS.md).
     pub deregistration: Ms,
     /// How far behind a describe may be.
     pub lag: Ms,
     /// How late the balancer's two nodes see a weight; AWS publishes no figure.
     pub nodes: [Ms; 2],
-    /// Addresses that may be allocated (FACTS.md: 5 by default).
+    /// Addresses that may be allocated (5 by default, docs/AWS.md#ec2).
     pub addresses: usize,
     /// How often it may be asked.
     pub limits: Limits,

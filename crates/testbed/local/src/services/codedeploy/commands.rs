@@ -4,10 +4,10 @@
 //! fetched is in progress.
 
 use super::{Agents, CodeDeploy, Store, text};
-use crate::cloud::service::ServiceError;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
+use tagship_cloud::service::ServiceError;
 use tagship_emulator::deployment::Diagnostics;
 
 impl CodeDeploy {
