@@ -3,16 +3,16 @@
 VENV := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help venv binaries demo local quick test simulate bench
+.PHONY: help venv binaries demo local quick test simulate bench deny
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(VENV)/installed ## the Python side of the local cloud, in .venv
 
-$(VENV)/installed: crates/testbed/local/python/requirements.txt
+$(VENV)/installed: crates/testbed/cloud/python/requirements.txt
 	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	touch $@
 
 # The workspace as a whole, always: which features the SDKs are built with depends on what is asked for.
@@ -39,7 +39,14 @@ test: venv binaries ## formatting, lints, documentation, and every test
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace && cargo test --workspace --doc; \
-		else cargo test --workspace; fi
+		else RUST_TEST_THREADS=6 cargo test --workspace; fi
+
+deny: ## known weaknesses, licences, versions and sources of what we depend on (deny.toml); needs cargo-deny
+	@mkdir -p target; if cargo deny --version >/dev/null 2>&1; then \
+		cargo deny --locked check bans licenses sources && \
+		if cargo deny fetch db 2>target/deny.log; then cargo deny --locked check advisories; \
+		else echo "not checked: advisories, since their database couldn't be fetched (target/deny.log says why)"; fi; \
+	else echo "not checked: dependencies, since cargo-deny isn't installed (cargo install --locked cargo-deny)"; fi
 
 simulate: ## ten thousand virtual days that try to break every rule of safety
 	cargo run --release --package tagship-sim --

@@ -1,15 +1,19 @@
-"""Holds infra/*.yaml against CloudFormation (cfn-lint), SAM, AWS's own word on IAM actions, and a policy scanner.
+"""Holds infra/*.yaml against CloudFormation (cfn-lint), SAM, AWS's own word on IAM actions, a policy scanner, and what a
+first deployment would find (checks.py), after it has made sure that those last find the faults that they are there for.
 
 With `--roles` it also tells what each role may do, and what binds it. That the functions' roles grant what is needed and
 nothing else, tests show by the calls that are made (tests/src/privileges.rs).
 """
 
 import json
+import os
 import subprocess
 import sys
+import unittest
 from pathlib import Path
 
 import boto3
+import checks
 from policy_sentry.shared.iam_data import get_service_prefix_data
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
@@ -19,6 +23,8 @@ HERE = Path(__file__).parent
 TEMPLATES = [HERE / f"{name}.yaml" for name in ("tagship", "pipeline", "service")]
 EXPANDED = HERE.parent / "target" / "infra"
 CHANGES = {"Write", "Tagging", "Permissions management"}
+# Condition keys that AWS has for every action, and so lists for none.
+GLOBAL = {"aws:ResourceAccount"}
 
 # Changing actions that AWS lets nothing bind: why they are granted all the same.
 UNBOUND = {
@@ -40,23 +46,6 @@ def expand(architecture):
     return expanded
 
 
-def statements(template):
-    """Each statement of each role: whose, its actions, the statement."""
-    for name, resource in template["Resources"].items():
-        properties = resource["Properties"]
-        match resource["Type"]:
-            case "AWS::IAM::Role":
-                documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
-            case "AWS::IAM::ManagedPolicy":
-                documents = [properties["PolicyDocument"]]
-            case _:
-                continue
-        for statement in (each for document in documents for each in document["Statement"]):
-            statement = statement["Fn::If"][1] if "Fn::If" in statement else statement
-            actions = statement["Action"]
-            yield name, [actions] if isinstance(actions, str) else actions, statement
-
-
 def known_keys(service, action):
     """The condition keys that AWS has for an action; where it lists none, those of the action's resources."""
     privilege = service["privileges"][action]
@@ -65,7 +54,7 @@ def known_keys(service, action):
     keys = keys or {key for name in types if name for key in service["resources"][name]["condition_keys"]}
     if privilege["access_level"] == "Tagging":
         keys |= {"aws:RequestTag", "aws:TagKeys"}
-    return {key.split("/")[0] for key in keys}
+    return {key.split("/")[0] for key in keys} | GLOBAL
 
 
 def problems_of(action, statement):
@@ -100,7 +89,7 @@ def words(value):
 
 def role_problems(template):
     """What is wrong with the roles' statements; tells them all if asked to."""
-    for role, actions, statement in statements(template):
+    for role, actions, statement in checks.statements(template):
         bound = " | ".join(words(statement[key]) for key in ("Resource", "Condition") if key in statement)
         for action in actions:
             yield from (f"{role}: {problem}" for problem in problems_of(action, statement))
@@ -111,7 +100,9 @@ def role_problems(template):
 def tool(name, *arguments):
     """Runs what is installed beside this Python."""
     command = [Path(sys.executable).parent / name, *arguments]
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # checkov forks for files as few as these, and waits for ever if a fork of it is killed (no memory left).
+    environment = {**os.environ, "CHECKOV_PARALLELIZATION_TYPE": "none"}
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def lint_problems(files):
@@ -136,13 +127,21 @@ def scan_problems(files):
 
 
 def main():
+    tests = unittest.defaultTestLoader.discover(HERE, "test_*.py")
+    if not unittest.TextTestRunner(verbosity=0).run(tests).wasSuccessful():
+        return 1
     EXPANDED.mkdir(parents=True, exist_ok=True)
     files = list(TEMPLATES)
     for architecture in ("arm64", "x86_64"):
         template = expand(architecture)
         files.append(EXPANDED / f"tagship-{architecture}.json")
         files[-1].write_text(json.dumps(template, indent=1))
-    problems = [*role_problems(template), *lint_problems(files), *scan_problems(files)]
+    others = {name: yaml_parse((HERE / f"{name}.yaml").read_text()) for name in ("pipeline", "service")}
+    problems = [
+        f"{name}.yaml: {each}" for name, it in {"tagship": template, **others}.items() for each in checks.problems(it)
+    ]
+    problems += [problem for it in (template, *others.values()) for problem in role_problems(it)]
+    problems += [*lint_problems(files), *scan_problems(files)]
     print("\n".join(problems) or "infra: no findings")
     return 1 if problems else 0
 

@@ -27,6 +27,9 @@ pub struct Cloud {
     pub(crate) bucket: String,
     /// The Region's name; empty if nobody said it.
     pub(crate) region: String,
+    /// What the names of parameters begin with that hold the settings of services without a variable; `None` if there are
+    /// none.
+    pub(crate) settings: Option<String>,
     /// The environment at start-up, without AWS's own variables: the settings among them. May hold secrets.
     pub(crate) variables: BTreeMap<String, String>,
     reads: SdkConfig,
@@ -48,6 +51,7 @@ impl Cloud {
     /// With these variables and this access to AWS.
     pub async fn new(mut variables: BTreeMap<String, String>, access: ConfigLoader) -> Self {
         let bucket = variables.remove("TAGSHIP_BUCKET").unwrap_or_default();
+        let settings = variables.remove("TAGSHIP_SETTINGS");
         let http = aws_smithy_http_client::Builder::new()
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
             .build_https();
@@ -62,6 +66,7 @@ impl Cloud {
         };
         Self {
             bucket,
+            settings,
             region: base.region().map(ToString::to_string).unwrap_or_default(),
             variables,
             reads: manner(

@@ -24,10 +24,17 @@ pub(crate) async fn resolved(cloud: &Cloud, role: &ServiceRole) -> Result<Offer,
     Ok(Offer { settings: settings.resolve(found)?, user_data })
 }
 
-/// The settings as the variable, or the parameter that it refers to, has them.
+/// The settings as the variable, or the parameter that it refers to, has them; without a variable, as the service's own
+/// parameter has them: all variables together take 4 KB, too little for a company's.
 pub(crate) async fn offered(cloud: &Cloud, role: &ServiceRole) -> Result<Offer, Error> {
-    let variable = cloud.variables.get(role.as_str());
-    let text = variable.ok_or_else(|| missing(role, cloud.variables.keys().map(String::as_str)))?;
+    let Some(text) = cloud.variables.get(role.as_str()) else {
+        let own = match &cloud.settings {
+            Some(prefix) => parameter(cloud, &format!("{prefix}{role}")).await?,
+            None => None,
+        };
+        let text = own.ok_or_else(|| missing(role, cloud.variables.keys().map(String::as_str)))?;
+        return Settings::parse(role, &text);
+    };
     match reference(text) {
         None => Settings::parse(role, text),
         Some(path) => {

@@ -129,9 +129,10 @@ async fn a_denied_call_is_told_with_its_action_and_resource() {
         shop.service.freed().await;
     };
     tokio::join!(goes_live, is_discarded);
+    let hold: &[&str] = &["s3:PutObject", bucket, "holds/WEB_PRODUCT.json"];
     let changes: &[_] = &[
-        ("ec2", "DescribeAddresses", 403, "UnauthorizedOperation", ["ec2:DescribeAddresses", "WEB_PRODUCT"].as_slice()),
-        ("s3", "PutObject", 403, "AccessDenied", &["s3:PutObject", bucket, "holds/WEB_PRODUCT.json"]),
+        ("s3", "PutObject", 403, "AccessDenied", hold),
+        ("ec2", "DescribeAddresses", 403, "UnauthorizedOperation", &["ec2:DescribeAddresses", "WEB_PRODUCT"]),
     ];
     web.check("cleanup", None, changes).await;
     web.service.assert_alone(&web.id).await;

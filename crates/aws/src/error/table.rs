@@ -64,6 +64,10 @@ pub(super) fn meaning(action: &str, code: &str, words: &str) -> Option<&'static 
 const RUN: &str = "ec2:RunInstances";
 const REGISTER: &str = "elasticloadbalancing:RegisterTargets";
 
+/// A rule of several groups, of which one has stickiness of its own.
+const STICKY: &str = "Turn off stickiness in the attributes of both target groups (stickiness.enabled=false), then turn off \
+                      the rule's: AWS refuses to turn off only the rule's. The action then goes on when it is repeated";
+
 /// In each group, what is special comes before what is general.
 static TABLE: &[Meaning] = &[
     // Too many requests, whoever made them: nothing is wrong. These include all that the SDK calls so.
@@ -167,6 +171,8 @@ static TABLE: &[Meaning] = &[
         "The image is a product of AWS Marketplace: subscribe to it from this account at the address above, or \
          correct AMI in the service's settings",
     ),
+    code("InvalidLoadBalancerAction", Refused).saying(&["stickiness"]).remedy(STICKY),
+    code("InvalidConfigurationRequest", Refused).saying(&["stickiness"]).remedy(STICKY),
     code("OptInRequired", Refused).remedy(
         "The account isn't signed up for this service or Region: have its owner activate it, no permission is missing",
     ),

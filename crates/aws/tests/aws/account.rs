@@ -13,9 +13,9 @@ use tagship::{
     ReleaseId, ServiceRole, Situation, Step, World,
 };
 use tagship_aws::{Aws, Cloud};
-use tagship_local::gateway::Gateway;
-use tagship_local::moto::{Behaviour, InstancesBy, Moto, TargetsBy};
-use tagship_local::setup::{self, ServicePlan, ServiceStack};
+use tagship_cloud::gateway::Gateway;
+use tagship_cloud::moto::{Behaviour, InstancesBy, Moto, TargetsBy};
+use tagship_cloud::setup::{self, ServicePlan, ServiceStack};
 
 pub(crate) const ROLE: &str = "MZUM_WEB_PRODUCT";
 pub(crate) const RELEASE: &str = "11111111-2222-3333-4444-555555555555";
@@ -97,11 +97,15 @@ impl Account {
 
     /// The service's settings, resolved as provision takes them into the hold.
     pub(crate) async fn settings(&self) -> Settings {
+        self.offered().await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    async fn offered(&self) -> Result<Settings, Error> {
         let holding = Holding::default();
         let job = job(Action::Provision);
         let look = look(&job, &holding, None, Parts::OFFER);
-        let world = port::<Everything>(&self.cloud).observe(&look).await.expect("settings");
-        world.offer.expect("an offer").settings
+        let world = port::<Everything>(&self.cloud).observe(&look).await?;
+        Ok(world.offer.expect("an offer").settings)
     }
 
     /// A release that holds the service.
@@ -195,4 +199,25 @@ pub(crate) fn any_settings() -> Settings {
         "INSTANCE_PROFILE": "web", "ZONE": "cd.internal",
         "DEPLOY": {"VIA": "codedeploy", "APPLICATION": "web", "GROUP": "product"}}"#;
     Settings::parse(&role(), text).unwrap_or_else(|error| panic!("{error}")).settings
+}
+
+/// All variables of a function together take 4 KB: the settings of most services are in parameters.
+#[tokio::test]
+async fn settings_without_a_variable_are_read_from_the_services_own_parameter() {
+    let mut account = Account::set_up().await;
+    let expected = account.settings().await;
+    let ssm = aws_sdk_ssm::Client::new(&account.sdk);
+    let settings = account.stack.settings.to_string();
+    let put = ssm.put_parameter().name(format!("/tagship/{ROLE}")).value(settings);
+    put.r#type(aws_sdk_ssm::types::ParameterType::SecureString).send().await.expect("a parameter");
+    for (variables, found) in [
+        (&[("TAGSHIP_SETTINGS", "/tagship/")][..], true),
+        (&[("TAGSHIP_SETTINGS", "/tagship/"), (ROLE, "ssm:/tagship/none")], false), // the variable comes first
+        (&[("TAGSHIP_SETTINGS", "/other/")], false),
+        (&[], false),
+    ] {
+        account.cloud = cloud(&account.gateway.url(), variables).await;
+        let offered = account.offered().await.ok();
+        assert_eq!(offered, found.then(|| expected.clone()), "{variables:?}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::account::{Everything, RELEASE, any_settings, cloud, emulator, hold, job, look, port, release};
 use tagship::{Action, Artifact, Error, Held, Holding, Kind, NameChange, Parts, Port, Record, Step};
-use tagship_local::gateway::{Effect, Fault, Gateway, When};
+use tagship_cloud::gateway::{Effect, Fault, Gateway, When};
 
 fn ids() -> Vec<String> {
     vec!["i-1".to_owned()]

@@ -5,8 +5,8 @@ use crate::engine::memo::Memory;
 use crate::model::VERSION;
 use crate::{
     Action, Address, Artifact, Changes, Deployment, DeploymentState, Done, Error, Execution, Found, Held, Holding,
-    Instance, Job, Kind, Offer, Parts, Record, ReleaseId, Report, Routing, Step, UserData, World, names,
-    settings::TargetGroup,
+    Instance, Job, Kind, Offer, Parts, Record, ReleaseId, Report, Routing, Step, UserData, World, counted, listed,
+    names, settings::TargetGroup,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -103,7 +103,7 @@ impl Decision {
 pub struct Situation<'a> {
     /// What is asked for.
     pub job: &'a Job,
-    /// The bucket's word.
+    /// What the bucket says.
     pub holding: &'a Holding,
     /// The world, as far as it has been read.
     pub world: View<'a>,
@@ -225,7 +225,7 @@ impl<'a> View<'a> {
         self.part(Parts::HOLDER, |world| world.holder.as_ref())
     }
 
-    /// The world as far as it has been read: for what is told, never for what is decided.
+    /// The world as far as it has been read. Only what is told may depend on it, not what is decided.
     pub fn as_read(self) -> &'a World {
         self.0
     }
@@ -300,10 +300,10 @@ impl<'a> Situation<'a> {
         let running = |deployment: &&Deployment| deployment.state == DeploymentState::Running;
         let mut left = Vec::new();
         if !instances.is_empty() {
-            left.push(format!("{} instances ({})", instances.len(), crate::listed(instances)));
+            left.push(format!("{} ({})", counted(instances.len(), "instance"), listed(instances)));
         }
         if !addresses.is_empty() {
-            left.push(format!("{} addresses ({})", addresses.len(), crate::listed(addresses)));
+            left.push(format!("{} ({})", counted(addresses.len(), "address"), listed(addresses)));
         }
         if let Some(running) = world.deployment.as_ref().filter(running) {
             left.push(format!("deployment {}, still running", running.id));
@@ -313,8 +313,8 @@ impl<'a> Situation<'a> {
         let gap = if error.message.contains('\n') { "\n" } else { ". " };
         let message = error.message.trim_end_matches(['.', '\n']);
         let message = format!(
-            "{message}{gap}Left behind of release {release}: {}; the end of the pipeline execution has them discarded. \
-             Then start a new execution",
+            "{message}{gap}Left behind of release {release}: {}. Discard removes all of this once the pipeline \
+             execution has ended. Then start a new execution",
             left.join(", ")
         );
         Error { message, ..error }.leaving(left)

@@ -51,7 +51,7 @@ pub trait Port: Sync {
 pub struct Look<'a> {
     /// What is asked for.
     pub job: &'a Job,
-    /// The bucket's word.
+    /// What the bucket says.
     pub holding: &'a Holding,
     /// The settings to go by: the hold's, or those on offer before the release holds.
     pub settings: Option<&'a Settings>,
@@ -84,8 +84,8 @@ pub enum Outcome {
 /// How long AWS may be unavailable, or refuse for a conflict, without a break before the job fails.
 pub const UNAVAILABLE_SECS: i64 = 600;
 
-/// How long AWS may throttle without a break: 200 fleets of 50 wait 75 minutes for their launches at its default
-/// limits, and shorter limits are somebody's mistake that takes a person.
+/// How long AWS may throttle without a break. With its default limits, 200 fleets of 50 instances wait 75 minutes for
+/// their launches. If it takes longer than this, something is wrong that a person has to look at.
 pub const THROTTLED_SECS: i64 = 3 * 3_600;
 
 /// The longest pause between two rounds that AWS refused for being too many requests, in seconds.
@@ -97,10 +97,12 @@ pub const YIELD_SECS: i64 = 5;
 /// No change is made by an observation that began longer ago than this; longer than any takes by itself.
 pub const STALE_SECS: i64 = 120;
 
-/// So long after it began, an observation that its own steps have not made untrue is gone on with.
+/// How old an observation may be, in seconds, for the next decision to use it. What the action itself has changed since
+/// is carried over into it.
 const CARRIED_SECS: i64 = 10;
 
-/// So long who waits goes by the hold that was read last. It is read again before any change.
+/// How old the hold that was read last may be, in seconds, while the action only waits. Before a change it is always
+/// read again.
 const HELD_SECS: i64 = 5;
 
 /// What the event of a failure tells beside its message: read for it if it wasn't.
@@ -142,7 +144,7 @@ pub async fn run<P: Planner, T: Port>(port: &T, job: &Job, memo: &mut Memo<P::Me
                         return Outcome::Failed(error);
                     }
                     throttled = if kind == Kind::Throttled { throttled + 1 } else { 0 };
-                    (format!("AWS to answer otherwise: {}", error.message), None)
+                    (format!("AWS to accept the request: {}", error.message), None)
                 }
                 _ => return Outcome::Failed(error),
             },
@@ -165,16 +167,16 @@ pub async fn run<P: Planner, T: Port>(port: &T, job: &Job, memo: &mut Memo<P::Me
     }
 }
 
-/// How long such an error may go on without a break. What was spent on being throttled costs the others nothing: a
-/// conflict at the end of a storm is the first of its kind.
+/// How long an error of this kind may go on without a break. The time for which AWS throttled is added: it isn't counted
+/// against errors of the other kinds.
 fn patience(kind: Kind, throttled_secs: u32) -> SignedDuration {
     let throttled = kind == Kind::Throttled;
     let secs = if throttled { THROTTLED_SECS } else { UNAVAILABLE_SECS + i64::from(throttled_secs) };
     SignedDuration::from_secs(secs)
 }
 
-/// Pauses before the next round: once, but as long as the round took where AWS throttles it, and longer each time that
-/// it is `throttled`. So many services of one account leave each other room.
+/// Pauses before the next round: at least as long as the round took, and longer each time that AWS has `throttled` it. So
+/// many services of one account leave each other room.
 async fn rest<T: Port>(port: &T, began: Timestamp, throttled: u32) {
     let took = port.now().duration_since(began);
     let backoff = if throttled == 0 { 0 } else { (1 << throttled.min(5)).min(REST_MAX_SECS) };
@@ -192,7 +194,7 @@ struct Invocation<'a, P: Planner, T> {
     port: &'a T,
     job: &'a Job,
     memo: &'a mut Memo<P::Memory>,
-    /// The bucket's word, as it was read last or as the last change has left it, and when.
+    /// What the bucket said when it was read last, or what the last change has made of that; and when.
     known: Option<(Holding, Timestamp)>,
     /// The world as the last change has left it.
     world: Option<World>,
@@ -291,7 +293,7 @@ impl<P: Planner, T: Port> Invocation<'_, P, T> {
             let settings = settings.or(world.offer.as_ref().map(|offer| &offer.settings));
             let missing = match &decision {
                 Decision::Look(parts) => *parts,
-                // What it leaves behind is told.
+                // A failure tells what it leaves behind, so that is read first.
                 Decision::Fail(_) if !reported && settings.is_some() => {
                     reported = true;
                     unread(settings, P::READS).without(world.read)
@@ -307,7 +309,7 @@ impl<P: Planner, T: Port> Invocation<'_, P, T> {
             let look = Look { job: self.job, holding, settings, parts: missing, began: world.now };
             match self.port.observe(&look).await {
                 Ok(more) => world.add(missing, more),
-                // The failure is told without.
+                // The failure is told without what couldn't be read.
                 Err(_) if matches!(decision, Decision::Fail(_)) => return Ok(Gate::Admit((decision, plan, world))),
                 Err(error) => return Err(error),
             }
@@ -342,7 +344,7 @@ impl<P: Planner, T: Port> Invocation<'_, P, T> {
         }
         // The right to change is read again just before the change. Writes of the hold itself are guarded by their ETag.
         if !matches!(step, Step::WriteHold { .. } | Step::DeleteHold { .. }) {
-            // A process that stood still decides by a world that is gone.
+            // The process may have stood still for a while: then what it has seen is too old to decide by.
             if port.now().duration_since(world.now) > SignedDuration::from_secs(STALE_SECS) {
                 return Ok(Round::Again);
             }
@@ -393,7 +395,7 @@ fn unread(settings: Option<&Settings>, reads: Parts) -> Parts {
     all.without(Parts::ALL.without(reads))
 }
 
-/// The bucket's word after a change; none if it has to be read.
+/// What the bucket says after a change; none if it has to be read.
 fn written(holding: Holding, step: Step, applied: Applied) -> Option<Holding> {
     match step {
         Step::WriteHold { hold, .. } => {

@@ -51,6 +51,9 @@ pub struct Hold {
     /// When the last weight had moved.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub moved_at: Option<Timestamp>,
+    /// Until when discard keeps what has failed (`TIMEOUTS.POSTMORTEM`); written once none of it is in a target group.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub kept_until: Option<Timestamp>,
     /// What a later version has written besides.
     #[serde(skip)]
     pub unknown: Unknown,
@@ -76,6 +79,7 @@ impl Hold {
             group: None,
             previous: None,
             moved_at: None,
+            kept_until: None,
             unknown: Unknown::default(),
         }
     }
@@ -242,6 +246,7 @@ mod tests {
         let hold = Hold {
             previous: Some(Previous { release: None, healthy: 0 }),
             moved_at: Some(Timestamp::UNIX_EPOCH),
+            kept_until: Some(Timestamp::UNIX_EPOCH),
             ..testing::hold(1)
         };
         let text = hold.to_json().expect("a hold can be written");

@@ -3,7 +3,7 @@
 use super::hold::{Artifact, Ended, Hold};
 use super::noun::{Action, ReleaseId, ServiceRole};
 use super::settings::Volume;
-use super::words::listed;
+use super::words::{counted, listed};
 use super::world::Record;
 use std::fmt;
 
@@ -188,6 +188,17 @@ impl Changes {
 }
 
 impl Step {
+    /// The same, but that a change of weights leaves stickiness alone if `keeps`.
+    #[must_use]
+    pub fn sticky(self, keeps: bool) -> Self {
+        match self {
+            Step::SetWeights { switch, label, weights, unstick } => {
+                Step::SetWeights { switch, label, weights, unstick: unstick && !keeps }
+            }
+            step => step,
+        }
+    }
+
     /// Which kind of change it is.
     pub fn change(&self) -> Change {
         match self {
@@ -281,8 +292,11 @@ impl fmt::Display for Step {
                     let name = previous.release.as_ref().map_or("none", |release| release.short());
                     write!(f, ", previous {name} with {} healthy", previous.healthy)?;
                 }
-                match hold.moved_at {
-                    Some(at) => write!(f, ", moved at {at}"),
+                if let Some(at) = hold.moved_at {
+                    write!(f, ", moved at {at}")?;
+                }
+                match hold.kept_until {
+                    Some(until) => write!(f, ", kept until {until}"),
                     None => Ok(()),
                 }
             }
@@ -298,7 +312,7 @@ impl fmt::Display for Step {
             Step::AssociateAddress { address, instance } => write!(f, "associate {address} with {instance}"),
             Step::DisassociateAddress { address, .. } => write!(f, "disassociate {address}"),
             Step::ReleaseAddress { address } => write!(f, "release {address}"),
-            Step::ChangeNames { zone, changes } => write!(f, "change {} names in {zone}", changes.len()),
+            Step::ChangeNames { zone, changes } => write!(f, "change {} in {zone}", counted(changes.len(), "name")),
             Step::FilterDeployments { release } => write!(f, "filter the deployment group to {release}"),
             Step::CreateDeployment { artifact, .. } => write!(f, "deploy {artifact}"),
             Step::StopDeployment { deployment } => write!(f, "stop deployment {deployment}"),

@@ -11,6 +11,11 @@ pub fn counted(count: impl Display + PartialEq + From<u8>, noun: &str) -> String
     format!("{count} {noun}{ending}")
 }
 
+/// The verb of so many: `1 target is`, `2 targets are`; and of a part: `1 of 2 targets is`, `0 of 1 target is`.
+pub(crate) fn is_or_are(count: usize, of: usize) -> &'static str {
+    if count == 1 || of == 1 { "is" } else { "are" }
+}
+
 /// A list for people: the first five, then how many more. `none` if it is empty.
 pub fn listed<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 5;

@@ -3,6 +3,9 @@
 
 pub mod removal;
 
+mod postmortem;
+pub use postmortem::kept;
+
 mod retire;
 pub use retire::Retire;
 
@@ -57,13 +60,16 @@ fn never_held(now: &Situation<'_>) -> Decision {
     let message = format!("{} of {} never held the service: nothing to remove", now.job.release, now.job.role);
     Decision::Do {
         step: Step::WriteEnded(ended),
-        why: "a late start of this release fails by it",
+        why: "so that this release can't start later",
         then: Some(Box::new(Done { message, outputs: vec![("Terminated", "none".to_owned())], ..Done::default() })),
     }
 }
 
 fn turn(held: &Held, phase: Phase) -> Decision {
-    Decision::act(Situation::rewrite(held, |hold| hold.phase = phase), "from here on this release only ends")
+    Decision::act(
+        Situation::rewrite(held, |hold| hold.phase = phase),
+        "the release is being ended: there is no way back",
+    )
 }
 
 /// Waits until SETTLE seconds have passed since `since`.
@@ -106,7 +112,7 @@ fn free(now: &Situation<'_>, held: &Held, ended: &Ended) -> First<Done> {
     let own = |instance: &&Instance| instance.release.as_ref() == Some(&held.hold.release);
     let goes = |instance: &&Instance| match now.job.action {
         Action::Retire => !own(instance) && instance.release.is_some(),
-        _ => own(instance) && ended.how != HowEnded::Approved && ended.how != HowEnded::Kept,
+        _ => own(instance) && ended.how == HowEnded::Parked,
     };
     let spared = instances.iter().filter(|instance| !instance.gone() && instance.retired_by.is_none()).filter(goes);
     let spared = spared.map(|instance| {
@@ -116,7 +122,7 @@ fn free(now: &Situation<'_>, held: &Held, ended: &Ended) -> First<Done> {
             instance.id
         )
     });
-    let left_behind = unowned
+    let mut left_behind: Vec<String> = unowned
         .map(|instance| {
             format!(
                 "instance {} has the service's tag but no tagship:release: tag or terminate it by hand",
@@ -125,6 +131,16 @@ fn free(now: &Situation<'_>, held: &Held, ended: &Ended) -> First<Done> {
         })
         .chain(spared)
         .collect();
+    if ended.how == HowEnded::Discarded {
+        let own = instances.iter().filter(|it| it.release.as_ref() == Some(&held.hold.release) && !it.gone());
+        left_behind.extend(own.map(|instance| {
+            format!(
+                "instance {} of this release serves in the live group, where a person registered it: it stays until the \
+                 next release replaces that group",
+                instance.id
+            )
+        }));
+    }
     let terminated = listed(removed.iter().map(String::as_str));
     let how = ended.how.as_str();
     let done = Done {

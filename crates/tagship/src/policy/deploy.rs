@@ -6,20 +6,21 @@ mod targets;
 mod tests;
 
 use crate::engine::{Gate, Memory, Standing, admission};
+use crate::model::words::is_or_are;
 use crate::names::Names;
 use crate::policy::pair::Pair;
 use crate::settings::TargetGroup;
 use crate::{
     Action, Artifact, Change, Changes, Decision, Done, First, Group, Held, Instance, InstanceState, Kind, Parts,
-    Planner, Report, Situation, listed,
+    Planner, Report, Situation, counted, listed,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow::{Break, Continue};
 
-/// So many looks in a row must find another fleet than `COUNT` running instances: describes lag, and a
-/// second provision may still be taking its surplus away.
+/// How many looks in a row must find another fleet than `COUNT` running instances before deploy fails. Describes lag, and
+/// a second provision may still be removing its surplus.
 const LOOKS: u8 = 10;
 
 /// Seconds between two looks at the fleet while something is installed on it.
@@ -142,7 +143,7 @@ fn free_group<'a>(now: &Situation<'_>, pair: &Pair<'a>, held: &Held, fleet: &[im
     Continue(group)
 }
 
-/// The fleet's ids, sorted, if exactly `COUNT` instances run. Deploy doesn't heal it.
+/// The fleet's ids, sorted, if exactly `COUNT` instances run. Deploy replaces none of them.
 fn whole<'a>(now: &Situation<'a>, held: &Held, memory: &mut DeployMemory) -> First<Vec<&'a str>> {
     let count = held.hold.settings.count as usize;
     let fleet = now.world.fleet(&now.job.release)?;
@@ -162,7 +163,8 @@ fn whole<'a>(now: &Situation<'a>, held: &Held, memory: &mut DeployMemory) -> Fir
             None => format!("{} is {:?}", instance.id, instance.state),
         })
         .collect();
-    let mut found = format!("{} instances of this release run, COUNT is {count}", ids.len());
+    let run = if ids.len() == 1 { "runs" } else { "run" };
+    let mut found = format!("{} of this release {run}, COUNT is {count}", counted(ids.len(), "instance"));
     if !others.is_empty() {
         found = format!("{found}: {}", listed(others.iter().map(String::as_str)));
     }
@@ -170,7 +172,7 @@ fn whole<'a>(now: &Situation<'a>, held: &Held, memory: &mut DeployMemory) -> Fir
     Break(if memory.incomplete_looks < LOOKS {
         Decision::wait(format!("the fleet to be whole; {found}"))
     } else {
-        now.give_up(Kind::Release, format!("{found}. Deploy doesn't mend a fleet"))
+        now.give_up(Kind::Release, format!("{found}. Deploy doesn't replace instances"))
     })
 }
 
@@ -245,9 +247,11 @@ fn done(now: &Situation<'_>, held: &Held, ended: Ended<'_>) -> Done {
     let Ended { preface, artifact, ids, deployment, healthy } = ended;
     let artifact = artifact.map_or("none".to_owned(), Artifact::to_string);
     let deployment = deployment.unwrap_or_else(|| "none".to_owned());
-    let mut message = format!("{preface}{artifact} is installed on {} instances (deployment {deployment})", ids.len());
+    let instances = counted(ids.len(), "instance");
+    let mut message = format!("{preface}{artifact} is installed on {instances} (deployment {deployment})");
     if let Some((healthy, group)) = healthy {
-        message.push_str(&format!(", {healthy} targets are healthy in {}", group.name));
+        let are = is_or_are(healthy, healthy);
+        message.push_str(&format!(", {} {are} healthy in {}", counted(healthy, "target"), group.name));
     }
     let healthy = healthy.map_or("none".to_owned(), |(healthy, _)| healthy.to_string());
     let name = held.hold.settings.zone.as_ref().map(|zone| Names::Candidate.fleet_name(&now.job.role, zone));

@@ -92,8 +92,9 @@ impl<'a> Pair<'a> {
         let mut faults = Vec::new();
         if switch.sticky {
             faults.push(format!(
-                "{label} has group stickiness on: its clients would stay on the emptied group and get errors. Turn the \
-                 rule's stickiness off (a target group's own stickiness may stay)"
+                "{label} has group stickiness on: its clients would stay on the emptied group and get errors. Turn off the \
+                 rule's stickiness, and that of both target groups: AWS refuses a rule of several groups without it while \
+                 one of them has its own"
             ));
         }
         match (switch.weight(&a.arn), switch.weight(&b.arn)) {
@@ -174,7 +175,7 @@ impl<'a> Pair<'a> {
                 Turn::Step(Step::SetWeights {
                     switch: switch.arn.clone(),
                     label: switch.label.clone(),
-                    // Make before break is in one call. The weight itself is kept, whatever ops chose.
+                    // One call moves the whole weight. The weight itself is kept, whatever ops chose.
                     weights: vec![
                         (group.arn.clone(), to, if to + from == 0 { 100 } else { (to + from).min(WEIGHT_MAX) }),
                         (other.arn.clone(), from, 0),

@@ -6,6 +6,7 @@ mod fleet;
 mod tests;
 
 use crate::engine::{Gate, Launching, Memory, Standing, admission};
+use crate::model::words::is_or_are;
 use crate::names::{self, Names};
 use crate::policy::cleanup;
 use crate::policy::confirm::ASKED_SECS;
@@ -13,7 +14,7 @@ use crate::policy::pair::Pair;
 use crate::settings::{Settings, TargetGroup};
 use crate::{
     Action, Change, Changes, Decision, Done, Error, ExecutionState, First, Held, Hold, Instance, InstanceState, Job,
-    Kind, Parts, Phase, Planner, Report, Situation, Step, listed,
+    Kind, Parts, Phase, Planner, Report, Situation, Step, counted, listed,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -22,11 +23,11 @@ use std::ops::ControlFlow::{Break, Continue};
 
 /// How long after its execution's end a holder is given to end by itself.
 const GRACE: SignedDuration = SignedDuration::from_secs(30);
-/// How often a holder is said to be abandoned.
+/// How often the event is sent that a holder was abandoned.
 const REMIND: SignedDuration = SignedDuration::from_secs(60);
-/// From taking the hold, provision goes on for so many times `BOOT`: three tries of an instance, and slack.
+/// For how many times `BOOT` provision goes on after it has taken the hold: three tries of an instance, and slack.
 const BOOTS: i64 = 4;
-/// An instance that has been launched isn't running before so many seconds (docs/AWS.md: 5 s measured).
+/// The least time that an instance takes to run, in seconds (docs/AWS.md: 5 s measured).
 const BOOT_LEAST_SECS: i64 = 5;
 
 /// The planner of provision.
@@ -133,7 +134,7 @@ fn in_time(now: &Situation<'_>, held: &Held, first: First<Done>) -> First<Done> 
     if now.world.now() <= deadline(now, &held.hold) {
         return first;
     }
-    let message = format!("provision gives up {BOOTS} × BOOT after it took the hold: it would {undone}");
+    let message = format!("provision gives up {BOOTS} × BOOT after it took the hold. It still had to {undone}");
     Break(now.give_up(Kind::Release, message))
 }
 
@@ -204,6 +205,12 @@ fn check_pair(now: &Situation<'_>, settings: &Settings) -> First<Result<(), Erro
 
 fn await_holder(now: &Situation<'_>, holder: &Held, memory: &mut ProvisionMemory) -> First<Done> {
     let (hold, time) = (&holder.hold, now.world.now());
+    if let Some((_, told)) = cleanup::kept(now, hold)? {
+        let (release, pipeline) = (&hold.release, &hold.pipeline);
+        return Break(Decision::Yield(format!(
+            "release {release} (pipeline {pipeline}) to finish: it has failed, and {told}"
+        )));
+    }
     let due = memory.told_at.is_none_or(|told| time.duration_since(told) >= REMIND);
     let execution = now.world.holder()?;
     let missing = execution.is_some_and(|execution| execution.state == ExecutionState::NotFound);
@@ -225,7 +232,7 @@ fn await_holder(now: &Situation<'_>, holder: &Held, memory: &mut ProvisionMemory
             let step = cleanup::abandon(holder, action, reason);
             return Break(Decision::act(step, "the holder's execution has ended, the holder has not"));
         }
-        Some(_) => doing.push_str("; its execution has ended, so it has been told to end"),
+        Some(_) => doing.push_str("; its execution has ended, so tagship is ending it"),
         None if missing => doing.push_str("; CodePipeline doesn't know its execution, so whether it runs is unknown"),
         None => {}
     }
@@ -263,8 +270,8 @@ fn booted(fleet: &[&Instance]) -> First<()> {
     Break(Decision::wait_until(until, format!("instances to boot, {ready} of {all} run: {ids} pending")))
 }
 
-/// A late or second invocation, after deploy has begun: the fleet is what deploy says it is. All that
-/// may be taken away is a surplus that an invocation before launched and that serves nowhere.
+/// A late or second invocation, after deploy has begun: the fleet stays as deploy found it. Only surplus instances of an
+/// earlier invocation are removed, if they are in no target group.
 fn deployed(now: &Situation<'_>, held: &Held) -> First<Done> {
     let hold = &held.hold;
     let count = hold.settings.count as usize;
@@ -284,8 +291,10 @@ fn deployed(now: &Situation<'_>, held: &Held) -> First<Done> {
         return Break(now.give_up(
             Kind::Release,
             format!(
-                "deploy has begun, and only {} of {count} instances run: provision replaces none any more",
-                fleet.len()
+                "only {} of {} {} running: provision doesn't replace instances once deploy has begun",
+                fleet.len(),
+                counted(count, "instance"),
+                is_or_are(fleet.len(), count)
             ),
         ));
     }
@@ -300,9 +309,10 @@ fn done(now: &Situation<'_>, held: &Held, fleet: &[&Instance], already: bool) ->
     let name = held.hold.settings.zone.as_ref().map(|zone| Names::Candidate.fleet_name(&now.job.role, zone));
     Done {
         message: format!(
-            "{}{} instances run ({}){}",
+            "{}{} {} ({}){}",
             if already { "already provisioned: " } else { "" },
-            fleet.len(),
+            counted(fleet.len(), "instance"),
+            if fleet.len() == 1 { "runs" } else { "run" },
             listed(ids()),
             name.as_ref().map(|name| format!(", reached as {name}")).unwrap_or_default(),
         ),

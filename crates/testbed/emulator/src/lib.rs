@@ -1,4 +1,4 @@
-//! CodePipeline as a pure state machine, EventBridge patterns, IAM policies, and the reading of infra/*.yaml.
+//! CodePipeline and CodeDeploy as pure state machines, EventBridge patterns, IAM policies, and the reading of infra/*.yaml.
 
 pub mod template;
 
@@ -19,3 +19,5 @@ pub mod pattern;
 pub mod rule;
 
 pub mod policy;
+
+pub mod deployment;

@@ -215,7 +215,7 @@ impl Template {
             let targets = raw.targets.into_iter().map(target).collect::<Result<_, _>>();
             let stack = self.stack();
             let name = raw.name.unwrap_or_else(|| format!("{}-{id}", stack.name));
-            let arn = format!("arn:aws:events:{}:{}:rule/{name}", stack.region, stack.account);
+            let arn = format!("arn:{}:events:{}:{}:rule/{name}", stack.partition(), stack.region, stack.account);
             rules.push(Rule { name, arn, on, targets: targets.map_err(fails)? });
         }
         Ok(rules)

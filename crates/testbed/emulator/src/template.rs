@@ -2,6 +2,7 @@
 
 mod intrinsic;
 mod kind;
+mod parameter;
 
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -77,14 +78,27 @@ impl fmt::Display for At<'_> {
     }
 }
 
+impl Stack {
+    /// The partition that the Region is in: `aws`, `aws-cn` or `aws-us-gov`.
+    pub fn partition(&self) -> &'static str {
+        match &self.region {
+            region if region.starts_with("cn-") => "aws-cn",
+            region if region.starts_with("us-gov-") => "aws-us-gov",
+            _ => "aws",
+        }
+    }
+}
+
 impl Template {
     /// Reads a template (YAML with short tags, or JSON) for `stack`, and checks the parameters.
     pub fn read(text: &str, stack: Stack) -> Result<Self, TemplateError> {
         let at = At::root("template");
         let yaml: yaml_serde::Value = yaml_serde::from_str(text).or_else(|error| at.fails(error.to_string()))?;
         let body = to_long_form(yaml, &at)?;
-        let parameters = parameters(&body, &stack)?;
-        Ok(Self { body, parameters, stack })
+        let parameters = parameter::values(&body, &stack)?;
+        let template = Self { body, parameters, stack };
+        template.assert_rules()?;
+        Ok(template)
     }
 
     /// The stack that the template was read for.
@@ -151,37 +165,6 @@ pub(crate) fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// The parameters' values: given, or by default.
-fn parameters(body: &Value, stack: &Stack) -> Result<BTreeMap<String, Value>, TemplateError> {
-    let at = At::root("Parameters");
-    let declared = body["Parameters"].as_object();
-    let mut values = BTreeMap::new();
-    for (name, parameter) in declared.into_iter().flatten() {
-        let at = at.child(name);
-        let given = stack.parameters.get(name).cloned();
-        let Some(value) = given.or_else(|| scalar(&parameter["Default"])) else {
-            return at.fails("has no default and was not given");
-        };
-        if let Some(allowed) = parameter["AllowedValues"].as_array() {
-            let allowed: Vec<String> = allowed.iter().filter_map(scalar).collect();
-            if !allowed.contains(&value) {
-                return at.fails(format!("is {value:?}; allowed: {}", allowed.join(", ")));
-            }
-        }
-        let kind = parameter["Type"].as_str().unwrap_or_default();
-        let value = if kind.contains("List") {
-            value.split(',').map(|part| Value::String(part.trim().into())).collect()
-        } else {
-            Value::String(value)
-        };
-        values.insert(name.clone(), value);
-    }
-    match stack.parameters.keys().find(|name| !values.contains_key(*name)) {
-        Some(unknown) => at.child(unknown).fails("was given but is not declared"),
-        None => Ok(values),
-    }
-}
-
 /// YAML as JSON, short tags (`!Sub x`) in their long form (`{"Fn::Sub": x}`).
 fn to_long_form(value: yaml_serde::Value, at: &At<'_>) -> Result<Value, TemplateError> {
     use yaml_serde::Value as Yaml;
@@ -237,6 +220,14 @@ Parameters:
   Mode: {Type: String, Default: QUEUED, AllowedValues: [QUEUED, SUPERSEDED]}
   Subnets: {Type: CommaDelimitedList, Default: 'a, b'}
   Qa: {Type: String, Default: ''}
+  Name: {Type: String, Default: web, AllowedPattern: '[a-z]{2,4}|x', MinLength: 1, MaxLength: 3}
+  Count: {Type: Number, Default: 2, MinValue: 1, MaxValue: 10}
+  Zone: {Type: String, Default: a}
+Rules:
+  Zones: {Assertions: [{Assert: !Not [!Equals [!Ref Zone, '']], AssertDescription: give a zone}]}
+  Queued:
+    RuleCondition: !Equals [!Ref Mode, SUPERSEDED]
+    Assertions: [{Assert: !Equals [!Ref Qa, '']}]
 Mappings: {Sizes: {small: {memory: 128}}}
 Conditions:
   HasQa: !Not [!Equals [!Ref Qa, '']]
@@ -323,5 +314,19 @@ Resources:
         }
         check("1", &[("Mode", "PARALLEL")], Err("allowed: QUEUED, SUPERSEDED"));
         check("1", &[("Other", "x")], Err("Parameters.Other: was given but is not declared"));
+        for (name, value, expected) in [
+            ("Name", "webs", "Parameters.Name: has 4 characters, takes 1 to 3"),
+            ("Name", "", "has 0 characters"),
+            ("Name", "1", "Parameters.Name: is \"1\", which is not [a-z]{2,4}|x"),
+            ("Name", "xa1", "is \"xa1\", which is not"),
+            ("Count", "11", "Parameters.Count: is 11, takes 1 to 10"),
+            ("Count", "many", "Parameters.Count: \"many\" is not a number"),
+            ("Zone", "", "Rules.Zones: give a zone"),
+        ] {
+            check("1", &[(name, value)], Err(expected));
+        }
+        check("1", &[("Qa", "x"), ("Mode", "SUPERSEDED")], Err("Rules.Queued: an assertion doesn't hold"));
+        check("1", &[("Qa", "x")], Ok(json!(1)));
+        check("1", &[("Name", "x"), ("Count", "10")], Ok(json!(1)));
     }
 }

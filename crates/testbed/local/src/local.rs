@@ -5,12 +5,6 @@ mod templates;
 
 pub use plan::{Line, Plan, Play};
 
-use crate::cloud::gateway::Gateway;
-use crate::cloud::iam::Iam;
-use crate::cloud::moto::{self, Behaviour, InstancesBy, Moto, TargetsBy};
-use crate::cloud::network::Network;
-use crate::cloud::setup::{self, Account, REGION, ServicePlan};
-use crate::cloud::state::State;
 use crate::instance::instances::{self, Instances};
 use crate::ops::{self, Ops};
 use crate::services::codedeploy::{self, Agents, CodeDeploy};
@@ -26,6 +20,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tagship_cloud::gateway::Gateway;
+use tagship_cloud::iam::Iam;
+use tagship_cloud::moto::{self, Behaviour, InstancesBy, Moto, TargetsBy};
+use tagship_cloud::network::Network;
+use tagship_cloud::setup::{self, Account, REGION, ServicePlan};
+use tagship_cloud::state::State;
 use tagship_emulator::policy::Policy;
 use tagship_emulator::template::TemplateError;
 use templates::{account_template, function_policies, instance_roles, make_deployment_groups, pipeline_template};
@@ -294,8 +294,9 @@ fn settings(line: &Line, account: &Account) -> Vec<(String, String)> {
             for (key, value) in line.settings.as_object().into_iter().flatten() {
                 settings[key] = value.clone();
             }
-            let pre_product = line.pre_product.as_ref().is_some_and(|pre| pre.service_role == service.service_role);
-            settings["PRE_PRODUCT"] = pre_product.into();
+            if line.pre_product.as_ref().is_some_and(|pre| pre.service_role == service.service_role) {
+                settings["PRE_PRODUCT"] = true.into();
+            }
             Some((service.service_role.clone(), settings.to_string()))
         })
         .collect()

@@ -40,7 +40,7 @@ impl Line {
         let stage = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stage.py");
         let asked = dir.path().join("asked").display().to_string();
         let function = |name: &str| Function {
-            name: name.into(),
+            name: format!("tagship-{name}"),
             program: "/usr/bin/env".into(),
             arguments: vec!["python3".into(), stage.clone().into()],
             caller: name.into(),
@@ -60,7 +60,6 @@ impl Line {
         let parameters = [
             ("PipelineName", "mzum-web"),
             ("ServiceRole", "MZUM_WEB_PRODUCT"),
-            ("FunctionPrefix", ""),
             ("TopicArn", "arn:aws:sns:us-east-1:123456789012:tagship"),
         ];
         let stack = Stack {

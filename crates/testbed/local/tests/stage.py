@@ -6,7 +6,7 @@ import os
 import urllib.request
 
 RUNTIME = "/2018-06-01/runtime/invocation/"
-NAME = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
+NAME = os.environ["AWS_LAMBDA_FUNCTION_NAME"].removeprefix("tagship-")
 OUTPUTS = {
     "provision": {"CandidateName": "candidate.web", "InstanceIds": "i-1", "PrivateIps": "10.0.0.1"},
     "deploy": {"HealthyTargets": "1", "DeploymentId": "d-1", "Artifact": "a"},

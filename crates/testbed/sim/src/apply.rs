@@ -36,7 +36,7 @@ impl Cloud {
                 self.holds.remove(role);
             }
             Step::WriteEnded(ended) => {
-                // If-None-Match: the first word on how a release ended stays.
+                // If-None-Match: the first marker of a release's end stays.
                 let key = (role.clone(), ended.release.clone());
                 if self.ended.contains_key(&key) {
                     return Err(conflict("PreconditionFailed", ended.release.as_str()));
@@ -209,7 +209,7 @@ impl Cloud {
         Ok(())
     }
 
-    /// An address of a subnet: one that an instance had before, if there is.
+    /// An address of a subnet: one that an instance had before, if there is one.
     fn private_ip(&mut self, subnet: &str, n: u32) -> String {
         let freed = self.freed.iter().find(|(of, _)| of == subnet).cloned();
         match freed {

@@ -42,8 +42,9 @@ pub fn plan(seed: u64, mistake: Option<Mistake>) -> Plan {
         lost: 0.003 * harsh,
         refuse: 0.005 * harsh,
         freeze: 0.000_03 * harsh,
-        stale: 0.000_5 * harsh,
+        stale: 0.003 * harsh,
         slow: 0.05 * harsh,
+        race: 0.01 * harsh,
         duplicate: 0.1 * harsh,
         lose_event: 0.1 * harsh,
         late_event: 0.1 * harsh,
@@ -95,6 +96,9 @@ fn service(rng: &mut Xoshiro256PlusPlus, name: &str) -> ServicePlan {
     if service.pre.is_none() && rng.random_bool(0.05) {
         service.mistyped = Some(if rng.random_bool(0.5) { role("WEB_PRODUCT") } else { service.role.clone() });
     }
+    if rng.random_bool(0.3) {
+        service.settings.timeouts.postmortem_secs = rng.random_range(0..=20 * 60);
+    }
     service.switches = rng.random_range(1..=3);
     service.queued = rng.random_bool(0.3);
     let mut at = 0;
@@ -136,7 +140,8 @@ fn act(rng: &mut Xoshiro256PlusPlus, services: &[ServicePlan]) -> (Ms, PersonAct
     let service = &services[rng.random_range(0..services.len())];
     let role = service.role.clone();
     let back = rng.random_range(SECOND..10 * MINUTE);
-    let act = match rng.random_range(0..24) {
+    let act = match rng.random_range(0..26) {
+        25 => PersonAct::SplitSwitch(role, rng.random_range(0..service.switches), back),
         0 => PersonAct::TurnSwitch(role, rng.random_range(0..service.switches), back),
         1 => PersonAct::AddStranger(role, rng.random_range(0..2), back),
         2..6 => PersonAct::Kill(role, rng.random_range(0..6)),

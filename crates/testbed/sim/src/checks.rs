@@ -35,8 +35,10 @@ pub struct Act<'a> {
     pub job: &'a Job,
     /// What.
     pub step: &'a Step,
-    /// When the observation began that it was decided by.
+    /// When the observation began that it was decided by; no earlier than the loop goes by.
     pub looked: Ms,
+    /// When it was sent.
+    pub sent: Ms,
 }
 
 /// The checkers, with what they remember.
@@ -84,6 +86,7 @@ impl Checks {
     pub fn before(&mut self, cloud: &Cloud, act: Act<'_>) {
         self.right(cloud, act);
         self.ownership(cloud, act);
+        self.postmortem(cloud, act);
         if act.job.action == Action::Park {
             self.parked(cloud, &act.job.role);
             let product = cloud.services.get(&act.job.role).is_none_or(|service| !service.settings.pre_product);

@@ -48,7 +48,7 @@ pub struct Cloud {
     pub freed: BTreeSet<(String, String)>,
     /// What RunInstances was asked before, by client token and subnet.
     pub tokens: BTreeMap<(String, String), Launch>,
-    /// What is left, by subnet and type; plenty where nothing is said.
+    /// The capacity that is left, by subnet and type; where there is no entry, there is plenty.
     pub capacity: BTreeMap<(String, String), u32>,
     /// What each release's artifact is like.
     pub builds: BTreeMap<ReleaseId, Build>,
@@ -59,7 +59,7 @@ pub struct Cloud {
     /// The instances whose addresses `live.…` holds, now and before, of services that are reached by name only: those
     /// that had them when the name was changed. An address that was nobody's stands for itself.
     pub live: BTreeMap<ServiceRole, Past<Vec<String>>>,
-    /// The services that something has changed of since the checkers looked.
+    /// The services of which something has changed since the checkers looked.
     pub touched: BTreeSet<ServiceRole>,
     /// Every instance that was launched for a service.
     launched: BTreeMap<ServiceRole, Vec<String>>,
@@ -133,7 +133,7 @@ impl Cloud {
             self.live.insert(role.clone(), Past::new(0, Vec::new()));
         }
         if let Eip::Pool(_) = settings.eip {
-            // Two fleets' worth: the new one gets its addresses before the old one gives up its own.
+            // Enough for two fleets: the new one gets its addresses before the old one gives up its own.
             for _ in 0..2 * settings.count {
                 self.add_address(AddressFace { service: Some(role.clone()), release: None, associated: None });
             }
@@ -201,7 +201,7 @@ impl Cloud {
             Some(role) => {
                 self.touched.insert(role);
             }
-            // It lost its tags: whose it was, nobody knows.
+            // It has lost its tags, so nobody knows whose it was.
             None => self.touch_all(),
         }
     }
@@ -324,7 +324,7 @@ impl Cloud {
         if self.build(release) == Build::Hangs { (HOUR, HOUR + MINUTE) } else { self.nature.install }
     }
 
-    /// The balancer will see what became of an instance.
+    /// The balancer will notice what has become of an instance.
     pub fn probe(&mut self, id: &str) {
         for (arn, key) in self.places(id) {
             self.later(self.nature.probe, Turn::Probe(arn, key));
@@ -372,7 +372,7 @@ impl Cloud {
         self.switches.values().any(|switch| switch.weights.now().iter().any(|(group, _)| group == arn))
     }
 
-    /// A target leaves its group; one that isn't in use has nothing to drain.
+    /// A target leaves its group. One that gets no traffic has nothing to drain.
     pub fn deregister(&mut self, arn: &str, key: &(String, u16)) {
         let now = self.now;
         let used = self.used(arn);

@@ -74,7 +74,7 @@ pub struct Day {
     pub requests: BTreeMap<&'static str, Requested>,
     /// Places where a process could die, and where it did.
     pub coverage: Coverage,
-    /// Which of the events sent were no pipeline's jobs.
+    /// Which of the events sent were not jobs of a pipeline.
     pub direct: Vec<u64>,
     /// Events sent, retries aside.
     pub sent: u64,
@@ -153,7 +153,7 @@ impl Day {
             day.at(at, Event::Person(act));
         }
         if !day.plan.acts.is_empty() {
-            // Nobody leaves a switch where a message says that it must not be.
+            // People put a switch right when a message asks them to.
             day.at(day.plan.calm, Event::Person(PersonAct::Mend));
         }
         day.at(SWEEP, Event::Sweep);
@@ -307,7 +307,7 @@ impl Day {
         }
     }
 
-    fn person(&mut self, act: PersonAct) {
+    pub(crate) fn person(&mut self, act: PersonAct) {
         let now = self.cloud.now;
         self.tell(|| "person".into(), || format!("{act:?}"));
         let what = if matches!(act, PersonAct::Storm(_)) { "throttling storm" } else { "people" };

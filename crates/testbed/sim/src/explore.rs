@@ -47,7 +47,7 @@ const HARMLESS: [Fault; 6] = [
     Fault::Refuse(Kind::Unavailable),
     Fault::Refuse(Kind::Conflict),
 ];
-/// Every kind of error else that a call may have.
+/// Every other kind of error that a call may have.
 const HARMFUL: [Fault; 5] = [
     Fault::Refuse(Kind::Denied),
     Fault::Refuse(Kind::Capacity),
@@ -55,7 +55,7 @@ const HARMFUL: [Fault; 5] = [
     Fault::Refuse(Kind::Release),
     Fault::Refuse(Kind::Bug),
 ];
-/// What may happen to an event and leave no trace; a job's too, but that it is lost.
+/// What may happen to an event without changing how a story ends. The same goes for a job, which is never lost.
 const MISHAPS: [Mishap; 5] = [
     Mishap::Late(5 * SECOND),
     Mishap::Late(12 * MINUTE),

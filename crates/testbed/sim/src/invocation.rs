@@ -111,6 +111,8 @@ pub struct Call {
     pub fault: Option<Fault>,
     /// When the observation began that it was decided by.
     pub looked: Ms,
+    /// When it was sent.
+    pub sent: Ms,
     /// The answer, once it had its effect.
     pub answer: Option<Answer>,
     /// The requests that it still is, the next last, with the attempts of that one.

@@ -78,7 +78,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// As good as none: what AWS raises a limit to for who asks.
+    /// As good as no limit: as if AWS had raised it on request.
     pub const PLENTY: Rate = Rate::new(100_000.0, 1_000.0);
 
     fn of(&self, bucket: Bucket) -> Option<Rate> {
@@ -95,7 +95,7 @@ impl Limits {
     }
 }
 
-/// What somebody else in the account leaves of a bucket's refill while a storm lasts.
+/// The share of a bucket's refill that is left while somebody else in the account makes too many requests.
 const LEFT: f64 = 0.05;
 
 /// The buckets as they stand.

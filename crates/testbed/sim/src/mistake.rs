@@ -67,11 +67,15 @@ pub enum Mistake {
     UntaggedMoved,
     /// What is protected against termination is tried again and again.
     ProtectedInsisted,
+    /// Discard doesn't keep what has failed for POSTMORTEM seconds.
+    NothingKept,
+    /// Discard keeps what has failed, and leaves its targets where they are.
+    KeptInItsGroup,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::TokenWithoutSince,
         Self::NoSecondLook,
         Self::WeightsBeforeHealth,
@@ -98,6 +102,8 @@ impl Mistake {
         Self::MissingIsEnded,
         Self::ProtectedInsisted,
         Self::UntaggedMoved,
+        Self::NothingKept,
+        Self::KeptInItsGroup,
     ];
 }
 
@@ -139,6 +145,11 @@ impl<P: Planner> Planner for Wrong<P> {
             held.hold.settings.pre_product = true;
         }
         let direct = now.direct && mistake != Mistake::DirectBelieved;
+        if mistake == Mistake::NothingKept
+            && let Some(held) = holding.held.as_mut()
+        {
+            held.hold.settings.timeouts.postmortem_secs = 0;
+        }
         let decision = match P::admit(Standing::of(&now.job.release, &holding)) {
             Gate::Admit(entry) => {
                 P::decide(&Situation { world: View::of(&world), holding: &holding, direct, ..*now }, entry, memory)
@@ -226,6 +237,10 @@ fn blur(mistake: Mistake, now: &Situation<'_>, world: &mut World) {
         (Mistake::DrainSkipped, Action::Retire | Action::Discard) => {
             let groups = world.routing.iter_mut().flat_map(|routing| &mut routing.groups);
             groups.for_each(|group| group.targets.retain(|target| target.health != Health::Draining));
+        }
+        (Mistake::KeptInItsGroup, Action::Discard) if now.held().is_some_and(|it| it.hold.kept_until.is_none()) => {
+            let groups = world.routing.iter_mut().flat_map(|routing| &mut routing.groups);
+            groups.for_each(|group| group.targets.clear());
         }
         (Mistake::LaunchAgain, Action::Provision) => {
             world.instances.retain(|instance| instance.launched_at >= now.began);

@@ -157,6 +157,7 @@ impl Cloud {
             label: switch.label.clone(),
             weights: switch.weights.now().clone(),
             sticky: false,
+            sticky_secs: 0,
         })
     }
 

@@ -63,7 +63,7 @@ pub struct ReleasePlan {
     pub at: Ms,
     /// What it is like.
     pub build: Build,
-    /// The votes by approval, `QaApproval` and so on; granted after a minute where nothing is said.
+    /// The votes by approval, `QaApproval` and so on; approvals that aren't listed are granted after a minute.
     pub votes: BTreeMap<String, Vote>,
     /// When a person stops it.
     pub stop: Option<(Ms, bool)>,
@@ -87,6 +87,8 @@ pub enum PersonAct {
     TurnSwitch(ServiceRole, usize, Ms),
     /// Takes a switch's tag away, and puts it back after so long.
     UntagSwitch(ServiceRole, usize, Ms),
+    /// Splits a switch's weight 90 to 10, and gives it whole to the greater again after so long.
+    SplitSwitch(ServiceRole, usize, Ms),
     /// Registers an instance that isn't ours in a group of the pair, and takes it out after so long.
     AddStranger(ServiceRole, usize, Ms),
     /// Terminates an instance of the newest fleet, or one dies by itself.
@@ -138,6 +140,8 @@ pub struct Odds {
     pub stale: f64,
     /// A call takes as long as it may.
     pub slow: f64,
+    /// A person changes a switch right before tagship does.
+    pub race: f64,
     /// An event is delivered twice.
     pub duplicate: f64,
     /// An event is lost.

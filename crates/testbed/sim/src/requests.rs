@@ -64,7 +64,7 @@ pub struct Cached {
     pub routing: Option<Ms>,
 }
 
-/// `elb::KNOWN`: so long an adapter goes by the groups, listeners and rules that it has found.
+/// `elb::KNOWN`: how long an adapter uses the groups, listeners and rules that it has found.
 const KNOWN: Ms = 60 * SECOND;
 
 /// `Aws::observe`. What it looks up is remembered in `cached`; `execution` says how one stands.

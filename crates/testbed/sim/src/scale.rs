@@ -98,7 +98,7 @@ impl Scale {
     }
 }
 
-/// What a release takes however it is done: the slowest boot, the install, the slowest first health check, and the
+/// What no release can do without: the slowest boot, the install, the slowest first health check, and the
 /// seconds that its settings prescribe: WATCH after the shift, DRAIN before its predecessor ends.
 fn floor(cloud: &Cloud, role: &ServiceRole, release: &ReleaseId) -> Ms {
     let fleet = || cloud.launched_for(role).filter(|(_, it)| it.face.now().release.as_ref() == Some(release));

@@ -70,8 +70,8 @@ fn a_failure_tells_what_was_seen_and_what_is_left_behind() {
     assert_eq!((denied.kind, denied.code.as_deref()), (Kind::Denied, Some("AccessDenied")));
     assert_eq!(
         denied.message,
-        "s3:PutObject is denied. Left behind of release r0000002: 2 instances (i-21, i-22), the hold; the end of the \
-         pipeline execution has them discarded. Then start a new execution"
+        "s3:PutObject is denied. Left behind of release r0000002: 2 instances (i-21, i-22), the hold. Discard removes all \
+         of this once the pipeline execution has ended. Then start a new execution"
     );
     for (error, left_behind) in
         [(judged, vec!["its fleet, which discard removes"]), (denied, vec!["2 instances (i-21, i-22)", "the hold"])]

@@ -39,7 +39,7 @@ impl Planner for Park {
                 Break(mark(now, held, HowEnded::Parked))
             }
             Removing::Turning(Turning::FreeHold(held, ended)) => free(now, held, ended),
-            // Marked before it was known to hold: what it launched all the same goes first.
+            // It was marked before anybody knew that it holds: what it has launched nevertheless is removed first.
             Removing::Late(held, ended) => {
                 pre_product(now, held)?;
                 empty(now, held, memory)?;
@@ -74,6 +74,7 @@ fn empty(now: &Situation<'_>, held: &Held, memory: &mut RemovalMemory) -> First<
     let tagged = now.world.instances()?.iter().filter(|instance| instance.release.is_some());
     let doomed = tagged.map(|instance| instance.id.as_str()).collect();
     let since = *memory.weightless_since.get_or_insert(now.world.since());
-    Removal { doomed, releases, stop_by: None, live: Some(Vec::new()), installs: true }.done(now, hold, memory)?;
+    let live = Some(Vec::new());
+    Removal { doomed, releases, stop_by: None, live, installs: true, kept: None }.done(now, hold, memory)?;
     settle(now, held, since)
 }

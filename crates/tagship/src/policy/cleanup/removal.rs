@@ -1,12 +1,13 @@
 //! Taking fleets away: deregister, names, drain, addresses, then stop or terminate. One step at a time, from
 //! whatever is still there.
 
+use super::postmortem;
 use crate::engine::Memory;
 use crate::names::{self, Names};
 use crate::settings::TargetGroup;
 use crate::{
-    Address, Decision, Deployment, DeploymentState, Error, First, Group, Health, Hold, INSTANCES_A_CALL, Instance,
-    Kind, Parts, ReleaseId, Routing, Situation, Step, TARGETS_A_CALL,
+    Address, Decision, Deployment, DeploymentState, Error, First, Group, Health, Held, Hold, INSTANCES_A_CALL,
+    Instance, Kind, Parts, ReleaseId, Routing, Situation, Step, TARGETS_A_CALL, counted,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ pub struct Removal<'a> {
     pub live: Option<Vec<String>>,
     /// Whether the job's own release goes, on which something may be being installed.
     pub installs: bool,
+    /// The hold of a failed release that is kept first, out of every group, for as long as its settings say.
+    pub kept: Option<&'a Held>,
 }
 
 /// What those remember that remove something.
@@ -84,7 +87,19 @@ impl Removal<'_> {
         }
         let pair = hold.settings.target_group != TargetGroup::None;
         if pair {
-            first(self.targets(now.world.routing()?))?;
+            let targets = self.targets(now.world.routing()?);
+            if targets.is_some() {
+                // What is deregistered later drains later.
+                memory.deregistered_since = None;
+            }
+            first(targets)?;
+        }
+        if let Some(held) = self.kept {
+            if let (Some(zone), Some(live)) = (hold.settings.zone.as_deref(), &self.live) {
+                let changes = names::toward(now.world.names()?, &now.job.role, zone, Names::Live, live);
+                first(names::batch(zone, changes).map(|step| (step, "the live names lead to what serves")))?;
+            }
+            postmortem::keep(now, held)?;
         }
         now.world.need(Parts::ADDRESSES.and(Parts::NAMES.when(hold.settings.zone.is_some())))?;
         if let Some(zone) = hold.settings.zone.as_deref() {
@@ -124,7 +139,7 @@ impl Removal<'_> {
         let since = *memory.deregistered_since.get_or_insert(now.world.since());
         match now.left(since, hold.settings.drain_secs) {
             Some((until, left)) => {
-                Break(Decision::wait_until(until, format!("{draining} targets to drain, {left} s more")))
+                Break(Decision::wait_until(until, format!("{} to drain, {left} s more", counted(draining, "target"))))
             }
             None => Continue(()),
         }
@@ -167,7 +182,7 @@ impl Removal<'_> {
             (!ids.is_empty()).then_some(ids)
         };
         if let Some(by) = self.stop_by {
-            // Tagged first: a stopped instance without the tag would be nobody's.
+            // Tagged first: nobody would find a stopped instance without the tag.
             if let Some(instances) = ids(&|instance| instance.alive() && instance.retired_by.as_ref() != Some(by)) {
                 return Some((
                     Step::TagRetired { instances, by: by.clone() },

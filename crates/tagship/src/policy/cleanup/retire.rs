@@ -8,6 +8,7 @@ use crate::policy::route::traffic::{Traffic, running};
 use crate::settings::{Keep, TargetGroup};
 use crate::{
     Action, Changes, Decision, Done, Error, First, Held, HowEnded, Instance, Parts, Phase, Planner, Situation, Step,
+    counted,
 };
 use std::collections::BTreeSet;
 use std::ops::ControlFlow::Break;
@@ -57,9 +58,12 @@ fn approve(now: &Situation<'_>, held: &Held, phase: Phase, memory: &mut RemovalM
     let enough = had.min(hold.settings.count).max(1);
     if healthy < enough && before > healthy {
         let since = *memory.poor_since.get_or_insert(now.world.since());
-        let found = format!("it has {healthy} healthy targets, and what it replaced has {before}");
+        let found = format!("it has {}, and what it replaced has {before}", counted(healthy, "healthy target"));
         return Break(match now.left(since, hold.settings.timeouts.healthy_secs) {
-            Some(_) => Decision::wait(format!("the release to have {enough} healthy targets: {found}")),
+            Some(_) => Decision::wait(format!(
+                "the release to have {}: it has {healthy} now, and what it replaced has {before}",
+                counted(enough, "healthy target")
+            )),
             None => refuse(now, held, &found),
         });
     }
@@ -70,8 +74,8 @@ fn approve(now: &Situation<'_>, held: &Held, phase: Phase, memory: &mut RemovalM
 fn refuse(now: &Situation<'_>, held: &Held, why: &str) -> Decision {
     let weights: Vec<String> = now.weights().iter().map(|(switch, value)| format!("{switch}: {value}")).collect();
     Decision::Fail(Error::release(format!(
-        "release {} of {} can't replace the one before it: {why} ({}). Nothing was removed. If the weights were changed \
-         by hand, set them to this release's group and retry; else reject it",
+        "release {} of {} can't replace the one before it: {why} ({}). Nothing was removed. The execution \
+         has failed, so the traffic goes back. Start a new execution",
         held.hold.release,
         now.job.role,
         weights.join("; ")
@@ -112,6 +116,7 @@ pub(super) fn remove(now: &Situation<'_>, held: &Held, memory: &mut RemovalMemor
         stop_by: (hold.settings.keep == Keep::Stop).then_some(&hold.release),
         live: Some(running(now.world.fleet(&hold.release)?)),
         installs: false,
+        kept: None,
     };
     removal.done(now, hold, memory)?;
     Break(mark(now, held, HowEnded::Approved))

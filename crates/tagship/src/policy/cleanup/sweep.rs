@@ -1,7 +1,7 @@
 //! Sweep: looks after one hold on a schedule. It deletes the hold if its release has ended, and tells of it if it was
 //! abandoned.
 
-use super::free_unseen;
+use super::{free_unseen, kept};
 use crate::engine::{Gate, Standing, Sweeping, admission};
 use crate::{
     Action, Change, Changes, Decision, Done, Execution, ExecutionState, First, Held, Parts, Phase, Planner, Situation,
@@ -20,7 +20,7 @@ pub struct Sweep;
 
 impl Planner for Sweep {
     const ACTION: Action = Action::Sweep;
-    const READS: Parts = Parts::HOLDER;
+    const READS: Parts = Parts::HOLDER.and(Parts::INSTANCES);
     const CHANGES: Changes = Changes::of(&[Change::Tell]);
     type Entry<'a> = Sweeping<'a>;
     type Memory = ();
@@ -60,6 +60,9 @@ fn look(now: &Situation<'_>, held: &Held) -> First<Done> {
     else {
         return nothing(format!("{} of {} is still running", hold.release, now.job.role));
     };
+    if let Some((_, told)) = kept(now, hold)? {
+        return nothing(format!("{} of {} has failed: {told}", hold.release, now.job.role));
+    }
     let ended_at = execution.and_then(|execution| execution.updated_at).unwrap_or(hold.since);
     if now.world.now().duration_since(ended_at) < SignedDuration::from_secs(ABANDONED_SECS) {
         return nothing(format!("{} of {} has just ended", hold.release, now.job.role));

@@ -1,14 +1,14 @@
 //! One deployment a release, adopted where it is there already, and judged by what each instance says.
 
 use super::{DeployMemory, Installation, unseen, whole};
-use crate::{Artifact, Decision, Deployment, DeploymentState, First, Held, Kind, Parts, Situation, Step};
+use crate::{Artifact, Decision, Deployment, DeploymentState, First, Held, Kind, Parts, Situation, Step, counted};
 use jiff::Timestamp;
 use std::ops::ControlFlow::{Break, Continue};
 
-/// So many instances' own words are in a failure's message (CodePipeline takes 5,000 characters)…
+/// How many instances' own words are in a failure's message.
 const SHOWN: usize = 3;
-/// …of so many characters each: the beginning, which names hook and script, and the log's end.
-const WORDS: usize = 1_200;
+/// How many characters these words have together. CodePipeline takes 5,000 in all: the rest is for what is told around them.
+const WORDS: usize = 3_600;
 
 /// The release's deployment, once every instance of the fleet says that it succeeded.
 pub(super) fn installed(
@@ -45,9 +45,11 @@ pub(super) fn installed(
     let Deployment { id, overview, .. } = deployment;
     match deployment.state {
         DeploymentState::Running if late(deployment.created_at) => {
+            let targets = deployment.targets.iter();
+            let told = targets.filter_map(|it| Some((it.instance.as_str(), it.diagnostics.as_deref()?))).collect();
             let message =
                 format!("deployment {id} of {artifact} was not finished in {install_secs} s (INSTALL): {overview}");
-            Break(now.give_up(Kind::Release, message))
+            Break(now.give_up(Kind::Release, format!("{message}{}", words(told))))
         }
         DeploymentState::Running => Break(Decision::wait(format!("deployment {id}: {overview}"))),
         // With AllAtOnce CodeDeploy calls it a success if one instance succeeded: each is asked.
@@ -61,19 +63,12 @@ pub(super) fn installed(
                 return Continue(installed);
             }
             let state = format!("{:?}", deployment.state).to_lowercase();
-            let mut message = format!(
-                "{artifact} was not installed on {} of {} instances; CodeDeploy calls deployment {id} {state}",
-                failures.len(),
-                fleet.len()
-            );
+            let (failed, all) = (failures.len(), counted(fleet.len(), "instance"));
+            let mut message = format!("{artifact} was not installed on {failed} of {all}:{}", words(failures));
+            // Its words are the same for every failure: those of the instances come first.
+            message.push_str(&format!("\nCodeDeploy calls deployment {id} {state}"));
             if let Some(error) = &deployment.error {
-                message.push_str(&format!(" ({error})"));
-            }
-            for (instance, words) in failures.iter().take(SHOWN) {
-                message.push_str(&format!("\n- {instance}: {}", both_ends(words, WORDS)));
-            }
-            if failures.len() > SHOWN {
-                message.push_str(&format!("\n- {} more", failures.len() - SHOWN));
+                message.push_str(&format!(": {error}"));
             }
             Break(now.give_up(Kind::Release, message))
         }
@@ -92,6 +87,17 @@ fn failures<'a>(deployment: &'a Deployment, fleet: &[&'a str]) -> Vec<(&'a str, 
         (!target.succeeded).then_some((*id, words))
     };
     fleet.iter().filter_map(failure).collect()
+}
+
+/// What instances say of themselves, a paragraph each: the beginning, which names hook and script, and the end of the log.
+fn words(of: Vec<(&str, &str)>) -> String {
+    let each = WORDS / of.len().clamp(1, SHOWN);
+    let shown = of.iter().take(SHOWN).map(|(instance, words)| format!("\n- {instance}: {}", both_ends(words, each)));
+    let mut text: String = shown.collect();
+    if of.len() > SHOWN {
+        text.push_str(&format!("\n- {} more", of.len() - SHOWN));
+    }
+    text
 }
 
 /// At most about `max` characters: a third of the beginning, the rest of the end.

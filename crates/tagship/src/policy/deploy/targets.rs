@@ -1,9 +1,10 @@
 //! The free group holds this fleet and nobody else's, and waits until all of it is healthy.
 
 use super::DeployMemory;
+use crate::model::words::is_or_are;
 use crate::policy::pair;
 use crate::settings::Settings;
-use crate::{Decision, First, Group, Health, Held, Kind, Situation, Step, TARGETS_A_CALL, Target};
+use crate::{Decision, First, Group, Health, Held, Kind, Situation, Step, TARGETS_A_CALL, Target, counted};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow::{Break, Continue};
 
@@ -51,12 +52,13 @@ pub(super) fn healthy(
         let since = memory.weightless_since.unwrap_or(now.world.now());
         return Break(match now.left(since, settings.timeouts.settle_secs) {
             Some((until, left)) => {
-                let why = format!("{} to have been without weight for {left} s more, it has other targets", group.name);
+                let why = format!("{} to be without weight for {left} s more: it still has other targets", group.name);
                 Decision::wait_until(until, why)
             }
-            None => {
-                Decision::act(Step::Deregister { group: group.arn.clone(), targets }, "they aren't of this release")
-            }
+            None => Decision::act(
+                Step::Deregister { group: group.arn.clone(), targets },
+                "they don't belong to this release",
+            ),
         });
     }
 
@@ -75,7 +77,12 @@ pub(super) fn healthy(
     }
     let healthy_secs = settings.timeouts.healthy_secs;
     let ailing = pair::ailing(&Group { targets: own.into_iter().cloned().collect(), ..group.clone() });
-    let found = format!("{healthy} of {} targets in {} are healthy: {ailing}", fleet.len(), group.name);
+    let found = format!(
+        "{healthy} of {} in {} {} healthy: {ailing}",
+        counted(fleet.len(), "target"),
+        group.name,
+        is_or_are(healthy, fleet.len())
+    );
     Break(if now.left(since, healthy_secs).is_some() {
         Decision::wait(found)
     } else {

@@ -74,8 +74,8 @@ fn check(change: impl FnOnce(&mut Case), expected: &str) -> Case {
     case
 }
 
-const LEFT: &str = "\nLeft behind of release r0000002: 2 instances (i-21, i-22), the hold; the end of the pipeline execution \
-                    has them discarded. Then start a new execution";
+const LEFT: &str = "\nLeft behind of release r0000002: 2 instances (i-21, i-22), the hold. Discard removes all of this once the pipeline \
+                    execution has ended. Then start a new execution";
 
 #[test]
 fn an_installed_and_healthy_fleet_is_done() {
@@ -138,16 +138,16 @@ fn the_fleet_must_be_whole() {
         case.world.instances[3].state = InstanceState::Terminated;
         case.world.instances[3].reason = Some("Server.SpotInstanceTermination".to_owned());
     };
-    let found = "1 instances of this release run, COUNT is 2: i-22 is Terminated (Server.SpotInstanceTermination)";
+    let found = "1 instance of this release runs, COUNT is 2: i-22 is Terminated (Server.SpotInstanceTermination)";
     looks(1, dead, &format!("wait: the fleet to be whole; {found}"));
     looks(
         10,
         dead,
-        &format!("fail: {found}. Deploy doesn't mend a fleet. Left behind of release r0000002: 1 instances (i-21)"),
+        &format!("fail: {found}. Deploy doesn't replace instances. Left behind of release r0000002: 1 instance (i-21)"),
     );
-    looks(10, |case| drop(case.world.instances.pop()), "fail: 1 instances of this release run, COUNT is 2. Deploy");
+    looks(10, |case| drop(case.world.instances.pop()), "fail: 1 instance of this release runs, COUNT is 2. Deploy");
     looks(1, |case| case.world.instances.push(instance(2, 3)), "wait: the fleet to be whole; 3 instances");
-    looks(1, |case| case.world.instances[3].state = InstanceState::Pending, "wait: the fleet to be whole; 1 instances");
+    looks(1, |case| case.world.instances[3].state = InstanceState::Pending, "wait: the fleet to be whole; 1 instance");
     // A surplus that was taken away is no loss; and the looks count in a row only.
     let surplus = |case: &mut Case| {
         case.world.instances.push(instance(2, 3));
@@ -225,8 +225,8 @@ fn every_instance_is_asked_whether_it_succeeded() {
         None,
         vec![failed(), installed("i-22", None)],
         &format!(
-            "fail: s3://builds/web.zip version v1 was not installed on 1 of 2 instances; CodeDeploy calls deployment d-1 \
-             succeeded\n- i-21: ApplicationStart: start.sh exited with 1: no such file{LEFT}"
+            "fail: s3://builds/web.zip version v1 was not installed on 1 of 2 instances:\n- i-21: ApplicationStart: \
+             start.sh exited with 1: no such file\nCodeDeploy calls deployment d-1 succeeded{LEFT}"
         ),
     );
     ended(
@@ -234,9 +234,9 @@ fn every_instance_is_asked_whether_it_succeeded() {
         Some("HEALTH_CONSTRAINTS: too few"),
         vec![failed()],
         &format!(
-            "fail: s3://builds/web.zip version v1 was not installed on 2 of 2 instances; CodeDeploy calls deployment d-1 \
-             failed (HEALTH_CONSTRAINTS: too few)\n- i-21: ApplicationStart: start.sh exited with 1: no such file\n- i-22: \
-             CodeDeploy did not include it: does it have its tags?{LEFT}"
+            "fail: s3://builds/web.zip version v1 was not installed on 2 of 2 instances:\n- i-21: ApplicationStart: \
+             start.sh exited with 1: no such file\n- i-22: CodeDeploy did not include it: does it have its tags?\n\
+             CodeDeploy calls deployment d-1 failed: HEALTH_CONSTRAINTS: too few{LEFT}"
         ),
     );
     // Another instance's failure is none of ours.
@@ -262,6 +262,26 @@ fn a_failure_of_many_with_long_logs_is_bounded() {
     assert_eq!(bounded(&found, 5_000), found);
     assert_eq!((found.matches("AfterInstall").count(), found.matches("the end\n").count()), (3, 3));
     assert!(found.contains("\n- 6 more\n"), "{found}");
+    // The log of a single one has the room of three.
+    case.deployment().targets = (1..=9).map(|n| installed(&format!("i-2{n}"), (n == 1).then_some(&log))).collect();
+    let single = ask::<Deploy>(&case.holding, &case.world, (case.began, 0), &mut case.memory);
+    assert_eq!(bounded(&single, 5_000), single);
+    assert!(single.matches("로그").count() > 1_000, "{single}");
+}
+
+#[test]
+fn a_deployment_that_is_too_late_tells_what_has_failed_by_then() {
+    check(
+        |case| {
+            case.world.now = at(10_000);
+            let deployment = case.deployment();
+            deployment.state = DeploymentState::Running;
+            let failed = installed("i-21", Some("AfterInstall: migrate.sh: locked"));
+            deployment.targets = vec![failed, Installed { succeeded: false, ..installed("i-22", None) }];
+        },
+        "fail: deployment d-1 of s3://builds/web.zip version v1 was not finished in 1200 s (INSTALL): 1 succeeded, \
+         1 in progress\n- i-21: AfterInstall: migrate.sh: locked",
+    );
 }
 
 #[test]
@@ -283,7 +303,7 @@ fn the_candidate_group_holds_this_fleet_alone() {
     group(true, vec![target(2, 1), draining(2, 2)], "do: register i-22 on port 8080 in arn:b");
     // Strangers leave before anybody comes, and not before their last weight has settled.
     group(true, vec![target(1, 1)], "do: deregister i-11 from arn:b");
-    group(false, vec![target(1, 1)], "wait: web-b to have been without weight for 15 s more");
+    group(false, vec![target(1, 1)], "wait: web-b to be without weight for 15 s more");
     group(true, vec![target(2, 1), target(2, 2), target(9, 9)], "do: deregister i-99 from arn:b");
     group(true, vec![target(2, 1), target(2, 2), Target { port: 9, ..target(2, 1) }], "do: deregister i-21 from arn:b");
     group(true, vec![draining(1, 1)], "do: register i-21, i-22");
@@ -320,7 +340,7 @@ fn every_target_must_become_healthy_in_time() {
         None,
         Health::Initial,
         "Elb.RegistrationInProgress",
-        "wait: 1 of 2 targets in web-b are healthy: i-22 initial (Elb.RegistrationInProgress)",
+        "wait: 1 of 2 targets in web-b is healthy: i-22 initial (Elb.RegistrationInProgress)",
     );
     assert_eq!(case.memory.registered_since, Some(at(100)));
     ailing(Some(-199), Health::Unhealthy, "Target.Timeout", "wait: 1 of 2 targets in web-b");
@@ -328,12 +348,12 @@ fn every_target_must_become_healthy_in_time() {
         Some(-200),
         Health::Unhealthy,
         "Target.Timeout",
-        "fail: after 300 s (HEALTHY) 1 of 2 targets in web-b are healthy: i-22 unhealthy (Target.Timeout). No traffic was moved",
+        "fail: after 300 s (HEALTHY) 1 of 2 targets in web-b is healthy: i-22 unhealthy (Target.Timeout). No traffic was moved",
     );
     ailing(
         None,
         Health::Unused,
         "Target.NotInUse",
-        "wait: 1 of 2 targets in web-b are healthy: i-22 unused (Target.NotInUse)",
+        "wait: 1 of 2 targets in web-b is healthy: i-22 unused (Target.NotInUse)",
     );
 }

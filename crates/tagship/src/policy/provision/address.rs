@@ -2,7 +2,7 @@
 
 use super::fleet;
 use crate::settings::Eip;
-use crate::{Address, Decision, First, Held, Instance, Kind, Situation, Step};
+use crate::{Address, Decision, First, Held, Instance, Kind, Situation, Step, counted};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow::{Break, Continue};
 
@@ -47,10 +47,10 @@ pub(super) fn reserve_pool(now: &Situation<'_>, held: &Held) -> First<()> {
         return Continue(());
     }
     let message = format!(
-        "EIP {} has {} addresses, {free} of them free, but COUNT is {count}: a pool holds two fleets' worth, {}. \
+        "EIP {} has {}, {free} of them free, but COUNT is {count}: a pool holds enough for two fleets, {}. \
          Give more addresses these tags and tagship:service={}, or free some",
         String::from(selector.clone()),
-        pool.len(),
+        counted(pool.len(), "address"),
         2 * count,
         now.job.role,
     );

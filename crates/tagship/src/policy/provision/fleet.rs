@@ -4,14 +4,14 @@ use super::{Exhausted, ProvisionMemory, deadline};
 use crate::settings::{Ami, Choice, Settings, Volume, sha256};
 use crate::{
     Decision, Error, First, Held, INSTANCES_A_CALL, Instance, InstanceState, Job, Kind, Launch, Situation, Step,
-    TAG_RELEASE, TAG_SERVICE, listed, name_tag,
+    TAG_RELEASE, TAG_SERVICE, counted, listed, name_tag,
 };
 use jiff::SignedDuration;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow::{Break, Continue};
 
-/// So many instances of a release may die (or `COUNT`, if that is more) before it is the release's fault:
-/// an image that can't boot would be launched for ever.
+/// How many instances of a release may die (or `COUNT`, if that is more) before the release is given up: otherwise an
+/// image that can't boot would be launched for ever.
 const DEATHS: usize = 3;
 
 /// The fleet, if exactly `COUNT` instances are pending or running.
@@ -26,7 +26,7 @@ pub(super) fn launched<'a>(now: &Situation<'a>, held: &Held, memory: &mut Provis
     let (fit, dead): (Vec<&Instance>, Vec<&Instance>) =
         now.world.fleet(&now.job.release)?.into_iter().partition(|instance| instance.alive() && !hung(instance));
 
-    // Nobody comes back: a stopped instance would be missed by whoever counts, a hung one came up too late.
+    // Neither is used again: a stopped instance wouldn't count as running, and a hung one came up too late.
     let lingering = dead.iter().filter(|instance| !instance.gone());
     terminate(lingering.copied(), "stopped, or not up within BOOT")?;
     let mut fit = oldest_first(fit);
@@ -43,15 +43,16 @@ pub(super) fn launched<'a>(now: &Situation<'a>, held: &Held, memory: &mut Provis
         };
         let died: Vec<String> = faulty.iter().map(|instance| why(instance)).collect();
         let message = format!(
-            "{} instances of this release didn't come up or died, so no more are launched: {}. Look at the image, \
-             its volumes' key and the instance profile",
-            faulty.len(),
+            "{} of this release didn't come up or died, so no more are launched: {}. Look at the image, its volumes' key \
+             and the instance profile",
+            counted(faulty.len(), "instance"),
             listed(died.iter().map(String::as_str))
         );
         return Break(now.give_up(Kind::Release, message));
     }
     if time > deadline(now, &held.hold) {
-        let message = format!("only {} of {count} instances came up in {} × BOOT", fit.len(), super::BOOTS);
+        let message =
+            format!("only {} of {} came up in {} × BOOT", fit.len(), counted(count, "instance"), super::BOOTS);
         return Break(now.give_up(Kind::Release, message));
     }
     super::address::reserve_pool(now, held)?;
@@ -86,8 +87,8 @@ fn place(subnet: &str, kind: &str) -> String {
 /// Hexadecimal digits of a token that say where.
 const PLACE: usize = 8;
 
-/// Whom every invocation, whatever it sees of the fleet, keeps first: so two never terminate different
-/// surplus and leave too few.
+/// The order in which instances are kept. It is the same in every invocation: so two that see different parts of the
+/// fleet never terminate different instances and leave too few.
 pub(super) fn oldest_first<'a>(instances: impl IntoIterator<Item = &'a Instance>) -> Vec<&'a Instance> {
     let mut instances: Vec<&Instance> = instances.into_iter().collect();
     instances.sort_by_key(|instance| (instance.launched_at, &instance.id));
@@ -165,9 +166,9 @@ fn exhausted(now: &Situation<'_>, settings: &Settings, memory: &ProvisionMemory,
     let each: Vec<String> =
         memory.exhausted.iter().map(|it| format!("{} in {}: {}", it.kind, it.subnet, it.reason)).collect();
     let message = format!(
-        "AWS has no capacity for {} of {} instances: {}",
+        "AWS has no capacity for {} of {}: {}",
         settings.count as usize - have,
-        settings.count,
+        counted(settings.count, "instance"),
         each.join("; ")
     );
     now.give_up(Kind::Release, message)

@@ -200,10 +200,19 @@ fn another_holder_is_waited_for_but_not_in_vain() {
     holder(|hold| hold.phase = Phase::Approved, Running, None, None, "yield: …and what it replaced is being removed");
     holder(|hold| hold.phase = Phase::Ending, Running, None, None, "yield: …it is being rolled back and removed");
     holder(|hold| hold.moved_at = Some(at(50)), Running, None, None, "yield: …and waits for its approval");
+    fn kept(hold: &mut Hold) {
+        (hold.phase, hold.kept_until) = (Phase::Ending, Some(at(700)));
+    }
+    let kept_until = "yield: release r0000001 (pipeline web) to finish: it has failed, and its instances (i-11, i-12) are \
+                      kept until 1970-01-12T13:58:20Z (TIMEOUTS.POSTMORTEM), out of every target group, so that people can \
+                      find out what failed. To end this sooner, terminate them";
+    holder(kept, Ended, Some(0), None, kept_until);
+    let over = |hold: &mut Hold| (hold.phase, hold.kept_until) = (Phase::Ending, Some(at(100)));
+    holder(over, Ended, Some(0), None, "do: tell that r0000001 was abandoned: discard");
     // Its end is given time to be handled.
     holder(|_| {}, Ended, Some(71), None, prepared);
     holder(|_| {}, Ended, Some(70), None, "do: tell that r0000001 was abandoned: discard");
-    holder(|_| {}, Ended, Some(0), Some(41), "yield: …its execution has ended, so it has been told to end");
+    holder(|_| {}, Ended, Some(0), Some(41), "yield: …its execution has ended, so tagship is ending it");
     holder(|_| {}, Ended, Some(0), Some(40), "do: tell that r0000001 was abandoned: discard");
     holder(|_| {}, Succeeded, Some(0), None, "do: tell that r0000001 was abandoned: retire");
     holder(
@@ -286,7 +295,7 @@ fn instances_are_spread_and_go_where_there_is_capacity() {
         },
         "fail: AWS has no capacity for 4 of 5 instances: t3.micro in subnet-a: InsufficientInstanceCapacity; \
          t3a.micro in subnet-a: InsufficientInstanceCapacity; t3.micro in subnet-b: InsufficientInstanceCapacity; \
-         t3a.micro in subnet-b: InsufficientInstanceCapacity. Left behind of release r0000002: 1 instances (i-22), the hold; …Then start a new execution",
+         t3a.micro in subnet-b: InsufficientInstanceCapacity. Left behind of release r0000002: 1 instance (i-22), the hold. …Then start a new execution",
     );
 }
 
@@ -344,7 +353,7 @@ fn a_fleet_is_made_whole_again() {
             case.world.now = at(2_401);
             case.instance(1).private_ip = None;
         },
-        "fail: provision gives up 4 × BOOT after it took the hold: it would wait for every instance to have a private",
+        "fail: provision gives up 4 × BOOT after it took the hold. It still had to wait for every instance to have a private",
     );
 }
 
@@ -469,7 +478,10 @@ fn once_deploy_has_begun_nothing_is_launched_or_taken_away() {
         case.world.routing.as_mut().expect("routing").groups[1].targets = targets;
     };
     late(|case| case.world.names.clear(), "done: already provisioned");
-    late(|case| case.fleet([1]), "fail: deploy has begun, and only 1 of 2 instances run");
+    late(
+        |case| case.fleet([1]),
+        "fail: only 1 of 2 instances is running: provision doesn't replace instances once deploy has begun",
+    );
     late(|case| case.fleet([1, 2, 3]), "do: terminate i-23");
     let registered = move |case: &mut Case| {
         case.fleet([1, 2, 3]);

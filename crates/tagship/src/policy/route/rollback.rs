@@ -1,12 +1,12 @@
 //! Rollback: gives the traffic back to the previous release, as somebody said no or the execution failed.
 
 use super::traffic::{Traffic, live_names};
-use super::{CHANGES, LOOKS, READS, predecessor_name, previous};
+use super::{CHANGES, LOOKS, READS, keeps_sticky, predecessor_name, previous};
 use crate::engine::{Gate, Memory, Standing, Turning, admission};
 use crate::policy::confirm::confirmed;
 use crate::{
     Action, Changes, Decision, Done, Ended, Ending, Error, First, Held, HowEnded, Parts, Planner, Previous, Situation,
-    Step,
+    Step, counted,
 };
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow::{Break, Continue};
@@ -21,6 +21,8 @@ pub struct Rollback;
 pub struct RollbackMemory {
     /// Looks in a row that found a predecessor that can't serve.
     pub hopeless_looks: u8,
+    /// Whether AWS has refused to turn a switch's group stickiness off.
+    pub keeps_sticky: bool,
 }
 
 impl Memory for RollbackMemory {}
@@ -41,11 +43,15 @@ impl Planner for Rollback {
             Turning::Turn(held, phase) => {
                 confirmed(now)?;
                 let step = Situation::rewrite(held, |hold| hold.phase = phase);
-                Break(Decision::act(step, "from here on this release only ends"))
+                Break(Decision::act(step, "the release is being ended: there is no way back"))
             }
             Turning::FreeHold(held, ended) => Break(Decision::last(held, freed(now, held, ended))),
             Turning::Act(held) => back(now, held, memory),
         }
+    }
+
+    fn learn(refused: &Step, error: &Error, memory: &RollbackMemory) -> Option<RollbackMemory> {
+        keeps_sticky(refused, error).then(|| RollbackMemory { keeps_sticky: true, ..memory.clone() })
     }
 }
 
@@ -64,21 +70,21 @@ fn back(now: &Situation<'_>, held: &Held, memory: &mut RollbackMemory) -> First<
     }
     if traffic.can_go_back(&previous(held), hold.settings.rollback.healthy_percent) {
         memory.hopeless_looks = 0;
-        return Break(give_back(held, traffic));
+        return Break(give_back(held, traffic, memory));
     }
     // What can't be taken back is decided on more than one look.
     memory.hopeless_looks = memory.hopeless_looks.saturating_add(1);
     if memory.hopeless_looks <= LOOKS {
         return Break(Decision::wait(format!(
-            "{}, which has {} healthy targets and had {}",
+            "{}, which has {} and had {}",
             predecessor_name(held),
-            traffic.predecessor.healthy,
+            counted(traffic.predecessor.healthy, "healthy target"),
             previous(held).healthy
         )));
     }
     Break(match traffic.candidate.toward {
         Some(step) if traffic.candidate.healthy > 0 => {
-            Decision::act(step, "nothing can be restored: no switch is left with the dead predecessor")
+            Decision::act(step, "nothing can be restored: all switches move to the release that still serves")
         }
         _ => Decision::act(
             Step::WriteEnded(Ended::of(hold, HowEnded::Kept, now.world.now())),
@@ -88,7 +94,7 @@ fn back(now: &Situation<'_>, held: &Held, memory: &mut RollbackMemory) -> First<
 }
 
 /// The next switch goes back; those that can't are told once the others have.
-fn give_back(held: &Held, traffic: Traffic) -> Decision {
+fn give_back(held: &Held, traffic: Traffic, memory: &RollbackMemory) -> Decision {
     // A person gave it weight before its shift: discard must know that it had some.
     if held.hold.previous.is_none() {
         let release = traffic.predecessor.release.clone();
@@ -97,12 +103,12 @@ fn give_back(held: &Held, traffic: Traffic) -> Decision {
         return Decision::act(step, "write down who is live before a weight moves");
     }
     match traffic.predecessor.toward {
-        Some(step) => Decision::act(step, "the predecessor serves again"),
+        Some(step) => Decision::act(step.sticky(memory.keeps_sticky), "the predecessor serves again"),
         None if traffic.faults.is_empty() => Decision::wait("the switches to agree"),
         None => Decision::Fail(Error::problems(
             format!(
-                "release {} was rejected or failed, and every switch that can serves {} again. These can't by themselves, \
-                 mend them by hand; rollback then goes on by itself",
+                "release {} was rejected or failed, and every switch that can serves {} again. These can't go back by \
+                 themselves: change them by hand. Rollback then goes on by itself",
                 held.hold.release,
                 predecessor_name(held)
             ),

@@ -84,7 +84,7 @@ fn shift() {
         Action::Shift,
         twice,
         "fail: release r0000002 of WEB_PRODUCT is no longer whole, so no traffic was moved to it: 1 of 2 targets in \
-         web-b are healthy: i-21 unhealthy (Target.Timeout)",
+         web-b is healthy: i-21 unhealthy (Target.Timeout)",
     );
     shift(
         |case| {
@@ -178,16 +178,26 @@ fn the_watch() {
             case.shifted();
             case.world.routing = world().routing.map(|routing| moved(routing, 1));
         },
+        "wait: a second look at the switches",
+    );
+    check(
+        Action::Shift,
+        |case| {
+            case.shifted();
+            case.shift.away_looks = 1;
+            case.world.routing = world().routing.map(|routing| moved(routing, 1));
+        },
         "do: set HTTP:80 to arn:a=100, arn:b=0",
     );
     check(
         Action::Shift,
         |case| {
             case.shifted();
+            case.shift.away_looks = 1;
             case.world.routing = world().routing;
             case.world.names = named(names::Names::Live, 1);
         },
-        "fail: a switch has left this release after the shift: the traffic is back with r0000001",
+        "fail: somebody moved a switch away from this release after the shift: the traffic is back with r0000001",
     );
     // Given back by this watch: the cause is told when the weights are where they were.
     check(
@@ -249,7 +259,7 @@ fn rollback() {
         case.hold().previous = Some(Previous { release: Some(release(1)), healthy: 3 });
         case.sick(0, 1);
     }
-    rollback(fewer, "wait: r0000001, which has 1 healthy targets and had 3");
+    rollback(fewer, "wait: r0000001, which has 1 healthy target and had 3");
     // … but enough if the candidate has no more.
     rollback(
         |case| {
@@ -285,8 +295,8 @@ fn rollback() {
             case.world.routing = world().routing;
             alone(case);
         },
-        "fail: release r0000002 was rejected or failed, and every switch that can serves r0000001 again. These can't by \
-         themselves, mend them by hand; rollback then goes on by itself:\n- HTTP:80 forwards to web-b only",
+        "fail: release r0000002 was rejected or failed, and every switch that can serves r0000001 again. These \
+         can't go back by themselves: change them by hand. Rollback then goes on by itself:\n- HTTP:80 forwards to web-b only",
     );
     let dead = |case: &mut Case| {
         case.sick(0, 2);

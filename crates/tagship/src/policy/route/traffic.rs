@@ -1,5 +1,6 @@
 //! Where a service's traffic goes, by weights or, without a load balancer, by the `live` name.
 
+use crate::model::words::is_or_are;
 use crate::names::{self, Names};
 use crate::policy::pair::{self, Pair};
 use crate::settings::TargetGroup;
@@ -100,7 +101,7 @@ fn by_weights(now: &Situation<'_>, hold: &Hold) -> First<Result<Traffic, Error>>
     };
     let healthy = match &predecessor {
         Some(release) => releases.remove(release).unwrap_or(0),
-        // What was there before tagship carries no release: it serves all the same.
+        // What was there before tagship carries no release: it serves nevertheless.
         None => pair::healthy(other),
     };
     let (back, faults) = pair.toward(other);
@@ -148,11 +149,19 @@ fn by_name(now: &Situation<'_>, hold: &Hold) -> First<Traffic> {
     };
     let any = |ips: &[String]| ips.iter().any(|ip| live.contains(ip));
     Continue(Traffic {
-        ailing: (candidate.len() != count).then(|| format!("{} of {count} instances are running", candidate.len())),
+        ailing: (candidate.len() != count).then(|| {
+            format!(
+                "{} of {} {} running",
+                candidate.len(),
+                crate::counted(count, "instance"),
+                is_or_are(candidate.len(), count)
+            )
+        }),
         candidate: Side {
             release: Some(hold.release.clone()),
             healthy: candidate.len() as u32,
-            any: any(&candidate),
+            // An address may have been another instance's before: the name is this release's once its shift has begun.
+            any: hold.previous.is_some() && any(&candidate),
             toward: toward(&candidate),
         },
         predecessor: Side {
@@ -204,7 +213,12 @@ fn not_whole(group: &Group, fleet: &BTreeSet<&str>, hold: &Hold, instances: &[&I
     if counted.len() == count && healthy == count {
         return None;
     }
-    let mut words = format!("{healthy} of {count} targets in {} are healthy", group.name);
+    let mut words = format!(
+        "{healthy} of {} in {} {} healthy",
+        crate::counted(count, "target"),
+        group.name,
+        is_or_are(healthy, count)
+    );
     if healthy < counted.len() {
         words.push_str(&format!(": {}", pair::ailing(group)));
     }

@@ -11,13 +11,13 @@ pub(super) fn after_success(headline: Headline, action: Action, pipeline: &str) 
                 .to_owned()
         }
         (Headline::RolledBack, _) => {
-            "Nothing at once: the previous release serves. Find out what was wrong.".to_owned()
+            "Nothing right away: the previous release serves. Find out what was wrong.".to_owned()
         }
         (_, Action::Deploy) => {
             format!("Look at the candidate. If pipeline {pipeline} asks for it, approve or reject there.")
         }
         (_, Action::Shift) => format!(
-            "Watch it. Approving in pipeline {pipeline} removes the previous release, rejecting has it serve again."
+            "Watch it. Approving in pipeline {pipeline} removes the previous release, rejecting gives it the traffic back."
         ),
         (_, Action::Provision) => "Nothing: deploy follows.".to_owned(),
         _ => "Nothing.".to_owned(),
@@ -39,13 +39,17 @@ pub(super) fn after_failure(kind: Kind, stage: StageName, action: Option<Action>
         Some(Action::Provision | Action::Deploy) => {
             "No traffic has moved. What was made for this release is removed once its execution has failed."
         }
-        Some(Action::Shift) => "A rollback follows once the execution has failed: see that it is told as done.",
+        Some(Action::Shift) => {
+            "A rollback follows once the execution has failed: check that you are told of its success."
+        }
         Some(Action::Rollback) => {
             "Look at the switches' weights now: traffic may not be back. Then repeat the rollback."
         }
-        Some(Action::Retire) => "The release serves. Retry the action: what it replaced still costs money.",
+        Some(Action::Retire) => {
+            "If it was approved, discard finishes the removal by itself. Otherwise the traffic goes back."
+        }
         Some(Action::Discard | Action::Park) => {
-            "Repeat the action: what is left still costs money. The sweep does, too."
+            "What is left still costs money. The sweep repeats the action every five minutes; you can repeat it sooner."
         }
         Some(Action::Sweep) | None => "Nothing was changed.",
     };

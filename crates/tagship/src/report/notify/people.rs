@@ -118,10 +118,18 @@ impl Notice {
     fn link(&self, region: &str) -> Option<String> {
         let Self { pipeline, release, .. } = self;
         let known = ![region, pipeline, release].into_iter().any(str::is_empty);
+        let console = console(region);
         known.then(|| {
-            format!(
-                "https://{region}.console.aws.amazon.com/codesuite/codepipeline/pipelines/{pipeline}/executions/{release}"
-            )
+            format!("https://{region}.{console}/codesuite/codepipeline/pipelines/{pipeline}/executions/{release}")
         })
+    }
+}
+
+/// Where the console is, by the partition that the Region is in; as infra/'s templates map it.
+fn console(region: &str) -> &'static str {
+    match region {
+        _ if region.starts_with("cn-") => "console.amazonaws.cn",
+        _ if region.starts_with("us-gov-") => "console.amazonaws-us-gov.com",
+        _ => "console.aws.amazon.com",
     }
 }

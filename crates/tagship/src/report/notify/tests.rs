@@ -52,7 +52,7 @@ fn a_success_is_an_event_and_a_text() {
         "instances": ["i-1", "i-2"], "names": ["live.mzum-web-product.cd.internal"],
         "weights": {"HTTP:80 rule 1": "blue=0, green=100"}, "leftBehind": ["i-0 is still there"],
         "subject": "ok: mzum-web-product shift of 1a2b3c4d",
-        "next": "Watch it. Approving in pipeline mzum-web removes the previous release, rejecting has it serve again.",
+        "next": "Watch it. Approving in pipeline mzum-web removes the previous release, rejecting gives it the traffic back.",
     });
     assert_eq!(detail, expected);
     assert_eq!(notice.subject(), "ok: mzum-web-product shift of 1a2b3c4d");
@@ -61,7 +61,7 @@ ok: mzum-web-product shift of 1a2b3c4d
 
 moved 2 switches
 
-What to do next: Watch it. Approving in pipeline mzum-web removes the previous release, rejecting has it serve again.
+What to do next: Watch it. Approving in pipeline mzum-web removes the previous release, rejecting gives it the traffic back.
 Where to look: https://eu-west-1.console.aws.amazon.com/codesuite/codepipeline/pipelines/mzum-web/executions/1a2b3c4d-0000-4000-8000-000000000000
 
 Service:   MZUM_WEB_PRODUCT
@@ -81,6 +81,19 @@ Left behind:
 }
 
 #[test]
+fn the_link_is_of_the_partition() {
+    let notice = notice(Action::Shift, Outcome::Failed(Error::release("unhealthy")));
+    for (region, link) in [
+        ("eu-west-1", "https://eu-west-1.console.aws.amazon.com/codesuite/"),
+        ("cn-north-1", "https://cn-north-1.console.amazonaws.cn/codesuite/"),
+        ("us-gov-west-1", "https://us-gov-west-1.console.amazonaws-us-gov.com/codesuite/"),
+    ] {
+        let told = notice.body(region);
+        assert!(told.contains(link), "{region}: {told}");
+    }
+}
+
+#[test]
 fn a_chat_is_told_the_same() {
     let message = "i-1 is <unhealthy> & gone";
     let notice = notice(Action::Shift, Outcome::Failed(Error::release(message)));
@@ -97,8 +110,8 @@ fn a_chat_is_told_the_same() {
                 *Service:* MZUM_WEB_PRODUCT\n*Release:* 1a2b3c4d-0000-4000-8000-000000000000\n*Pipeline:* mzum-web\n\
                 *Stage:* route\n*Action:* shift\n*Took:* 4m 12s\n*Reason:* JobFailed",
             "nextSteps": [
-                "Correct what the message names. A rollback follows once the execution has failed: see that it is told \
-                    as done.",
+                "Correct what the message names. A rollback follows once the execution has failed: check that you are told \
+                 of its success.",
                 format!("Look at {link}"),
             ],
         },

@@ -114,7 +114,7 @@ impl Template {
         }
     }
 
-    fn holds(&self, condition: &Value, at: &At<'_>) -> Result<bool, TemplateError> {
+    pub(super) fn holds(&self, condition: &Value, at: &At<'_>) -> Result<bool, TemplateError> {
         if at.depth > DEPTH {
             return at.fails("refers to itself");
         }
@@ -190,7 +190,8 @@ impl Template {
             "AWS::AccountId" => stack.account.clone(),
             "AWS::Region" => stack.region.clone(),
             "AWS::StackName" => stack.name.clone(),
-            "AWS::Partition" => "aws".into(),
+            "AWS::Partition" => stack.partition().into(),
+            "AWS::URLSuffix" if stack.partition() == "aws-cn" => "amazonaws.com.cn".into(),
             "AWS::URLSuffix" => "amazonaws.com".into(),
             _ => match self.stack.known.get(name) {
                 Some(known) => known.clone(),

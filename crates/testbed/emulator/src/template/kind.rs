@@ -8,14 +8,15 @@ pub(super) struct Kind {
     pub(super) name: &'static str,
     /// The property that may name it.
     pub(super) property: &'static str,
-    /// Its ARN, with `{R}`, `{A}` and `{N}` for Region, account and name.
+    /// Its ARN, with `{P}`, `{R}`, `{A}` and `{N}` for partition, Region, account and name.
     arn: &'static str,
     pub(super) reference_is_arn: bool,
 }
 
 impl Kind {
     pub(super) fn arn(&self, name: &str, stack: &Stack) -> String {
-        self.arn.replace("{R}", &stack.region).replace("{A}", &stack.account).replace("{N}", name)
+        let arn = self.arn.replace("{P}", stack.partition()).replace("{R}", &stack.region);
+        arn.replace("{A}", &stack.account).replace("{N}", name)
     }
 }
 
@@ -24,17 +25,17 @@ const fn kind(name: &'static str, property: &'static str, arn: &'static str) -> 
 }
 
 pub(super) const KINDS: [Kind; 13] = [
-    kind("AWS::CodePipeline::Pipeline", "Name", "arn:aws:codepipeline:{R}:{A}:{N}"),
-    kind("AWS::Lambda::Function", "FunctionName", "arn:aws:lambda:{R}:{A}:function:{N}"),
-    kind("AWS::Serverless::Function", "FunctionName", "arn:aws:lambda:{R}:{A}:function:{N}"),
-    kind("AWS::IAM::Role", "RoleName", "arn:aws:iam::{A}:role/{N}"),
-    kind("AWS::S3::Bucket", "BucketName", "arn:aws:s3:::{N}"),
-    kind("AWS::Events::Rule", "Name", "arn:aws:events:{R}:{A}:rule/{N}"),
-    kind("AWS::SQS::Queue", "QueueName", "arn:aws:sqs:{R}:{A}:{N}"),
-    kind("AWS::CloudWatch::Alarm", "AlarmName", "arn:aws:cloudwatch:{R}:{A}:alarm:{N}"),
-    kind("AWS::Logs::LogGroup", "LogGroupName", "arn:aws:logs:{R}:{A}:log-group:{N}:*"),
-    kind("AWS::KMS::Key", "", "arn:aws:kms:{R}:{A}:key/{N}"),
-    kind("AWS::CodeDeploy::Application", "ApplicationName", "arn:aws:codedeploy:{R}:{A}:application:{N}"),
-    kind("AWS::CodeDeploy::DeploymentGroup", "DeploymentGroupName", "arn:aws:codedeploy:{R}:{A}:deploymentgroup:{N}"),
-    Kind { name: "AWS::SNS::Topic", property: "TopicName", arn: "arn:aws:sns:{R}:{A}:{N}", reference_is_arn: true },
+    kind("AWS::CodePipeline::Pipeline", "Name", "arn:{P}:codepipeline:{R}:{A}:{N}"),
+    kind("AWS::Lambda::Function", "FunctionName", "arn:{P}:lambda:{R}:{A}:function:{N}"),
+    kind("AWS::Serverless::Function", "FunctionName", "arn:{P}:lambda:{R}:{A}:function:{N}"),
+    kind("AWS::IAM::Role", "RoleName", "arn:{P}:iam::{A}:role/{N}"),
+    kind("AWS::S3::Bucket", "BucketName", "arn:{P}:s3:::{N}"),
+    kind("AWS::Events::Rule", "Name", "arn:{P}:events:{R}:{A}:rule/{N}"),
+    kind("AWS::SQS::Queue", "QueueName", "arn:{P}:sqs:{R}:{A}:{N}"),
+    kind("AWS::CloudWatch::Alarm", "AlarmName", "arn:{P}:cloudwatch:{R}:{A}:alarm:{N}"),
+    kind("AWS::Logs::LogGroup", "LogGroupName", "arn:{P}:logs:{R}:{A}:log-group:{N}:*"),
+    kind("AWS::KMS::Key", "", "arn:{P}:kms:{R}:{A}:key/{N}"),
+    kind("AWS::CodeDeploy::Application", "ApplicationName", "arn:{P}:codedeploy:{R}:{A}:application:{N}"),
+    kind("AWS::CodeDeploy::DeploymentGroup", "DeploymentGroupName", "arn:{P}:codedeploy:{R}:{A}:deploymentgroup:{N}"),
+    Kind { name: "AWS::SNS::Topic", property: "TopicName", arn: "arn:{P}:sns:{R}:{A}:{N}", reference_is_arn: true },
 ];

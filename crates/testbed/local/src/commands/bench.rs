@@ -4,7 +4,6 @@ mod calls;
 mod release;
 mod start;
 
-use crate::cloud::moto;
 use crate::{local, ops};
 use calls::{FUNCTIONS, Rounds};
 use comfy_table::{ContentArrangement, Table, presets};
@@ -16,6 +15,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tagship_cloud::moto;
 use zip::ZipArchive;
 use zip::result::ZipError;
 

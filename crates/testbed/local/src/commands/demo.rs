@@ -8,9 +8,9 @@ use crate::leftovers::leftovers;
 use crate::local::{self, Line, Local, Plan};
 use crate::ops;
 use crate::traffic::load::{self, Load, Site, Tally};
-use crate::validate;
 use std::sync::Arc;
 use std::time::Duration;
+use tagship_cloud::validate;
 use teller::{Chapter, Teller};
 use tokio::sync::broadcast::error::RecvError;
 

@@ -32,7 +32,7 @@ async fn text(local: &Local, samples: &std::path::Path) -> String {
             listeners.push_str(&format!("  curl -i -H 'Host: {HOST}' http://{address}/   # the {name} listener\n"));
         }
     }
-    let python = crate::cloud::moto::python().unwrap_or_default();
+    let python = tagship_cloud::moto::python().unwrap_or_default();
     let bin = python.parent().and_then(|bin| bin.canonicalize().ok()).unwrap_or_default();
     let bin = bin.display();
     let (url, region) = (local.gateway.url(), &local.account.region);

@@ -9,7 +9,6 @@ pub mod value;
 mod yaml;
 
 use crate::instance::processes;
-use crate::services::codedeploy::Diagnostics;
 use install::Places;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -17,6 +16,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
+use tagship_emulator::deployment::Diagnostics;
 use tokio::io::AsyncReadExt;
 
 /// What an agent is started with.

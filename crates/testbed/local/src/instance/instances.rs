@@ -1,6 +1,5 @@
 //! Plays the instances: each is an agent, and what its hooks start, on an address and a disk of its own.
 
-use crate::cloud::state::{Instance, InstanceState, State};
 use crate::instance::processes;
 use serde_json::json;
 use std::collections::HashMap;
@@ -10,6 +9,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
+use tagship_cloud::state::{Instance, InstanceState, State};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinSet;

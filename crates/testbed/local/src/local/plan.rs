@@ -1,11 +1,11 @@
 //! What is to be brought up: pipelines, their services, and how instances and time are played.
 
-use crate::cloud::setup::ServicePlan;
 use crate::traffic::balancer;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tagship_cloud::setup::ServicePlan;
 use tagship_emulator::engine::Timings;
 
 /// One pipeline and its services.

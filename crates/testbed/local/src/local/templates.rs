@@ -1,10 +1,10 @@
 //! What infra/'s templates, the files that go to AWS, say of a line: its pipeline, rules and deployment groups.
 
 use super::{ARTIFACT_BUCKETS, Error, Line};
-use crate::cloud::setup::{self, Account, REGION};
 use crate::ops::Ops;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use tagship_cloud::setup::{self, Account, REGION};
 use tagship_emulator::policy::Policy;
 use tagship_emulator::template::{Stack, Template, TemplateError};
 

@@ -1,13 +1,9 @@
 //! CodeDeploy's API for in-place deployments, and the commands that agents fetch.
 
 mod commands;
-mod deployment;
 mod group;
 mod shape;
 
-use crate::cloud::service::{Answer, Service, ServiceError};
-use crate::cloud::state::State;
-use deployment::{Deployment, Patience, Status};
 use group::{chosen, configure};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
@@ -15,9 +11,10 @@ use shape::seconds;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tagship_cloud::service::{Answer, Service, ServiceError};
+use tagship_cloud::state::State;
+use tagship_emulator::deployment::{Deployment, Patience, Status};
 use tokio::sync::watch;
-
-pub(crate) use deployment::Diagnostics;
 
 /// The most ids that BatchGetDeployments and BatchGetDeploymentTargets take.
 const BATCH: usize = 25;
@@ -71,7 +68,17 @@ impl std::fmt::Debug for CodeDeploy {
 struct Store {
     /// Groups (`DeploymentGroupInfo`) by application and name.
     applications: BTreeMap<String, BTreeMap<String, Map<String, Value>>>,
-    deployments: Vec<Deployment>,
+    deployments: Vec<Requested>,
+}
+
+/// A deployment, and what CreateDeployment asked for.
+struct Requested {
+    id: String,
+    application: String,
+    group: String,
+    /// As it was asked for, with the group's configuration where it named none.
+    request: Value,
+    deployment: Deployment,
 }
 
 impl Service for CodeDeploy {
@@ -97,7 +104,7 @@ impl CodeDeploy {
     /// The store as it is at `now`: what time alone brings about has happened.
     fn store(&self, now: Timestamp) -> MutexGuard<'_, Store> {
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        for deployment in &mut store.deployments {
+        for Requested { deployment, .. } in &mut store.deployments {
             match self.config.agents {
                 Agents::Polling { fetch, .. } => {
                     let pending = SignedDuration::try_from(fetch).unwrap_or(SignedDuration::MAX);
@@ -169,22 +176,22 @@ impl CodeDeploy {
                     return Err(ServiceError::client("BatchLimitExceededException", message));
                 }
                 let found = store.deployments.iter().filter(|d| ids.contains(&d.id.as_str()));
-                Ok(json!({"deploymentsInfo": found.map(Deployment::info).collect::<Vec<_>>()}))
+                Ok(json!({"deploymentsInfo": found.map(Requested::info).collect::<Vec<_>>()}))
             }
             "ListDeployments" => store.list(body),
             "ListDeploymentTargets" => {
-                let ids: Vec<_> = store.deployment(body)?.targets().map(str::to_owned).collect();
+                let ids: Vec<_> = store.deployment(body)?.deployment.targets.keys().cloned().collect();
                 page(ids, "targetIds", body)
             }
             "BatchGetDeploymentTargets" => self.targets(&mut store, body),
             "StopDeployment" => {
                 let deployment = store.deployment(body)?;
-                if deployment.status != Status::InProgress {
+                if deployment.deployment.status != Status::InProgress {
                     let message = format!("The deployment {} is already completed", deployment.id);
                     let code = "DeploymentAlreadyCompletedException";
                     return Err(ServiceError::client(code, message));
                 }
-                deployment.stop(now);
+                deployment.deployment.stop(now);
                 Ok(json!({"status": "Succeeded", "statusMessage": "No more instances will be updated"}))
             }
             "GetDeploymentSpecification" => self.specification(&mut store, body),
@@ -221,7 +228,7 @@ impl CodeDeploy {
         let active = store
             .deployments
             .iter()
-            .find(|d| d.status == Status::InProgress && d.application == application && d.group == name);
+            .find(|d| d.deployment.status == Status::InProgress && d.application == application && d.group == name);
         if let Some(active) = active {
             let message = format!("The Deployment Group '{name}' already has an active Deployment '{}'", active.id);
             return Err(ServiceError::client("DeploymentLimitExceededException", message));
@@ -230,8 +237,9 @@ impl CodeDeploy {
         let random = uuid::Uuid::new_v4().simple().to_string().to_uppercase();
         let id = format!("d-{}", &random[..9]);
         let (application, name) = (application.to_owned(), name.to_owned());
-        let deployment = Deployment::new(id.clone(), application, name, request, instances, now);
-        store.deployments.push(deployment);
+        let ignores_stop_failures = request["ignoreApplicationStopFailures"] == Value::Bool(true);
+        let deployment = Deployment::new(instances, ignores_stop_failures, now);
+        store.deployments.push(Requested { id: id.clone(), application, group: name, request, deployment });
         Ok(json!({"deploymentId": id}))
     }
 
@@ -273,7 +281,7 @@ impl Store {
         })
     }
 
-    fn deployment(&mut self, body: &Value) -> Result<&mut Deployment, ServiceError> {
+    fn deployment(&mut self, body: &Value) -> Result<&mut Requested, ServiceError> {
         let id = text(body, "deploymentId")?;
         self.deployments.iter_mut().find(|d| d.id == id).ok_or_else(|| {
             let message = format!("The deployment {id} could not be found");
@@ -300,8 +308,8 @@ impl Store {
             .rev()
             .filter(|d| is("applicationName", &d.application))
             .filter(|d| is("deploymentGroupName", &d.group))
-            .filter(|d| statuses.is_empty() || statuses.contains(&d.status.name()))
-            .filter(|d| within(d.created))
+            .filter(|d| statuses.is_empty() || statuses.contains(&d.deployment.status.as_str()))
+            .filter(|d| within(d.deployment.created))
             .map(|d| d.id.clone())
             .collect();
         page(ids, "deployments", body)

@@ -1,7 +1,5 @@
 //! EventBridge: events matched against the rules of infra/*.yaml, and delivered to their targets.
 
-use crate::cloud::gateway::{Call, Gateway, Reply};
-use crate::cloud::service::{Answer, Service, ServiceError};
 use crate::services::caller::Caller;
 use crate::services::lambda::Lambda;
 use bytes::Bytes;
@@ -10,6 +8,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
+use tagship_cloud::gateway::{Call, Gateway, Reply};
+use tagship_cloud::service::{Answer, Service, ServiceError};
 use tagship_emulator::rule::{On, Rule, Target};
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;

@@ -3,7 +3,6 @@
 
 mod sandbox;
 
-use crate::cloud::service::{Answer, Service, ServiceError};
 use bytes::Bytes;
 use sandbox::{Invocation, Sandbox};
 use serde_json::{Value, json};
@@ -13,6 +12,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
+use tagship_cloud::service::{Answer, Service, ServiceError};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};

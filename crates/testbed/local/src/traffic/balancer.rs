@@ -7,13 +7,13 @@ mod view;
 pub use counts::{Counts, Outcome};
 pub(crate) use view::addresses;
 
-use crate::cloud::state::State;
 use proxy::{Pools, Proxy};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use tagship_cloud::state::State;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;

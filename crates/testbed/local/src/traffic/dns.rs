@@ -1,6 +1,5 @@
 //! Answers the state's private zones over UDP and TCP, as the VPC's resolver does.
 
-use crate::cloud::state::{RecordSet, State, Zone};
 use async_trait::async_trait;
 use hickory_server::Server;
 use hickory_server::net::runtime::Time;
@@ -12,6 +11,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use tagship_cloud::state::{RecordSet, State, Zone};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::watch;
 

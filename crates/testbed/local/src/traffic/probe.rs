@@ -1,6 +1,5 @@
 //! The balancer's health checks: every target of every group in use, by the group's own settings.
 
-use crate::cloud::state::{Action, HealthCheck, State, TargetState};
 use crate::traffic::balancer::addresses;
 use http_body_util::Empty;
 use hyper::Request;
@@ -11,6 +10,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tagship_cloud::state::{Action, HealthCheck, State, TargetState};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;

@@ -9,12 +9,12 @@ use tagship::{Action, InstanceState, Job, NameChange, ServiceRole};
 /// How long a resolver may remember an answer.
 const TTL: Ms = tagship::names::TTL_SECS as Ms * SECOND;
 
-/// As long as its predecessor may still be being looked for.
+/// How long clients may still use the addresses of the predecessor.
 const BEFORE: Ms = 60 * SECOND;
 
 impl Checks {
-    /// Rule 1: whoever asks for the name now, or asked within its TTL, reaches an instance that serves. One that the
-    /// world broke costs its own requests, those too that reach whoever gets its address next.
+    /// Rule 1: whoever asks for the name now, or asked within its TTL, reaches an instance that serves. If the
+    /// world broke an instance, only requests to its address may fail, even once another instance has that address.
     pub(super) fn named(&mut self, cloud: &Cloud, role: &ServiceRole) {
         let Some(live) = cloud.live.get(role) else { return };
         let of = |id: &String| cloud.instances.get(id);

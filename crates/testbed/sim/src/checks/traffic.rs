@@ -9,8 +9,8 @@ use tagship::{Action, Health, Job, Phase, ReleaseId, ServiceRole, Step};
 
 impl Checks {
     /// Rule 1, at every instant and for every request that the switches could route: both nodes, all groups
-    /// with weight, all targets that a request may reach. An instance that the world broke may cost its own
-    /// requests; a switch that a person has set is the person's.
+    /// with weight, all targets that a request may reach. If the world broke an instance, only
+    /// requests to that instance may fail; a switch that a person has set is the person's.
     pub fn instant(&mut self, cloud: &Cloud, touched: &BTreeSet<ServiceRole>) {
         for role in touched {
             self.named(cloud, role);
@@ -69,6 +69,15 @@ impl Checks {
         let Some(found) = cloud.switches.get(switch) else { return };
         let role = &act.job.role;
         let from = act.looked - cloud.nature.lag;
+        let compared = found
+            .weights
+            .at(act.sent)
+            .is_some_and(|is| weights.iter().all(|(arn, expected, _)| is.contains(&(arn.clone(), *expected))));
+        if !compared {
+            self.broken(cloud.now, 2, role, format!("compared {switch} {}", act.job.release), || {
+                format!("{} of {} overwrites weights that it didn't expect", act.job.action, act.job.release.short())
+            });
+        }
         for (arn, _, to) in weights {
             let was = found.weights.now().iter().find(|(group, _)| group == arn).map_or(0, |(_, weight)| *weight);
             let Some(group) = cloud.groups.get(arn).filter(|_| was == 0 && *to > 0) else { continue };
@@ -107,7 +116,7 @@ impl Checks {
         }
     }
 
-    /// Who parks wants nothing to serve any more.
+    /// Park is asked to leave nothing that serves.
     pub(super) fn parked(&mut self, cloud: &Cloud, role: &ServiceRole) {
         let named = live_key(role);
         let of_role = |arn: &String| cloud.switches.get(arn).is_some_and(|it| it.service == *role);

@@ -156,7 +156,7 @@ impl Instance {
         matches!(self.face.now().state, InstanceState::Pending | InstanceState::Running)
     }
 
-    /// Neither terminated nor on the way.
+    /// Neither terminated nor about to be.
     pub fn exists(&self) -> bool {
         !matches!(self.face.now().state, InstanceState::ShuttingDown | InstanceState::Terminated)
     }

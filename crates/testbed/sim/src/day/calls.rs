@@ -7,11 +7,14 @@ use crate::invocation::{Asked, Call, Delivery, Invocation, Went};
 use crate::mistake::Mistake;
 use crate::past::{MINUTE, Ms, SECOND, timestamp};
 use crate::pipes::stands;
-use crate::plan::{Fault, REFUSED};
+use crate::plan::{Fault, PersonAct, REFUSED};
 use crate::port::{Answer, Ask};
 use rand::RngExt;
-use tagship::{Decision, Error, Execution, ExecutionState, Job, Kind, Outcome, Step};
+use tagship::{Action, Decision, Error, Execution, ExecutionState, Job, Kind, Outcome, STALE_SECS, Step};
 use tagship_emulator::report::{Failure, Success};
+
+/// The oldest observation that a change may be decided by: [`STALE_SECS`], 4 s to read the hold, 10 s for the call.
+const STALE: Ms = (STALE_SECS + 14) * SECOND;
 
 /// Before Lambda's deadline the loop hands back, as the adapter's handler has it do.
 const RESERVE: Ms = 30 * SECOND;
@@ -48,7 +51,7 @@ impl Day {
                 self.after(delay, Event::Wake(by));
             }
             Went::On(Ask::Sleep(until)) => {
-                // Nobody sleeps past the end of his time.
+                // No invocation sleeps longer than its time lasts.
                 let last = self.invocations.get(&by).map_or(now, |it| it.until);
                 let mut delay = (until.min(last) - now).max(0);
                 if self.chance(|odds| odds.freeze) {
@@ -93,6 +96,7 @@ impl Day {
             self.changing.push(number);
         }
         let action = job.action;
+        self.race(&job, &asked);
         self.coverage.pass(action, &asked);
         let fault = self.plan.injected.get(&number).copied().or_else(|| self.misfortune(&asked));
         if let Some(fault) = fault {
@@ -145,8 +149,23 @@ impl Day {
             (chain, 0)
         });
         let chains = chains.collect();
-        self.calls.insert(number, Call { number, by, job, asked, fault, looked, answer, chains, there });
+        let sent = self.cloud.now;
+        self.calls.insert(number, Call { number, by, job, asked, fault, looked, sent, answer, chains, there });
         self.set_out(number);
+    }
+
+    /// A person changes a switch between the look that a change of weights is decided by and the change.
+    fn race(&mut self, job: &Job, asked: &Asked) {
+        let about = matches!(asked, Asked::Port(Ask::Holding { bound: true, .. }))
+            && matches!(job.action, Action::Shift | Action::Rollback);
+        if !about || !self.chance(|odds| odds.race) {
+            return;
+        }
+        let switches = self.cloud.services.get(&job.role).map_or(0, |service| service.switches.len());
+        if switches > 0 {
+            let (n, back) = (self.rng.random_range(0..switches), self.between(SECOND, 10 * MINUTE));
+            self.person(PersonAct::TurnSwitch(job.role.clone(), n, back));
+        }
     }
 
     /// What goes wrong by chance.
@@ -183,7 +202,9 @@ impl Day {
             return Some(Fault::Late(self.between(0, 10 * SECOND)));
         }
         if falls(odds.stale) && matches!(asked, Asked::Port(Ask::Observe { .. } | Ask::Holding { bound: false, .. })) {
-            return Some(Fault::Freeze(self.between(SECOND, 60 * MINUTE)));
+            // Long enough for the world to change, mostly too short for Lambda to have tried again.
+            let longest = if self.rng.random_bool(0.7) { 6 * MINUTE } else { 60 * MINUTE };
+            return Some(Fault::Freeze(self.between(SECOND, longest)));
         }
         None
     }
@@ -254,7 +275,8 @@ impl Day {
                 Some(Answer::World(Box::new(world)))
             }
             Asked::Port(Ask::Apply(step)) => {
-                let act = Act { job, step, looked: call.looked };
+                let looked = call.looked.max(self.cloud.now - STALE);
+                let act = Act { job, step, looked, sent: call.sent };
                 self.checks.before(&self.cloud, act);
                 let direct = self.invocations.get(&call.by).is_some_and(|it| it.delivery.answers.is_none());
                 if direct {

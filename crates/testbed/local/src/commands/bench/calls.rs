@@ -1,10 +1,10 @@
 //! What the functions called, counted from the gateway's records.
 
-use crate::cloud::gateway::Record;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Sum;
 use std::time::Duration;
+use tagship_cloud::gateway::Record;
 
 /// The functions, in the order of a release; also the names of their programs and access keys.
 pub(super) const FUNCTIONS: [&str; 4] = ["provision", "deploy", "route", "cleanup"];
@@ -151,8 +151,8 @@ pub(super) fn until_restored(records: &[Record]) -> Restored {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::gateway::RawRequest;
     use jiff::Timestamp;
+    use tagship_cloud::gateway::RawRequest;
 
     /// `caller service:Operation path?query body`, a call a line.
     fn records(lines: &str) -> Vec<Record> {

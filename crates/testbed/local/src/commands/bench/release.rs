@@ -3,13 +3,13 @@
 use super::calls::{self, FUNCTIONS};
 use super::{Error, start};
 use crate::artifact::{Variant, pack};
-use crate::cloud::gateway::Record;
-use crate::cloud::state::{InstanceState, Rule};
 use crate::local::{Line, Local, Plan, Play};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use tagship_cloud::gateway::Record;
+use tagship_cloud::state::{InstanceState, Rule};
 
 const PIPELINE: &str = "web";
 const ROLE: &str = "WEB_PRODUCT";

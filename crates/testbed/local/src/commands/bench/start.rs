@@ -1,12 +1,12 @@
 //! How a function starts: the time until it asks the Runtime API for work, and the memory that it has then.
 
 use super::Error;
-use crate::cloud::moto;
-use crate::cloud::setup::REGION;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
+use tagship_cloud::moto;
+use tagship_cloud::setup::REGION;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;

@@ -1,6 +1,5 @@
 //! The demo's telling: what happens, while it happens, in words that fit a terminal.
 
-use crate::cloud::state::State;
 use crate::traffic::load::Tally;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use console::Term;
@@ -9,6 +8,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tagship_cloud::state::State;
 use uuid::Uuid;
 
 /// What is known of a release.

@@ -1,7 +1,6 @@
 //! Runs the scripts of one lifecycle event.
 
 use super::appspec::Script;
-use crate::services::codedeploy::Diagnostics;
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::Write;
@@ -9,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
+use tagship_emulator::deployment::Diagnostics;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 

@@ -3,12 +3,12 @@
 //! The operations are those of the real agent, but for the acknowledgement: a command that was
 //! fetched is in progress.
 
-use super::deployment::Diagnostics;
 use super::{Agents, CodeDeploy, Store, text};
-use crate::cloud::service::ServiceError;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
+use tagship_cloud::service::ServiceError;
+use tagship_emulator::deployment::Diagnostics;
 
 impl CodeDeploy {
     /// Holds an agent's poll until there is a command for its instance, or time is up.
@@ -40,12 +40,12 @@ impl CodeDeploy {
     fn command(&self, host: &str, instance: &str) -> Option<Value> {
         let now = Timestamp::now();
         let mut store = self.store(now);
-        store.deployments.iter_mut().find_map(|deployment| {
-            let event = deployment.next_event(instance, now)?;
+        store.deployments.iter_mut().find_map(|requested| {
+            let event = requested.deployment.next_event(instance, now)?;
             Some(json!({
-                "HostCommandIdentifier": format!("{}/{instance}/{event}", deployment.id),
+                "HostCommandIdentifier": format!("{}/{instance}/{event}", requested.id),
                 "HostIdentifier": host,
-                "DeploymentExecutionId": deployment.id,
+                "DeploymentExecutionId": requested.id,
                 "CommandName": event,
             }))
         })
@@ -100,6 +100,6 @@ pub(super) fn complete(store: &mut Store, body: &Value, now: Timestamp) -> Resul
         tracing::warn!(deployment = id, instance, "appspec.yml: {warning}");
     }
     let deployment = store.deployment(&json!({"deploymentId": id}))?;
-    deployment.complete(instance, event, diagnostics, now);
+    deployment.deployment.complete(instance, event, diagnostics, now);
     Ok(json!({}))
 }

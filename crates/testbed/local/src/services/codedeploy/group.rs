@@ -1,9 +1,9 @@
 //! A deployment group's settings, and the instances that its tags choose. Pure.
 
-use crate::cloud::service::ServiceError;
-use crate::cloud::state::{InstanceState, State};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use tagship_cloud::service::ServiceError;
+use tagship_cloud::state::{InstanceState, State};
 
 /// Takes over what CreateDeploymentGroup and UpdateDeploymentGroup have in common.
 pub(super) fn configure(group: &mut Map<String, Value>, body: &Value) -> Result<(), ServiceError> {

@@ -1,45 +1,24 @@
 //! Deployments in the shapes of the API.
 
-use super::deployment::{Deployment, Event, Phase, Status};
+use super::Requested;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tagship_emulator::deployment::{Event, Phase};
 
-impl Phase {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Pending => "Pending",
-            Self::InProgress => "InProgress",
-            Self::Succeeded => "Succeeded",
-            Self::Failed => "Failed",
-            Self::Skipped => "Skipped",
-        }
-    }
-}
-
-impl Status {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::InProgress => "InProgress",
-            Self::Succeeded => "Succeeded",
-            Self::Failed => "Failed",
-            Self::Stopped => "Stopped",
-        }
-    }
-}
-
-impl Deployment {
+impl Requested {
     /// `DeploymentInfo`.
     pub(super) fn info(&self) -> Value {
-        let count = |wanted| self.targets.values().filter(|t| t.phase == wanted).count();
+        let deployment = &self.deployment;
+        let count = |wanted| deployment.targets.values().filter(|t| t.phase == wanted).count();
         let mut info = json!({
             "applicationName": self.application,
             "deploymentGroupName": self.group,
             "deploymentConfigName": self.request["deploymentConfigName"],
             "deploymentId": self.id,
             "revision": self.request["revision"],
-            "status": self.status.name(),
-            "createTime": seconds(self.created),
-            "startTime": seconds(self.created),
+            "status": deployment.status.as_str(),
+            "createTime": seconds(deployment.created),
+            "startTime": seconds(deployment.created),
             "deploymentOverview": {
                 "Pending": count(Phase::Pending),
                 "InProgress": count(Phase::InProgress),
@@ -55,10 +34,10 @@ impl Deployment {
             "fileExistsBehavior": self.file_exists_behavior(),
             "computePlatform": "Server",
         });
-        if let Some(at) = self.completed {
+        if let Some(at) = deployment.completed {
             info["completeTime"] = seconds(at);
         }
-        if let Some((code, message)) = self.error {
+        if let Some((code, message)) = deployment.error {
             info["errorInformation"] = json!({"code": code, "message": message});
         }
         for key in ["description", "autoRollbackConfiguration"] {
@@ -75,15 +54,15 @@ impl Deployment {
 
     /// `DeploymentTarget` of one instance, whose ARN starts with `arns`.
     pub(super) fn target(&self, instance: &str, arns: &str) -> Option<Value> {
-        let target = self.targets.get(instance)?;
-        let events: Vec<Value> = target.events.iter().map(Event::shown).collect();
+        let target = self.deployment.targets.get(instance)?;
+        let events: Vec<Value> = target.events.iter().map(shown).collect();
         Some(json!({
             "deploymentTargetType": "InstanceTarget",
             "instanceTarget": {
                 "deploymentId": self.id,
                 "targetId": instance,
                 "targetArn": format!("{arns}{instance}"),
-                "status": target.phase.name(),
+                "status": target.phase.as_str(),
                 "lastUpdatedAt": seconds(target.updated),
                 "lifecycleEvents": events,
             },
@@ -91,32 +70,30 @@ impl Deployment {
     }
 }
 
-impl Event {
-    fn shown(&self) -> Value {
-        let mut shown = json!({"lifecycleEventName": self.name, "status": self.phase.name()});
-        for (key, at) in [("startTime", self.started), ("endTime", self.ended)] {
-            if let Some(at) = at {
-                shown[key] = seconds(at);
-            }
+fn shown(event: &Event) -> Value {
+    let mut shown = json!({"lifecycleEventName": event.name, "status": event.phase.as_str()});
+    for (key, at) in [("startTime", event.started), ("endTime", event.ended)] {
+        if let Some(at) = at {
+            shown[key] = seconds(at);
         }
-        if let Some(told) = &self.diagnostics {
-            let code = match told.error_code {
-                0 => "Success",
-                1 => "ScriptMissing",
-                2 => "ScriptNotExecutable",
-                3 => "ScriptTimedOut",
-                4 => "ScriptFailed",
-                _ => "UnknownError",
-            };
-            shown["diagnostics"] = json!({
-                "errorCode": code,
-                "scriptName": told.script_name,
-                "message": told.message,
-                "logTail": told.log,
-            });
-        }
-        shown
     }
+    if let Some(told) = &event.diagnostics {
+        let code = match told.error_code {
+            0 => "Success",
+            1 => "ScriptMissing",
+            2 => "ScriptNotExecutable",
+            3 => "ScriptTimedOut",
+            4 => "ScriptFailed",
+            _ => "UnknownError",
+        };
+        shown["diagnostics"] = json!({
+            "errorCode": code,
+            "scriptName": told.script_name,
+            "message": told.message,
+            "logTail": told.log,
+        });
+    }
+    shown
 }
 
 /// A time as JSON 1.1 has it: seconds since the epoch.

@@ -2,12 +2,12 @@
 
 use super::view::{present, seconds};
 use super::{CodePipeline, Line};
-use crate::cloud::service::{Answer, Service, ServiceError};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use tagship_cloud::service::{Answer, Service, ServiceError};
 use tagship_emulator::execution::{Execution, Override, Status, Trigger};
 use tagship_emulator::refusal::Refusal;
 use tagship_emulator::report::{Failure, Success};

@@ -1,8 +1,8 @@
 //! What one node knows: which request goes where. Pure.
 
-use crate::cloud::state::{Action, InstanceState, State, TargetState, WeightedGroup};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use tagship_cloud::state::{Action, InstanceState, State, TargetState, WeightedGroup};
 use wildmatch::WildMatch;
 
 /// A registered target as a node reaches it. The id is part of it, so that a later instance with

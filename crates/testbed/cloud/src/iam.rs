@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use hyper::StatusCode;
 use tagship_emulator::policy::{Policy, Request};
 
-use crate::cloud::call::Call;
-use crate::cloud::moto;
-use crate::cloud::service::Service;
+use crate::call::Call;
+use crate::moto;
+use crate::service::Service;
 
 /// The callers with a role, and what it takes to know what AWS would ask.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Iam {
     pub(crate) fn miss(&self, call: &Call, status: StatusCode) -> Option<Request> {
         let read = call.service == "s3" && matches!(call.operation.as_str(), "GetObject" | "HeadObject");
         let (bucket, _) = call.bucket_and_key().filter(|_| read && status == StatusCode::NOT_FOUND)?;
-        Some(asks::request("s3:ListBucket", format!("arn:aws:s3:::{bucket}")))
+        Some(asks::in_bucket(&self.account, "s3:ListBucket", &bucket))
     }
 
     /// The refusal, if any of the requests is not allowed.

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tagship_emulator::policy::Request;
 
 use super::Iam;
-use crate::cloud::call::Call;
-use crate::cloud::service::Service;
+use crate::call::Call;
+use crate::service::Service;
 
 type Tags = BTreeMap<String, String>;
 type Context = BTreeMap<String, Vec<String>>;
@@ -27,6 +27,12 @@ pub(super) struct Asked<'a> {
 
 pub(super) fn request(action: &str, resource: impl Into<String>) -> Request {
     Request { action: action.to_owned(), resource: resource.into(), context: Context::new() }
+}
+
+/// About a bucket, or an object (`bucket/key`); all buckets here are the account's own.
+pub(super) fn in_bucket(account: &str, action: &str, path: &str) -> Request {
+    let context = Context::from([("aws:ResourceAccount".to_owned(), vec![account.to_owned()])]);
+    Request { context, ..request(action, format!("arn:aws:s3:::{path}")) }
 }
 
 impl Asked<'_> {
@@ -203,7 +209,7 @@ impl Asked<'_> {
         let Some((bucket, key)) = self.call.bucket_and_key() else {
             let bucket = self.call.path.trim_matches('/');
             let action = if self.call.operation == "ListObjectsV2" { "s3:ListBucket" } else { "s3:*" };
-            return vec![request(action, format!("arn:aws:s3:::{bucket}"))];
+            return vec![in_bucket(&self.iam.account, action, bucket)];
         };
         let query = pairs(&self.call.query);
         let versioned = if query.contains_key("versionId") { "Version" } else { "" };
@@ -211,7 +217,7 @@ impl Asked<'_> {
             "GetObject" | "HeadObject" => format!("GetObject{versioned}"),
             other => other.to_owned(),
         };
-        let object = |action: &str| request(&format!("s3:{action}"), format!("arn:aws:s3:::{bucket}/{key}"));
+        let object = |action: &str| in_bucket(&self.iam.account, &format!("s3:{action}"), &format!("{bucket}/{key}"));
         // Who may compare an object's ETag may know it.
         let compares = self.call.headers.contains_key("if-match") && !action.starts_with("Get");
         let compared = compares.then(|| object("GetObject"));

@@ -5,7 +5,7 @@
 mod fault;
 mod record;
 
-pub use crate::cloud::call::{Call, Reply};
+pub use crate::call::{Call, Reply};
 pub use fault::{Effect, Fault, FaultId, Faults, When};
 pub use record::{CallKey, RawRequest, Record, Recorder};
 
@@ -27,8 +27,8 @@ use tagship_emulator::policy;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::cloud::iam::{Denied, Iam};
-use crate::cloud::service::{Service, ServiceError};
+use crate::iam::{Denied, Iam};
+use crate::service::{Service, ServiceError};
 
 /// Headers between two hops only; they are made anew for the next one.
 const HOP: [HeaderName; 3] = [CONNECTION, TRANSFER_ENCODING, EXPECT];

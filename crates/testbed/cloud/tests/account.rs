@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use tagship_local::gateway::{Effect, Fault, Gateway, When};
-use tagship_local::moto::{Behaviour, Capacity, Client, InstancesBy, Moto, TargetsBy};
-use tagship_local::setup::{self, Account, ServicePlan};
-use tagship_local::state::{Action, InstanceState, State};
+use tagship_cloud::gateway::{Effect, Fault, Gateway, When};
+use tagship_cloud::moto::{Behaviour, Capacity, Client, InstancesBy, Moto, TargetsBy};
+use tagship_cloud::setup::{self, Account, ServicePlan};
+use tagship_cloud::state::{Action, InstanceState, State};
 
 /// The emulator and the gateway in front of it; everything ends when this is dropped.
 struct Cloud {
@@ -376,7 +376,7 @@ async fn an_artifact_uploaded_with_the_aws_cli_arrives_whole_and_is_heard_of() {
     std::fs::write(directory.path().join("large"), &artifact).expect("written");
     std::fs::write(directory.path().join("small"), b"small").expect("written");
     let aws = async |args: &[&str]| {
-        let python = tagship_local::moto::python().expect("a Python");
+        let python = tagship_cloud::moto::python().expect("a Python");
         let output = tokio::process::Command::new(python.with_file_name("aws"))
             .args(args)
             .current_dir(&directory)

@@ -1,7 +1,6 @@
-//! One deployment's life: its targets, their lifecycle events, and what their ends add up to. Pure.
+//! CodeDeploy's in-place deployment: its targets, their lifecycle events, and what their ends add up to.
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The lifecycle events of an in-place deployment without a load balancer, in order.
@@ -28,7 +27,8 @@ const STOPPED: &str = "The deployment was stopped.";
 
 /// The state of a target or of one of its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+#[allow(missing_docs, reason = "the words are AWS's")]
+pub enum Phase {
     Pending,
     InProgress,
     Succeeded,
@@ -37,6 +37,17 @@ pub(super) enum Phase {
 }
 
 impl Phase {
+    /// AWS's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::InProgress => "InProgress",
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::Skipped => "Skipped",
+        }
+    }
+
     fn is_final(self) -> bool {
         !matches!(self, Self::Pending | Self::InProgress)
     }
@@ -44,72 +55,96 @@ impl Phase {
 
 /// The state of a whole deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Status {
+#[allow(missing_docs, reason = "the words are AWS's")]
+pub enum Status {
     InProgress,
     Succeeded,
     Failed,
     Stopped,
 }
 
+impl Status {
+    /// AWS's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InProgress => "InProgress",
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::Stopped => "Stopped",
+        }
+    }
+}
+
 /// What an agent says of an event that it carried out.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
-pub(crate) struct Diagnostics {
+pub struct Diagnostics {
     /// 0 for success; the agent's own numbers.
-    pub(crate) error_code: u8,
-    pub(crate) script_name: String,
-    pub(crate) message: String,
+    pub error_code: u8,
+    /// The script's path in the revision.
+    pub script_name: String,
+    /// What happened.
+    pub message: String,
     /// The last 2 KB of the scripts' output.
-    pub(crate) log: String,
+    pub log: String,
 }
 
-pub(super) struct Event {
-    pub(super) name: &'static str,
-    pub(super) phase: Phase,
-    pub(super) started: Option<Timestamp>,
-    pub(super) ended: Option<Timestamp>,
-    pub(super) diagnostics: Option<Diagnostics>,
+/// One lifecycle event of one target.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// AWS's name.
+    pub name: &'static str,
+    /// How it stands.
+    pub phase: Phase,
+    /// When its agent fetched it.
+    pub started: Option<Timestamp>,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+    /// What its agent said at its end.
+    pub diagnostics: Option<Diagnostics>,
 }
 
-pub(super) struct Target {
-    pub(super) events: Vec<Event>,
-    pub(super) phase: Phase,
-    pub(super) updated: Timestamp,
+/// One instance that is deployed to.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Its lifecycle events, in order.
+    pub events: Vec<Event>,
+    /// How it stands.
+    pub phase: Phase,
+    /// When anything of it last changed.
+    pub updated: Timestamp,
     /// Failed because its agent said nothing.
-    pub(super) silent: bool,
+    pub silent: bool,
 }
 
 /// How long an agent may take.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub struct Patience {
     /// To fetch the next event.
-    pub(super) pending: SignedDuration,
+    pub pending: SignedDuration,
     /// To finish one.
-    pub(super) running: SignedDuration,
+    pub running: SignedDuration,
 }
 
-/// One deployment to one group.
-pub(super) struct Deployment {
-    pub(super) id: String,
-    pub(super) application: String,
-    pub(super) group: String,
-    pub(super) created: Timestamp,
-    /// As CreateDeployment got it.
-    pub(super) request: Value,
-    pub(super) status: Status,
-    pub(super) completed: Option<Timestamp>,
-    pub(super) error: Option<(&'static str, &'static str)>,
-    pub(super) targets: BTreeMap<String, Target>,
+/// One deployment, to all of its instances at once.
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    /// When it was created.
+    pub created: Timestamp,
+    /// How it stands.
+    pub status: Status,
+    /// When it ended.
+    pub completed: Option<Timestamp>,
+    /// Why it ended without success: AWS's code and message.
+    pub error: Option<(&'static str, &'static str)>,
+    /// Its instances, by id.
+    pub targets: BTreeMap<String, Target>,
+    ignores_stop_failures: bool,
 }
 
 impl Deployment {
-    pub(super) fn new(
-        id: String,
-        application: String,
-        group: String,
-        request: Value,
-        instances: Vec<String>,
-        now: Timestamp,
-    ) -> Self {
+    /// A deployment to `instances`, which fails at once if there are none. `ignores_stop_failures`: a failed
+    /// ApplicationStop counts as success.
+    pub fn new(instances: Vec<String>, ignores_stop_failures: bool, now: Timestamp) -> Self {
         let pending = |name| Event { name, phase: Phase::Pending, started: None, ended: None, diagnostics: None };
         let target = || Target {
             events: EVENTS.into_iter().map(pending).collect(),
@@ -118,15 +153,12 @@ impl Deployment {
             silent: false,
         };
         let mut deployment = Self {
-            id,
-            application,
-            group,
             created: now,
-            request,
             status: Status::InProgress,
             completed: None,
             error: None,
             targets: instances.into_iter().map(|id| (id, target())).collect(),
+            ignores_stop_failures,
         };
         if deployment.targets.is_empty() {
             deployment.end(Status::Failed, Some(("NO_INSTANCES", NO_INSTANCES)), now);
@@ -134,13 +166,8 @@ impl Deployment {
         deployment
     }
 
-    /// The instances' ids.
-    pub(super) fn targets(&self) -> impl Iterator<Item = &str> {
-        self.targets.keys().map(String::as_str)
-    }
-
     /// The next event for an instance's agent, from now on in progress.
-    pub(super) fn next_event(&mut self, instance: &str, now: Timestamp) -> Option<&'static str> {
+    pub fn next_event(&mut self, instance: &str, now: Timestamp) -> Option<&'static str> {
         if self.status != Status::InProgress {
             return None;
         }
@@ -160,7 +187,7 @@ impl Deployment {
     }
 
     /// Notes how an event in progress ended. What isn't in progress any more stays as it is.
-    pub(super) fn complete(&mut self, instance: &str, event: &str, diagnostics: Diagnostics, now: Timestamp) {
+    pub fn complete(&mut self, instance: &str, event: &str, diagnostics: Diagnostics, now: Timestamp) {
         let Some(target) = self.targets.get_mut(instance) else {
             return;
         };
@@ -170,8 +197,7 @@ impl Deployment {
         if event.phase != Phase::InProgress {
             return;
         }
-        let ignored =
-            event.name == "ApplicationStop" && self.request["ignoreApplicationStopFailures"] == Value::Bool(true);
+        let ignored = event.name == "ApplicationStop" && self.ignores_stop_failures;
         let failed = diagnostics.error_code != 0;
         event.phase = if failed { Phase::Failed } else { Phase::Succeeded };
         if failed && ignored {
@@ -185,7 +211,7 @@ impl Deployment {
     }
 
     /// Fails the targets whose agents have been silent for too long.
-    pub(super) fn lose_patience(&mut self, patience: Patience, now: Timestamp) {
+    pub fn lose_patience(&mut self, patience: Patience, now: Timestamp) {
         if self.status != Status::InProgress {
             return;
         }
@@ -218,7 +244,7 @@ impl Deployment {
     }
 
     /// Every event of every target succeeds, as if agents had answered.
-    pub(super) fn succeed(&mut self, now: Timestamp) {
+    pub fn succeed(&mut self, now: Timestamp) {
         if self.status != Status::InProgress {
             return;
         }
@@ -235,7 +261,7 @@ impl Deployment {
     }
 
     /// Ends it; an event in progress runs on, and nothing follows it.
-    pub(super) fn stop(&mut self, now: Timestamp) {
+    pub fn stop(&mut self, now: Timestamp) {
         for target in self.targets.values_mut() {
             for event in &mut target.events {
                 if event.phase == Phase::Pending {
@@ -288,5 +314,84 @@ impl Target {
         } else {
             self.phase = Phase::Succeeded;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What becomes of a deployment to `i-1` and `i-2`: a word each for what happens, one second apart, then status,
+    /// error and phases. `next i-1` fetches an event, `ok i-1` and `bad i-1` end the one at hand, `all i-1` every one.
+    #[track_caller]
+    fn check(ignores_stop_failures: bool, story: &[&str], expected: &str) {
+        let mut now = Timestamp::UNIX_EPOCH;
+        let instances = vec!["i-1".to_owned(), "i-2".to_owned()];
+        let mut deployment = Deployment::new(instances, ignores_stop_failures, now);
+        let patience = Patience { pending: SignedDuration::from_mins(5), running: SignedDuration::from_hours(1) };
+        let told = |error_code| Diagnostics {
+            error_code,
+            script_name: String::new(),
+            message: String::new(),
+            log: String::new(),
+        };
+        let mut at_hand = BTreeMap::new();
+        for line in story {
+            now += SignedDuration::from_secs(1);
+            let (what, id) = line.split_once(' ').unwrap_or((line, ""));
+            match what {
+                "next" => {
+                    at_hand.insert(id, deployment.next_event(id, now).expect(line));
+                }
+                "none" => assert_eq!(deployment.next_event(id, now), None, "{line}"),
+                "ok" => deployment.complete(id, at_hand[id], told(0), now),
+                "bad" => deployment.complete(id, at_hand[id], told(4), now),
+                "all" => {
+                    while let Some(event) = deployment.next_event(id, now) {
+                        deployment.complete(id, event, told(0), now);
+                    }
+                }
+                "wait" => {
+                    now += SignedDuration::from_secs(id.parse().expect(line));
+                    deployment.lose_patience(patience, now);
+                }
+                "stop" => deployment.stop(now),
+                other => panic!("{other}"),
+            }
+        }
+        let phases: Vec<_> = deployment.targets.values().map(|target| target.phase.as_str()).collect();
+        let error = deployment.error.map_or("none", |(code, _)| code);
+        assert_eq!(format!("{} {error} {}", deployment.status.as_str(), phases.join(" ")), expected, "{story:?}");
+    }
+
+    #[test]
+    fn one_instance_is_enough() {
+        check(false, &["all i-1", "none i-1"], "InProgress none Succeeded Pending");
+        check(false, &["all i-1", "all i-2"], "Succeeded none Succeeded Succeeded");
+        check(false, &["all i-1", "next i-2", "none i-2", "bad i-2"], "Succeeded none Succeeded Failed");
+        let both = ["next i-1", "bad i-1", "none i-1", "next i-2", "ok i-2", "next i-2", "bad i-2"];
+        check(false, &both, "Failed HEALTH_CONSTRAINTS Failed Failed");
+        check(true, &["next i-1", "bad i-1", "all i-1", "all i-2"], "Succeeded none Succeeded Succeeded");
+    }
+
+    #[test]
+    fn silence_fails_a_target_after_its_time() {
+        check(false, &["wait 298"], "InProgress none Pending Pending");
+        check(false, &["wait 300"], "Failed AGENT_ISSUE Failed Failed");
+        check(false, &["all i-1", "wait 300"], "Succeeded none Succeeded Failed");
+        check(false, &["next i-1", "wait 3598"], "InProgress none InProgress Failed");
+        check(false, &["next i-1", "wait 3599"], "Failed AGENT_ISSUE Failed Failed");
+    }
+
+    #[test]
+    fn a_stop_lets_what_runs_end() {
+        check(false, &["next i-1", "stop"], "Stopped MANUAL_STOP InProgress Skipped");
+        check(false, &["next i-1", "stop", "ok i-1", "none i-1"], "Stopped MANUAL_STOP Skipped Skipped");
+    }
+
+    #[test]
+    fn without_instances_it_fails_at_once() {
+        let deployment = Deployment::new(Vec::new(), false, Timestamp::UNIX_EPOCH);
+        assert_eq!((deployment.status, deployment.error), (Status::Failed, Some(("NO_INSTANCES", NO_INSTANCES))));
     }
 }

@@ -1,37 +1,13 @@
-//! What infra/pipeline.yaml and infra/tagship.yaml, the files that go to AWS, make of a service: its actions and rules.
+//! A service's flow, and who is called and told by which event.
 
+use super::{PRE, TOPIC, account, template};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tagship_emulator::pipeline::Kind;
-use tagship_emulator::policy::Request;
 use tagship_emulator::rule::On;
-use tagship_emulator::template::{Stack, Template};
-
-fn template(parameters: &[(&str, &str)]) -> Template {
-    let given = [("PipelineName", "mzum-web"), ("ServiceRole", "MZUM_WEB_PRODUCT")];
-    let parameters = [&given[..], parameters].concat();
-    read(include_str!("../../../../infra/pipeline.yaml"), "mzum-web", &parameters)
-}
-
-/// What an account has once.
-fn account(parameters: &[(&str, &str)]) -> Template {
-    read(include_str!("../../../../infra/tagship.yaml"), "tagship", parameters)
-}
-
-fn read(text: &str, name: &str, parameters: &[(&str, &str)]) -> Template {
-    let stack = Stack {
-        name: name.into(),
-        account: "123456789012".into(),
-        region: "eu-west-1".into(),
-        parameters: parameters.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
-        ..Stack::default()
-    };
-    Template::read(text, stack).expect("a template")
-}
-
-const PRE: (&str, &str) = ("PreProductServiceRole", "MZUM_WEB_QA");
-const TOPIC: (&str, &str) = ("TopicArn", "arn:aws:sns:eu-west-1:123456789012:releases");
+use tagship_emulator::template::Template;
+use wildmatch::WildMatch;
 
 /// The actions in the order in which they run: function, service role and action, or `approval`.
 #[track_caller]
@@ -125,10 +101,39 @@ fn an_execution_that_ends_early_is_rolled_back_and_discarded() {
     for (pipeline, state) in [("mzum-web", "SUCCEEDED"), ("mzum-web", "STARTED"), ("x", "FAILED")] {
         check_rules(&[PRE], ended(pipeline, state), &[]);
     }
-    let said = "mzum-web: execution e-1 is FAILED; its release is being rolled back and discarded. \
-        https://eu-west-1.console.aws.amazon.com/codesuite/codepipeline/pipelines/mzum-web/executions/e-1";
-    let told = ("releases", Value::String(said.into()));
-    check_rules(&[TOPIC], ended("mzum-web", "FAILED"), &[&product[..], &[told]].concat());
+}
+
+#[test]
+fn people_are_told_of_a_release_that_ends_early_and_not_of_a_pipeline_that_is_made() {
+    let stage = |stage: &str, state: &str| {
+        let mut event = ended("mzum-web", state);
+        event["detail-type"] = "CodePipeline Stage Execution State Change".into();
+        event["detail"]["stage"] = stage.into();
+        event
+    };
+    for state in ["FAILED", "STOPPED", "CANCELED"] {
+        let said = format!(
+            "mzum-web: execution e-1 is {state}; its release is being rolled back and discarded. \
+             https://eu-west-1.console.aws.amazon.com/codesuite/codepipeline/pipelines/mzum-web/executions/e-1"
+        );
+        check_rules(&[TOPIC], stage("Release", state), &[("releases", Value::String(said))]);
+        check_rules(&[], stage("Release", state), &[]);
+    }
+    for state in ["STARTED", "SUCCEEDED", "STOPPING", "RESUMED"] {
+        check_rules(&[TOPIC], stage("Release", state), &[]);
+    }
+    // Making the pipeline starts an execution, which finds no upload.
+    check_rules(&[TOPIC], stage("Source", "FAILED"), &[]);
+    let without_words = template(&[]).rules().expect("rules").len();
+    let told = |event: Value| {
+        let rules = template(&[TOPIC]).rules().expect("rules");
+        assert_eq!(rules.len(), without_words + 1);
+        rules.iter().any(|rule| {
+            let matches = matches!(&rule.on, On::Event(pattern) if pattern.matches(&event));
+            matches && rule.targets.iter().any(|target| target.arn == TOPIC.1)
+        })
+    };
+    assert!(!told(ended("mzum-web", "FAILED")), "the execution's own end is told to nobody");
 }
 
 fn abandoned(service: &str, action: &str) -> Value {
@@ -144,15 +149,53 @@ fn abandoned(service: &str, action: &str) -> Value {
 
 #[test]
 fn an_abandoned_release_is_ended() {
-    let role = "MZUM_WEB_PRODUCT";
-    let undone = [("tagship-route", call(role, "rollback")), ("tagship-cleanup", call(role, "discard"))];
-    check_rules(&[PRE], abandoned(role, "discard"), &undone);
-    check_rules(&[PRE], abandoned(role, "retire"), &[("tagship-cleanup", call(role, "retire"))]);
-    for action in ["discard", "retire"] {
-        let parked = [("tagship-cleanup", call("MZUM_WEB_QA", "park"))];
-        check_rules(&[PRE], abandoned("MZUM_WEB_QA", action), &parked);
+    let undone = [
+        ("tagship-route", call("MZUM_WEB_PRODUCT", "rollback")),
+        ("tagship-cleanup", call("MZUM_WEB_PRODUCT", "discard")),
+    ];
+    let finished = [("tagship-cleanup", call("MZUM_WEB_PRODUCT", "retire"))];
+    let parked = [("tagship-cleanup", call("MZUM_WEB_QA", "park"))];
+    // The execution ended for product and pre-product: whichever was found, both are ended.
+    for service in ["MZUM_WEB_PRODUCT", "MZUM_WEB_QA"] {
+        check_rules(&[PRE], abandoned(service, "discard"), &[&undone[..], &parked].concat());
+        check_rules(&[PRE], abandoned(service, "retire"), &[&finished[..], &parked].concat());
+        check_rules(&[], abandoned(service, "discard"), &undone);
+        check_rules(&[], abandoned(service, "retire"), &finished);
     }
-    check_rules(&[], abandoned("MZUM_WEB_QA", "discard"), &[]);
+    let mut other = abandoned("MZUM_WEB_PRODUCT", "discard");
+    other["detail"]["pipeline"] = "shop".into();
+    check_rules(&[PRE], other, &[]);
+}
+
+/// Functions let themselves be invoked by rules, and only by those that are called as they are.
+#[test]
+fn each_rule_may_invoke_its_functions() {
+    for prefix in ["tagship-", "next-"] {
+        let prefixed = ("FunctionPrefix", prefix);
+        let account = account(&[prefixed]);
+        let mut granted = BTreeMap::new();
+        for (_, permission) in account.resources("AWS::Lambda::Permission").expect("permissions") {
+            let text = |key: &str| permission[key].as_str().expect("a text").to_owned();
+            assert_eq!(
+                (text("Action"), text("Principal")),
+                ("lambda:InvokeFunction".into(), "events.amazonaws.com".into())
+            );
+            assert_eq!(text("SourceAccount"), "123456789012");
+            assert!(granted.insert(text("FunctionName"), WildMatch::new(&text("SourceArn"))).is_none(), "one each");
+        }
+        let service = template(&[PRE, TOPIC, prefixed]);
+        let rules = [account.rules().expect("rules"), service.rules().expect("rules")].concat();
+        let invoked = rules.iter().flat_map(|rule| {
+            let functions = rule.targets.iter().filter(|target| target.arn.contains(":lambda:"));
+            functions.map(|target| (target.arn.rsplit(':').next().expect("a name").to_owned(), rule.arn.clone()))
+        });
+        let invoked: Vec<_> = invoked.collect();
+        assert!(invoked.len() > 5, "{invoked:?}");
+        for (function, rule) in invoked {
+            assert!(granted[&function].matches(&rule), "{function} by {rule}");
+            assert!(!granted[&function].matches(&rule.replace(prefix, "payroll-")), "{function} by another's");
+        }
+    }
 }
 
 #[test]
@@ -219,99 +262,14 @@ fn an_upload_starts_the_pipeline_with_its_version() {
     check_rules(&[], event("mzum-web/App/x"), &[]);
 }
 
-/// Whether who has the policy (its logical id) may do this.
-#[track_caller]
-fn check_may(template: &Template, policy: &str, action: &str, resource: &str, expected: bool) {
-    let policies = template.policies().expect("policies");
-    let request = Request { action: action.into(), resource: resource.into(), context: BTreeMap::new() };
-    assert_eq!(policies[policy].allows(&request), expected, "{policy}: {action} on {resource}");
-}
-
-const RELEASES: &str = "arn:aws:s3:::mzum-web-releases-123456789012-eu-west-1";
-
 #[test]
-fn a_build_server_may_put_a_release_and_nothing_else() {
-    let template = template(&[]);
-    let release = format!("{RELEASES}/release.zip");
-    check_may(&template, "UploadPolicy", "s3:PutObject", &release, true);
-    check_may(&template, "UploadPolicy", "s3:AbortMultipartUpload", &release, true);
-    for action in ["s3:GetObject", "s3:GetObjectVersion", "s3:DeleteObject", "s3:PutObjectTagging", "s3:PutObjectAcl"] {
-        check_may(&template, "UploadPolicy", action, &release, false);
-    }
-    for other in ["release.zip.bak", "mzum-web/App/x", ""] {
-        check_may(&template, "UploadPolicy", "s3:PutObject", &format!("{RELEASES}/{other}"), false);
-    }
-    check_may(&template, "UploadPolicy", "s3:ListBucket", RELEASES, false);
-    check_may(
-        &template,
-        "UploadPolicy",
-        "s3:PutObject",
-        "arn:aws:s3:::shop-releases-123456789012-eu-west-1/release.zip",
-        false,
-    );
-    check_may(
-        &template,
-        "UploadPolicy",
-        "codepipeline:StartPipelineExecution",
-        "arn:aws:codepipeline:eu-west-1:123456789012:mzum-web",
-        false,
-    );
-}
-
-#[test]
-fn a_pipeline_may_use_its_own_bucket_the_four_functions_and_its_topic() {
-    let (quiet, told) = (template(&[]), template(&[TOPIC]));
-    let function = |name: &str| format!("arn:aws:lambda:eu-west-1:123456789012:function:{name}");
-    for name in ["provision", "deploy", "route", "cleanup"] {
-        check_may(&quiet, "PipelineRole", "lambda:InvokeFunction", &function(&format!("tagship-{name}")), true);
-    }
-    check_may(&quiet, "PipelineRole", "lambda:InvokeFunction", &function("payroll"), false);
-    check_may(&quiet, "PipelineRole", "lambda:UpdateFunctionCode", &function("tagship-route"), false);
-    for (action, key) in
-        [("s3:GetObjectVersion", "release.zip"), ("s3:GetObject", "x"), ("s3:PutObject", "mzum-web/App/x")]
-    {
-        check_may(&quiet, "PipelineRole", action, &format!("{RELEASES}/{key}"), true);
-        check_may(&quiet, "PipelineRole", action, &format!("arn:aws:s3:::tagship-123456789012/{key}"), false);
-    }
-    check_may(&quiet, "PipelineRole", "s3:GetBucketVersioning", RELEASES, true);
-    check_may(&quiet, "PipelineRole", "s3:DeleteObject", &format!("{RELEASES}/release.zip"), false);
-    check_may(&told, "PipelineRole", "sns:Publish", TOPIC.1, true);
-    check_may(&told, "PipelineRole", "sns:Publish", "arn:aws:sns:eu-west-1:123456789012:payroll", false);
-    check_may(&quiet, "PipelineRole", "sns:Publish", TOPIC.1, false);
-}
-
-#[test]
-fn an_upload_may_start_this_pipeline_alone() {
-    let template = template(&[]);
-    let pipeline = |name: &str| format!("arn:aws:codepipeline:eu-west-1:123456789012:{name}");
-    check_may(&template, "EventsRole", "codepipeline:StartPipelineExecution", &pipeline("mzum-web"), true);
-    check_may(&template, "EventsRole", "codepipeline:StartPipelineExecution", &pipeline("shop"), false);
-    check_may(&template, "EventsRole", "codepipeline:StopPipelineExecution", &pipeline("mzum-web"), false);
-}
-
-#[test]
-fn an_instance_may_read_its_releases_alone() {
-    let given = [
-        ("ServiceRole", "MZUM_WEB_PRODUCT"),
-        ("HostNames", "web.example.com"),
-        ("RulePriority", "10"),
-        ("Vpc", "vpc-1"),
-        ("Subnets", "subnet-1"),
-        ("HttpListener", "arn:listener"),
-        ("LoadBalancerSecurityGroup", "sg-1"),
-        ("PipelineName", "mzum-web"),
-    ];
-    let service = |more: &[(&str, &str)]| {
-        read(include_str!("../../../../infra/service.yaml"), "web", &[&given[..], more].concat())
-    };
-    let (plain, tagged) = (service(&[]), service(&[("ArtifactBucket", "company-artifacts")]));
-    for action in ["s3:GetObject", "s3:GetObjectVersion"] {
-        check_may(&plain, "InstanceRole", action, &format!("{RELEASES}/mzum-web/App/x"), true);
-        for other in ["tagship-123456789012", "shop-releases-123456789012-eu-west-1", "company-artifacts"] {
-            check_may(&plain, "InstanceRole", action, &format!("arn:aws:s3:::{other}/x"), false);
-        }
-        check_may(&tagged, "InstanceRole", action, "arn:aws:s3:::company-artifacts/built/x.zip", true);
-    }
-    check_may(&plain, "InstanceRole", "s3:PutObject", &format!("{RELEASES}/release.zip"), false);
-    check_may(&plain, "InstanceRole", "s3:GetObject", "arn:aws:s3:::aws-codedeploy-eu-west-1/latest/install", true);
+fn copies_of_artifacts_expire_and_uploads_stay() {
+    let (_, bucket) = template(&[]).resources("AWS::S3::Bucket").expect("a bucket").remove(0);
+    let rules = bucket["LifecycleConfiguration"]["Rules"].as_array().expect("rules");
+    let expiring: Vec<_> = rules.iter().filter(|rule| !rule["ExpirationInDays"].is_null()).collect();
+    // Three approvals of 60 days may be waited for before the last action reads its copy.
+    let [rule] = expiring[..] else { panic!("one rule: {expiring:?}") };
+    assert!(rule["ExpirationInDays"].as_u64().expect("days") > 3 * 60);
+    let prefix = rule["Prefix"].as_str().expect("a prefix");
+    assert!("mzum-web/App/x".starts_with(prefix) && !"release.zip".starts_with(prefix), "{prefix}");
 }

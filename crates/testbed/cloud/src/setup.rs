@@ -8,7 +8,7 @@ use std::process::Stdio;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 
-use crate::cloud::moto;
+use crate::moto;
 
 /// The Region of everything.
 pub const REGION: &str = "us-east-1";
@@ -145,7 +145,7 @@ pub fn ops_environment(gateway_url: &str) -> [(&'static str, String); 5] {
 }
 
 /// Sets everything up through the gateway, as the caller `ops`. `octet` is the VPC's second one: of a
-/// [`crate::cloud::network::Network`] if instances are to be processes, else any.
+/// [`crate::network::Network`] if instances are to be processes, else any.
 pub async fn set_up(gateway_url: &str, octet: u8, services: &[ServicePlan]) -> Result<Account, Error> {
     let plan = serde_json::json!({"template": infra("service.yaml"), "octet": octet, "services": services});
     let mut child = moto::python_module("setup_account")?

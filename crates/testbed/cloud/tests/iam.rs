@@ -2,11 +2,11 @@
 //! in the words of its service.
 
 use std::collections::BTreeMap;
+use tagship_cloud::gateway::Gateway;
+use tagship_cloud::iam::Iam;
+use tagship_cloud::moto::Moto;
+use tagship_cloud::setup::{self, Account, REGION, ServicePlan};
 use tagship_emulator::template::{Stack, Template};
-use tagship_local::gateway::Gateway;
-use tagship_local::iam::Iam;
-use tagship_local::moto::Moto;
-use tagship_local::setup::{self, Account, REGION, ServicePlan};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/x-amz-json-1.1";

@@ -16,7 +16,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
-use crate::cloud::state::{InstanceState, State, TargetState};
+use crate::state::{InstanceState, State, TargetState};
 
 /// Where this crate's Python lives.
 const PYTHON_DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
@@ -26,7 +26,7 @@ const PYTHON_DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
 pub enum Error {
     /// There is no Python with moto in it.
     #[error(
-        "no Python at {}: run `make venv`, or set TAGSHIP_PYTHON to a Python that has crates/testbed/local/python/requirements.txt",
+        "no Python at {}: run `make venv`, or set TAGSHIP_PYTHON to a Python that has crates/testbed/cloud/python/requirements.txt",
         .0.display()
     )]
     NoPython(PathBuf),

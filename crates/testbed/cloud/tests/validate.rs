@@ -1,9 +1,9 @@
 //! Recorded requests held against AWS's service models, and proof that the models are asked.
 
-use tagship_local::gateway::Gateway;
-use tagship_local::moto::Moto;
-use tagship_local::setup::{self, ServicePlan};
-use tagship_local::validate::{self, Verdict};
+use tagship_cloud::gateway::Gateway;
+use tagship_cloud::moto::Moto;
+use tagship_cloud::setup::{self, ServicePlan};
+use tagship_cloud::validate::{self, Verdict};
 
 #[tokio::test]
 async fn what_the_gateway_records_can_be_validated() {
