@@ -43,7 +43,7 @@ build: $(BUILD)/installed ## the functions' archives, target/lambda/ARCHITECTURE
 SOURCES := Cargo.toml Cargo.lock $(addprefix crates/,tagship aws patches $(FUNCTIONS))
 
 # Every package of what we ask for, for each Python and machine that we support, pinned by hash: pip takes no other file.
-LOCKED := infra/requirements infra/build-requirements crates/testbed/local/python/requirements
+LOCKED := infra/requirements infra/build-requirements crates/testbed/cloud/python/requirements
 
 lock: ## the Python requirements anew from their .in files; needs uv (pip install uv)
 	@for each in $(LOCKED); do uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --no-annotate \

@@ -260,13 +260,18 @@ fn rule_name(listener: &str, rule: &Rule) -> String {
 /// A list has at most one forward action, the last.
 fn switch(arn: &str, default_action: bool, label: String, actions: &[Action], groups: &[String]) -> Option<Switch> {
     let weights = actions.iter().find_map(weights)?;
+    let stickiness = actions.iter().filter_map(Action::forward_config).filter_map(|config| {
+        config.target_group_stickiness_config().filter(|stickiness| stickiness.enabled() == Some(true))
+    });
+    let seconds =
+        |config: &TargetGroupStickinessConfig| u32::try_from(config.duration_seconds().unwrap_or_default()).ok();
+    let sticky_secs = stickiness.map(|config| seconds(config).unwrap_or_default()).max();
     weights.iter().any(|(arn, _)| groups.contains(arn)).then(|| Switch {
         arn: arn.to_owned(),
         default_action,
         label,
-        sticky: actions.iter().filter_map(Action::forward_config).any(|config| {
-            config.target_group_stickiness_config().and_then(|stickiness| stickiness.enabled()) == Some(true)
-        }),
+        sticky: sticky_secs.is_some(),
+        sticky_secs: sticky_secs.unwrap_or_default(),
         weights,
     })
 }

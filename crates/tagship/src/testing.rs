@@ -74,6 +74,7 @@ pub(crate) fn routing(a: Vec<Target>, b: Vec<Target>) -> Routing {
         label: label.to_owned(),
         weights: vec![("arn:a".to_owned(), 100), ("arn:b".to_owned(), 0)],
         sticky: false,
+        sticky_secs: 0,
     };
     Routing { groups: vec![group("a", a), group("b", b)], switches: vec![switch("HTTP:80"), switch("HTTPS:443")] }
 }

@@ -337,7 +337,7 @@ impl Names {
     }
 
     fn switch(&mut self, switch: Switch) -> Switch {
-        let Switch { arn, default_action, label: _, weights, sticky } = switch;
+        let Switch { arn, default_action, label: _, weights, sticky, sticky_secs } = switch;
         let weights = weights.into_iter().map(|(group, weight)| (self.known(&group), weight));
         Switch {
             arn: self.known(&arn),
@@ -345,6 +345,7 @@ impl Names {
             label: String::new(),
             weights: sorted_by(weights, |(group, _)| group.clone()),
             sticky,
+            sticky_secs,
         }
     }
 

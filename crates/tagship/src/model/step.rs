@@ -188,6 +188,17 @@ impl Changes {
 }
 
 impl Step {
+    /// The same, but that a change of weights leaves stickiness alone if `keeps`.
+    #[must_use]
+    pub fn sticky(self, keeps: bool) -> Self {
+        match self {
+            Step::SetWeights { switch, label, weights, unstick } => {
+                Step::SetWeights { switch, label, weights, unstick: unstick && !keeps }
+            }
+            step => step,
+        }
+    }
+
     /// Which kind of change it is.
     pub fn change(&self) -> Change {
         match self {

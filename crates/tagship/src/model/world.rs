@@ -335,6 +335,8 @@ pub struct Switch {
     pub weights: Vec<(String, u32)>,
     /// Whether group stickiness is on.
     pub sticky: bool,
+    /// How long a client's cookie keeps it on its group, in seconds; 0 if stickiness is off.
+    pub sticky_secs: u32,
 }
 
 impl Switch {

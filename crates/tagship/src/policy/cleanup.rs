@@ -105,7 +105,7 @@ fn free(now: &Situation<'_>, held: &Held, ended: &Ended) -> First<Done> {
         .map(|instance| instance.id.clone())
         .collect();
     let unowned = instances.iter().filter(|instance| instance.release.is_none() && !instance.gone());
-    let left_behind = unowned
+    let mut left_behind: Vec<String> = unowned
         .map(|instance| {
             format!(
                 "instance {} has the service's tag but no tagship:release: tag or terminate it by hand",
@@ -113,6 +113,16 @@ fn free(now: &Situation<'_>, held: &Held, ended: &Ended) -> First<Done> {
             )
         })
         .collect();
+    if ended.how == HowEnded::Discarded {
+        let own = instances.iter().filter(|it| it.release.as_ref() == Some(&held.hold.release) && !it.gone());
+        left_behind.extend(own.map(|instance| {
+            format!(
+                "instance {} of this release serves in the live group, where a person registered it: it stays until the \
+                 next release replaces that group",
+                instance.id
+            )
+        }));
+    }
     let terminated = listed(removed.iter().map(String::as_str));
     let how = ended.how.as_str();
     let done = Done {

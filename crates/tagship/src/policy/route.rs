@@ -11,7 +11,7 @@ pub use rollback::{Rollback, RollbackMemory};
 #[cfg(test)]
 mod tests;
 
-use crate::{Change, Changes, Held, Parts, Previous, Situation};
+use crate::{Change, Changes, Error, Held, Kind, Parts, Previous, Situation, Step};
 
 /// What both see.
 const READS: Parts = Parts::INSTANCES.and(Parts::ROUTING).and(Parts::NAMES);
@@ -40,4 +40,11 @@ fn previous(held: &Held) -> Previous {
 fn weights(now: &Situation<'_>) -> String {
     let words: Vec<String> = now.weights().iter().map(|(switch, weights)| format!("{switch}: {weights}")).collect();
     words.join("; ")
+}
+
+/// Whether AWS refused to turn a rule's stickiness off together with its weight: a group's own stickiness may ask for it.
+/// Then the weight goes back without, and discard waits as long as a cookie lasts.
+fn keeps_sticky(refused: &Step, error: &Error) -> bool {
+    let sticky = matches!(refused, Step::SetWeights { unstick: true, .. });
+    sticky && !error.kind.passes() && error.kind != Kind::Denied
 }

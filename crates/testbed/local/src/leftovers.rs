@@ -3,9 +3,9 @@
 use crate::local::Local;
 use crate::ops;
 use std::time::Duration;
-use tagship_cloud::state::{InstanceState, State};
+use tagship_cloud::state::{Instance, InstanceState, State};
 
-/// How long what is on its way out may take.
+/// How long what is on its way out may take, and the next look at the cloud.
 const WAY_OUT: Duration = Duration::from_secs(15);
 
 /// Instances, targets, names and the hold that the ended releases of a service left behind, for people;
@@ -16,21 +16,26 @@ const WAY_OUT: Duration = Duration::from_secs(15);
 ///
 /// The hold can't be asked for.
 pub async fn leftovers(local: &Local, role: &str, live: Option<&str>) -> Result<Vec<String>, ops::Error> {
-    let strange = |state: &State| -> Vec<String> {
-        let ours = state
-            .instances
-            .iter()
-            .filter(|instance| instance.tags.get("tagship:service").is_some_and(|tag| tag == role));
-        ours.filter(|instance| instance.tags.get("tagship:release").map(String::as_str) != live)
-            .filter(|instance| !matches!(instance.state, InstanceState::Terminated))
-            .map(|instance| format!("instance {} {:?}", instance.id, instance.state))
-            .collect()
-    };
-    let _ = tokio::time::timeout(WAY_OUT, local.until(|state| strange(state).is_empty())).await;
-    let state = local.states.borrow().clone();
-    let mut found = strange(&state);
-    let alive: Vec<_> =
-        state.instances.iter().filter(|instance| !matches!(instance.state, InstanceState::Terminated)).collect();
+    let left = |state: &State| left(state, role, live);
+    let _ = tokio::time::timeout(WAY_OUT, local.until(|state| left(state).is_empty())).await;
+    let mut found = left(&local.states.borrow());
+    if local.ops.object(&local.account.bucket, &format!("holds/{role}.json")).await?.is_some() {
+        found.push(format!("the hold of {role}"));
+    }
+    Ok(found)
+}
+
+/// What one look at the cloud finds.
+fn left(state: &State, role: &str, live: Option<&str>) -> Vec<String> {
+    let gone = |instance: &&Instance| matches!(instance.state, InstanceState::Terminated);
+    let tag = |instance: &Instance, key: &str| instance.tags.get(key).map(String::to_owned);
+    let ours = state.instances.iter().filter(|instance| tag(instance, "tagship:service").as_deref() == Some(role));
+    let ended = ours.filter(|instance| tag(instance, "tagship:release").as_deref() != live);
+    let mut found: Vec<String> = ended
+        .filter(|instance| !gone(instance))
+        .map(|instance| format!("instance {} {:?}", instance.id, instance.state))
+        .collect();
+    let alive: Vec<_> = state.instances.iter().filter(|instance| !gone(instance)).collect();
     for group in &state.target_groups {
         for target in group.targets.iter().filter(|target| !alive.iter().any(|instance| instance.id == target.id)) {
             found.push(format!("target {} in {}", target.id, group.name));
@@ -43,8 +48,5 @@ pub async fn leftovers(local: &Local, role: &str, live: Option<&str>) -> Result<
             found.push(format!("name {} {:?}", record.name, record.values));
         }
     }
-    if local.ops.object(&local.account.bucket, &format!("holds/{role}.json")).await?.is_some() {
-        found.push(format!("the hold of {role}"));
-    }
-    Ok(found)
+    found
 }

@@ -294,6 +294,9 @@ fn settings(line: &Line, account: &Account) -> Vec<(String, String)> {
             for (key, value) in line.settings.as_object().into_iter().flatten() {
                 settings[key] = value.clone();
             }
+            if line.pre_product.as_ref().is_some_and(|pre| pre.service_role == service.service_role) {
+                settings["PRE_PRODUCT"] = true.into();
+            }
             Some((service.service_role.clone(), settings.to_string()))
         })
         .collect()

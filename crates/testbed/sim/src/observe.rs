@@ -149,6 +149,7 @@ impl Cloud {
             label: switch.label.clone(),
             weights: switch.weights.now().clone(),
             sticky: false,
+            sticky_secs: 0,
         })
     }
 

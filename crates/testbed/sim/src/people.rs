@@ -33,6 +33,27 @@ impl Cloud {
                 });
                 (back > 0).then_some((back, PersonAct::TurnSwitch(role, n, 0)))
             }
+            PersonAct::SplitSwitch(role, n, back) => {
+                let arn = self.services.get(&role)?.switches.get(n)?.clone();
+                let switch = self.switches.get_mut(&arn)?;
+                let split = switch.weights.now().iter().all(|(_, weight)| *weight > 0);
+                // Who makes it whole again looks whether it still is split: tagship may have been quicker.
+                if (back == 0) != split {
+                    return None;
+                }
+                switch.by_hand = Some(now);
+                switch.weights.alter(now, |weights| {
+                    for (_, weight) in weights.iter_mut() {
+                        *weight = match (*weight, back) {
+                            (0, 1..) => 10,
+                            (_, 1..) => 90,
+                            (90.., _) => 100,
+                            _ => 0,
+                        };
+                    }
+                });
+                (back > 0).then_some((back, PersonAct::SplitSwitch(role, n, 0)))
+            }
             PersonAct::AddStranger(role, n, back) => {
                 let arn = self.services.get(&role)?.groups.get(n)?.clone();
                 let id = format!("i-stranger-{}", role.label());

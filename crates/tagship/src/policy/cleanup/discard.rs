@@ -6,8 +6,9 @@ use crate::engine::{Gate, Removing, Standing, Turning, admission};
 use crate::policy::route::traffic::{Traffic, running};
 use crate::settings::TargetGroup;
 use crate::{
-    Action, Changes, Decision, Done, Ended, First, Held, HowEnded, Parts, Planner, Previous, Situation, listed,
+    Action, Changes, Decision, Done, Ended, First, Held, Hold, HowEnded, Parts, Planner, Previous, Situation, Switch,
 };
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow::{Break, Continue};
 
@@ -55,12 +56,15 @@ fn remove(now: &Situation<'_>, held: &Held, kept: Option<&Held>, memory: &mut Re
     now.world.need(Parts::INSTANCES.and(Parts::DEPLOYMENT).and(Parts::ROUTING.when(pair)))?;
     let own: BTreeSet<&str> =
         now.world.fleet(&hold.release)?.into_iter().map(|instance| instance.id.as_str()).collect();
-    without_traffic(now, held, &own, memory)?;
+    let strays = without_traffic(now, held, &own, memory)?;
     let weightless = *memory.weightless_since.get_or_insert(now.world.since());
     // A release that was never shifted has had no weight: it may go at once.
     // One that is kept is looked at once more before: nobody comes back for what a late call registers.
     if hold.previous.is_some() || kept.is_some() {
         settle(now, held, weightless)?;
+    }
+    if hold.previous.is_some() && pair {
+        forgotten(now, hold, weightless)?;
     }
     // Rollback may have died between the weights and the names: what it left is done here.
     let live = match &hold.previous {
@@ -69,31 +73,47 @@ fn remove(now: &Situation<'_>, held: &Held, kept: Option<&Held>, memory: &mut Re
         None => None,
     };
     let releases = BTreeSet::from([&hold.release]);
-    Removal { doomed: own, releases, stop_by: None, live, installs: true, kept }.done(now, hold, memory)?;
+    // What a person registered in the live group serves: it stays, and is told of.
+    let doomed = own.difference(&strays).copied().collect();
+    Removal { doomed, releases, stop_by: None, live, installs: true, kept }.done(now, hold, memory)?;
     // The last look is SETTLE after the phase: what a late call of an earlier stage left is seen by then.
     settle(now, held, weightless)
 }
 
-/// Waits while a switch gives weight to the release.
-fn without_traffic(now: &Situation<'_>, held: &Held, own: &BTreeSet<&str>, memory: &mut RemovalMemory) -> First<()> {
-    let hold = &held.hold;
-    let traffic = Traffic::of(now, hold)?;
-    if traffic.is_ok_and(|traffic| traffic.candidate.any) {
-        memory.weightless_since = None;
-        return Break(Decision::wait("rollback to take the traffic away from this release"));
+/// Waits while a switch gives weight to the release; then tells which of its instances serve in the other group, where
+/// tagship has not registered them.
+fn without_traffic<'a>(
+    now: &Situation<'a>,
+    held: &Held,
+    own: &BTreeSet<&'a str>,
+    memory: &mut RemovalMemory,
+) -> First<BTreeSet<&'a str>> {
+    match Traffic::of(now, &held.hold)? {
+        // A pair that is none doesn't tell who serves.
+        Err(error) => return Break(Decision::Fail(error)),
+        Ok(traffic) if traffic.candidate.any => {
+            memory.weightless_since = None;
+            return Break(Decision::wait("rollback to take the traffic away from this release"));
+        }
+        Ok(_) => {}
     }
-    let serving = match hold.settings.target_group {
-        TargetGroup::Pair(_) => serving(now.world.routing()?),
+    Continue(match held.hold.settings.target_group {
+        TargetGroup::Pair(_) => own.intersection(&serving(now.world.routing()?)).copied().collect(),
         TargetGroup::None => BTreeSet::new(),
-    };
-    let strays: Vec<&str> = own.intersection(&serving).copied().collect();
-    if strays.is_empty() {
-        return Continue(());
+    })
+}
+
+/// Waits until no client's cookie leads to the release any more, where AWS has refused to turn group stickiness off.
+fn forgotten(now: &Situation<'_>, hold: &Hold, weightless: Timestamp) -> First<()> {
+    let own = hold.group.as_deref();
+    let names_it = |switch: &&Switch| switch.weights.iter().any(|(group, _)| Some(group.as_str()) == own);
+    let sticky = now.world.routing()?.switches.iter().filter(names_it).map(|switch| switch.sticky_secs).max();
+    match now.left(weightless, sticky.unwrap_or_default()) {
+        None => Continue(()),
+        Some((until, left)) => {
+            let why =
+                format!("group stickiness to forget this release, {left} s more: its clients may come back until then");
+            Break(Decision::wait_until(until, why))
+        }
     }
-    memory.weightless_since = None;
-    let strays = listed(strays);
-    Break(Decision::wait(format!(
-        "a person to deregister {strays} from the live group: they belong to the release that is being removed, and tagship \
-         did not register them there"
-    )))
 }

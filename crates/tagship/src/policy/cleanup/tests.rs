@@ -242,10 +242,23 @@ fn discard() {
     let discard = |change: fn(&mut Case), expected| check(Action::Discard, ending(change), expected);
     check(Action::Discard, |_| {}, "do: write the hold of r0000002: Ending");
     discard(|case| case.world.routing = world().routing.map(|routing| moved(routing, 1)), "wait: rollback to take");
-    // Somebody registered one of its instances beside its predecessor's.
+    // Somebody registered one of its instances beside its predecessor's: it serves, so it stays.
+    fn beside(case: &mut Case) {
+        case.world.routing.as_mut().expect("routing").groups[0].targets.push(target(2, 1));
+    }
+    discard(beside, "do: deregister i-22 from arn:b");
     discard(
-        |case| case.world.routing.as_mut().expect("routing").groups[0].targets.push(target(2, 1)),
-        "wait: a person to deregister i-21 from the live group",
+        |case| {
+            beside(case);
+            case.drained(1);
+            case.world.names = named(names::Names::Live, 1);
+        },
+        "do: terminate i-22",
+    );
+    // A pair that is none doesn't tell who serves: nothing is removed.
+    discard(
+        |case| drop(case.world.routing.as_mut().expect("routing").groups.pop()),
+        "fail: TARGET_GROUP tag:tagship:service=WEB_PRODUCT must find exactly two target groups; it found 1",
     );
     discard(|case| case.memory.weightless_since = None, "wait: late calls and the balancer's nodes to settle, 15 s");
     // Rollback may have moved the weight at the end of a long look.

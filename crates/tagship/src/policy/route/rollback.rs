@@ -1,7 +1,7 @@
 //! Rollback: gives the traffic back to the previous release, as somebody said no or the execution failed.
 
 use super::traffic::{Traffic, live_names};
-use super::{CHANGES, LOOKS, READS, predecessor_name, previous};
+use super::{CHANGES, LOOKS, READS, keeps_sticky, predecessor_name, previous};
 use crate::engine::{Gate, Memory, Standing, Turning, admission};
 use crate::{
     Action, Changes, Decision, Done, Ended, Ending, Error, First, Held, HowEnded, Parts, Planner, Previous, Situation,
@@ -20,6 +20,8 @@ pub struct Rollback;
 pub struct RollbackMemory {
     /// Looks in a row that found a predecessor that can't serve.
     pub hopeless_looks: u8,
+    /// Whether AWS has refused to turn a switch's group stickiness off.
+    pub keeps_sticky: bool,
 }
 
 impl Memory for RollbackMemory {}
@@ -45,6 +47,10 @@ impl Planner for Rollback {
             Turning::Act(held) => back(now, held, memory),
         }
     }
+
+    fn learn(refused: &Step, error: &Error, memory: &RollbackMemory) -> Option<RollbackMemory> {
+        keeps_sticky(refused, error).then(|| RollbackMemory { keeps_sticky: true, ..memory.clone() })
+    }
 }
 
 fn back(now: &Situation<'_>, held: &Held, memory: &mut RollbackMemory) -> First<Done> {
@@ -62,7 +68,7 @@ fn back(now: &Situation<'_>, held: &Held, memory: &mut RollbackMemory) -> First<
     }
     if traffic.can_go_back(&previous(held), hold.settings.rollback.healthy_percent) {
         memory.hopeless_looks = 0;
-        return Break(give_back(held, traffic));
+        return Break(give_back(held, traffic, memory));
     }
     // What can't be taken back is decided on more than one look.
     memory.hopeless_looks = memory.hopeless_looks.saturating_add(1);
@@ -86,7 +92,7 @@ fn back(now: &Situation<'_>, held: &Held, memory: &mut RollbackMemory) -> First<
 }
 
 /// The next switch goes back; those that can't are told once the others have.
-fn give_back(held: &Held, traffic: Traffic) -> Decision {
+fn give_back(held: &Held, traffic: Traffic, memory: &RollbackMemory) -> Decision {
     // A person gave it weight before its shift: discard must know that it had some.
     if held.hold.previous.is_none() {
         let release = traffic.predecessor.release.clone();
@@ -95,7 +101,7 @@ fn give_back(held: &Held, traffic: Traffic) -> Decision {
         return Decision::act(step, "write down who is live before a weight moves");
     }
     match traffic.predecessor.toward {
-        Some(step) => Decision::act(step, "the predecessor serves again"),
+        Some(step) => Decision::act(step.sticky(memory.keeps_sticky), "the predecessor serves again"),
         None if traffic.faults.is_empty() => Decision::wait("the switches to agree"),
         None => Decision::Fail(Error::problems(
             format!(

@@ -1,12 +1,12 @@
 //! Shift: moves the weights of every switch to the candidate, then watches it; gives them back if it fails.
 
 use super::traffic::{Traffic, live_names};
-use super::{CHANGES, LOOKS, READS, predecessor_name, previous, weights};
+use super::{CHANGES, LOOKS, READS, keeps_sticky, predecessor_name, previous, weights};
 use crate::engine::{Gate, Memory, Standing, admission};
 use crate::policy::pair::{self, Pair, Turn};
 use crate::settings::TargetGroup;
 use crate::{
-    Action, Changes, Decision, Done, Error, First, Held, Parts, Planner, Previous, Situation, bounded, counted,
+    Action, Changes, Decision, Done, Error, First, Held, Parts, Planner, Previous, Situation, Step, bounded, counted,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -28,11 +28,25 @@ pub struct Shift;
 pub struct ShiftMemory {
     /// Looks in a row that found the candidate ailing.
     pub ailing_looks: u8,
+    /// Looks in a row that found a switch elsewhere after all had moved.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub away_looks: u8,
+    /// Whether AWS has refused to turn a switch's group stickiness off.
+    #[serde(skip_serializing_if = "is_false")]
+    pub keeps_sticky: bool,
     /// Why the traffic was given back: once it has been, the targets no longer tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub given_back: Option<String>,
     /// Whether the live names have been seen to follow the weights.
     pub named: bool,
+}
+
+fn is_zero(looks: &u8) -> bool {
+    *looks == 0
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl Memory for ShiftMemory {}
@@ -70,10 +84,20 @@ impl Planner for Shift {
             // It was moved before, and isn't any more: by this planner after a bad watch, or by a person.
             Some(_) => {
                 let why = memory.given_back.clone();
+                memory.away_looks = memory.away_looks.saturating_add(1);
+                if why.is_none() && memory.away_looks < LOOKS {
+                    return Break(Decision::wait(
+                        "a second look at the switches: not all of them lead to this release",
+                    ));
+                }
                 let why = why.as_deref().unwrap_or("somebody moved a switch away from this release after the shift");
-                back(now, held, traffic, why)
+                back(now, held, traffic, why, memory)
             }
         }
+    }
+
+    fn learn(refused: &Step, error: &Error, memory: &ShiftMemory) -> Option<ShiftMemory> {
+        keeps_sticky(refused, error).then(|| ShiftMemory { keeps_sticky: true, ..memory.clone() })
     }
 }
 
@@ -99,7 +123,7 @@ fn forward(now: &Situation<'_>, held: &Held, traffic: Traffic, memory: &mut Shif
             return give_back(now, held, traffic, &why, memory);
         }
         if let Some(why) = memory.given_back.clone() {
-            return back(now, held, traffic, &why);
+            return back(now, held, traffic, &why, memory);
         }
         let fleet = "its fleet, which discard removes";
         let message = format!(
@@ -162,6 +186,7 @@ fn watched(
 fn watch(now: &Situation<'_>, held: &Held, healthy: u32, moved_at: Timestamp, memory: &mut ShiftMemory) -> First<Done> {
     let hold = &held.hold;
     let settings = &hold.settings;
+    memory.away_looks = 0;
     if !memory.named {
         if let Some(step) = live_names(now, hold, Some(&hold.release))? {
             return Break(Decision::act(step, "the live names follow the weights"));
@@ -195,16 +220,16 @@ fn watch(now: &Situation<'_>, held: &Held, healthy: u32, moved_at: Timestamp, me
 fn give_back(now: &Situation<'_>, held: &Held, traffic: Traffic, why: &str, memory: &mut ShiftMemory) -> First<Done> {
     let why = bounded(why, REASON);
     memory.given_back = Some(why.clone());
-    back(now, held, traffic, &why)
+    back(now, held, traffic, &why, memory)
 }
 
 /// Restores the predecessor, then fails.
-fn back(now: &Situation<'_>, held: &Held, traffic: Traffic, why: &str) -> First<Done> {
+fn back(now: &Situation<'_>, held: &Held, traffic: Traffic, why: &str, memory: &ShiftMemory) -> First<Done> {
     let hold = &held.hold;
     if traffic.candidate.any {
         let can = traffic.can_go_back(&previous(held), hold.settings.rollback.healthy_percent);
         return Break(match traffic.predecessor.toward {
-            Some(step) if can => Decision::act(step, "the predecessor serves again"),
+            Some(step) if can => Decision::act(step.sticky(memory.keeps_sticky), "the predecessor serves again"),
             _ => Decision::Fail(stuck(now, held, &traffic, why)),
         });
     }

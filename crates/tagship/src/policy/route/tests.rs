@@ -178,12 +178,22 @@ fn the_watch() {
             case.shifted();
             case.world.routing = world().routing.map(|routing| moved(routing, 1));
         },
+        "wait: a second look at the switches",
+    );
+    check(
+        Action::Shift,
+        |case| {
+            case.shifted();
+            case.shift.away_looks = 1;
+            case.world.routing = world().routing.map(|routing| moved(routing, 1));
+        },
         "do: set HTTP:80 to arn:a=100, arn:b=0",
     );
     check(
         Action::Shift,
         |case| {
             case.shifted();
+            case.shift.away_looks = 1;
             case.world.routing = world().routing;
             case.world.names = named(names::Names::Live, 1);
         },

@@ -80,3 +80,12 @@ fn instances_are_reached_by_the_balancer_and_by_those_who_look_at_candidates() {
 fn owned(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
+
+#[test]
+fn the_settings_name_the_pipeline_and_what_a_pre_product_is() {
+    for (parameters, pre_product) in [(&[][..], Value::Null), (&[("PreProduct", "true")], json!(true))] {
+        let outputs = service(parameters).outputs().expect("outputs");
+        let settings: Value = serde_json::from_str(outputs["Settings"].as_str().expect("a text")).expect("JSON");
+        assert_eq!((&settings["PIPELINE"], &settings["PRE_PRODUCT"]), (&json!("mzum-web"), &pre_product));
+    }
+}

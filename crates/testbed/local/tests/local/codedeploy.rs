@@ -261,7 +261,7 @@ async fn what_the_agent_says_of_archives_that_it_cannot_use() {
             Some(zip(&[("appspec.yml", &absent)])),
             "Install",
             "UnknownError",
-            "No such file or directory - /".into(),
+            "No such file or directory @ rb_sysopen - /".into(),
         ),
     ];
     for (name, content, event, code, message) in cases {

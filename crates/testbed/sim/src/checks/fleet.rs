@@ -5,7 +5,7 @@ use crate::cloud::Cloud;
 use crate::past::SECOND;
 use std::collections::BTreeSet;
 use tagship::settings::Keep;
-use tagship::{Action, Ended, HowEnded, InstanceState, Job, ReleaseId, ServiceRole, Step};
+use tagship::{Action, Ended, HowEnded, InstanceState, Job, ReleaseId, STALE_SECS, ServiceRole, Step};
 
 impl Checks {
     /// Rule 9. A stranger that a person adds is the person's.
@@ -30,8 +30,10 @@ impl Checks {
         let fleet: Vec<_> =
             launched.filter(|it| it.of(role) && it.face.now().release.as_ref() == Some(release)).collect();
         let broken = fleet.iter().filter(|instance| instance.hurt.is_some()).count();
-        // A describe may show a death and hide the replacement of the one before: surplus, which is removed.
-        if fleet.iter().any(|instance| instance.hurt.is_some_and(|at| cloud.now - at < UNSEEN)) {
+        // A describe may show a death and hide the replacement of the one before: surplus, which is removed. The launch
+        // before may have been decided by an observation of two minutes ago.
+        let unseen = UNSEEN + STALE_SECS * SECOND;
+        if fleet.iter().any(|instance| instance.hurt.is_some_and(|at| cloud.now - at < unseen)) {
             return;
         }
         let count = cloud.holds.get(role).map_or(0, |(hold, _)| hold.settings.count as usize);
