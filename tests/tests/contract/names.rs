@@ -187,6 +187,7 @@ impl Names {
             phase: hold.phase,
             settings: if hold.settings == self.settings.1 { self.settings.0.clone() } else { hold.settings.clone() },
             v: hold.v,
+            kept_until: hold.kept_until.map(|_| self.now),
             unknown: hold.unknown.clone(),
             artifact: hold.artifact.as_ref().map(|artifact| self.real_artifact(artifact)),
             group: hold.group.clone(),
@@ -219,14 +220,27 @@ impl Names {
     }
 
     fn hold(&mut self, hold: &Hold) -> Hold {
-        let Hold { v, release, pipeline, since: _, phase, settings, artifact, group, previous, moved_at, unknown } =
-            hold;
+        let Hold {
+            v,
+            release,
+            pipeline,
+            since: _,
+            phase,
+            kept_until,
+            settings,
+            artifact,
+            group,
+            previous,
+            moved_at,
+            unknown,
+        } = hold;
         Hold {
             release: self.release(release),
             pipeline: pipeline.clone(),
             since: Timestamp::UNIX_EPOCH,
             phase: *phase,
             v: *v,
+            kept_until: kept_until.map(|_| Timestamp::UNIX_EPOCH),
             unknown: unknown.clone(),
             settings: self.settings(settings.clone()),
             artifact: artifact.as_ref().map(|artifact| self.artifact(artifact)),
