@@ -60,7 +60,13 @@ impl Checks {
             && hold.kept_until.is_none()
             && new.kept_until.is_some()
         {
-            let targets = cloud.groups.values().flat_map(|group| &group.targets);
+            // What a person made serve in the live group stays there.
+            let weighted = |arn: &String| {
+                let mut weights = cloud.switches.values().flat_map(|switch| switch.weights.now());
+                weights.any(|(group, weight)| group == arn && *weight > 0)
+            };
+            let groups = cloud.groups.iter().filter(|(arn, _)| !weighted(arn));
+            let targets = groups.flat_map(|(_, group)| &group.targets);
             let mut in_group = targets.filter(|((id, _), it)| it.counts() && it.health.changed() < from && seen(id));
             if let Some(((id, _), _)) = in_group.next() {
                 self.other(cloud.now, role, format!("{} is said to be kept, but {id} is in a group", release.short()));
