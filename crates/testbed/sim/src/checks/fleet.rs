@@ -30,14 +30,17 @@ impl Checks {
         let fleet: Vec<_> =
             launched.filter(|it| it.of(role) && it.face.now().release.as_ref() == Some(release)).collect();
         let broken = fleet.iter().filter(|instance| instance.hurt.is_some()).count();
+        let count = cloud.holds.get(role).map_or(0, |(hold, _)| hold.settings.count as usize);
+        let surplus = fleet.len().saturating_sub(count + broken);
+        let excused = self.excused.entry(release.clone()).or_default();
         // A describe may show a death and hide the replacement of the one before: surplus, which is removed. The launch
-        // before may have been decided by an observation of two minutes ago.
+        // before may have been decided by an observation of two minutes ago. What was excused once stays so.
         let unseen = UNSEEN + STALE_SECS * SECOND;
         if fleet.iter().any(|instance| instance.hurt.is_some_and(|at| cloud.now - at < unseen)) {
+            *excused = surplus.max(*excused);
             return;
         }
-        let count = cloud.holds.get(role).map_or(0, |(hold, _)| hold.settings.count as usize);
-        if fleet.len() > count + broken && !self.short.contains(release) {
+        if surplus > *excused && !self.short.contains(release) {
             let launched = fleet.len();
             self.broken(cloud.now, 7, role, format!("surplus {release}"), || {
                 format!("{launched} instances were launched for {} of {count}, {broken} broke", release.short())
