@@ -282,6 +282,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_group_s_own_stickiness_is_told_from_other_mistakes_of_a_rule() {
+        let said = |words| meaning("elasticloadbalancing:ModifyRule", "InvalidLoadBalancerAction", words);
+        let sticky = said(
+            "You must enable group stickiness on a rule if you enabled target stickiness on one of its target groups",
+        );
+        assert_eq!(sticky.map(|meaning| (meaning.kind, meaning.remedy)), Some((Refused, Some(STICKY))));
+        assert!(said("A target group ARN must be specified").is_none_or(|meaning| meaning.remedy != Some(STICKY)));
+    }
+
     /// A line that an earlier one covers would never be read.
     #[test]
     fn every_line_can_decide() {

@@ -123,6 +123,11 @@ mod tests {
         ] {
             assert_eq!(told, expected);
         }
+        for ((count, of), expected) in
+            [((1, 2), "is"), ((0, 1), "is"), ((0, 2), "are"), ((2, 2), "are"), ((1, 1), "is")]
+        {
+            assert_eq!(is_or_are(count, of), expected, "{count} of {of}");
+        }
     }
 
     #[test]

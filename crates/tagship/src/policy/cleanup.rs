@@ -72,6 +72,24 @@ fn turn(held: &Held, phase: Phase) -> Decision {
     )
 }
 
+/// How long a describe of EC2 may not show what has been launched, in seconds (docs/AWS.md).
+const UNSEEN_SECS: u32 = 10;
+
+/// Waits until all is seen that a late call of an earlier stage has left: SETTLE seconds since `since`, and longer where
+/// that may be a launch.
+fn settle_last(now: &Situation<'_>, held: &Held, since: Timestamp) -> First<()> {
+    settle(now, held, since)?;
+    let hold = &held.hold;
+    let unseen = if hold.artifact.is_none() { UNSEEN_SECS } else { 0 };
+    match now.left(since, hold.settings.timeouts.settle_secs + unseen) {
+        None => Continue(()),
+        Some((until, left)) => Break(Decision::wait_until(
+            until,
+            format!("EC2 to show what provision may have launched last, {left} s more"),
+        )),
+    }
+}
+
 /// Waits until SETTLE seconds have passed since `since`.
 fn settle(now: &Situation<'_>, held: &Held, since: Timestamp) -> First<()> {
     match now.left(since, held.hold.settings.timeouts.settle_secs) {

@@ -55,6 +55,8 @@ pub struct Checks {
     served: BTreeSet<(String, usize)>,
     /// Releases that met a want of capacity: another try may come too many.
     pub short: BTreeSet<ReleaseId>,
+    /// Instances that a release may have too many, as a describe hid one when a death was seen.
+    excused: BTreeMap<ReleaseId, usize>,
     seen: BTreeSet<(u8, String)>,
     /// Client tokens: for which release, under which hold.
     tokens: BTreeMap<String, (ReleaseId, jiff::Timestamp)>,

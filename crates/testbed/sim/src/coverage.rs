@@ -99,7 +99,7 @@ fn call(asked: &Asked) -> &'static str {
     match step {
         Step::WriteHold { hold, etag } => match (etag, hold.phase) {
             (None, _) => "taking the hold",
-            _ if hold.kept_until.is_some() => "writing until when it is kept",
+            (_, Phase::Ending) if hold.kept_until.is_some() => "writing until when it is kept",
             (_, Phase::Ending) => "ending",
             (_, Phase::Approved) => "approving",
             _ if hold.moved_at.is_some() => "writing when all had moved",

@@ -145,8 +145,10 @@ impl<P: Planner> Planner for Wrong<P> {
             held.hold.settings.pre_product = true;
         }
         let direct = now.direct && mistake != Mistake::DirectBelieved;
+        // Where it writes no hold any more: the settings themselves are right.
         if mistake == Mistake::NothingKept
-            && let Some(held) = holding.held.as_mut()
+            && now.job.action == Action::Discard
+            && let Some(held) = holding.held.as_mut().filter(|held| held.hold.phase == Phase::Ending)
         {
             held.hold.settings.timeouts.postmortem_secs = 0;
         }

@@ -1,7 +1,7 @@
 //! Discard: removes a rejected or failed candidate.
 
 use super::removal::{Removal, RemovalMemory, serving, spared};
-use super::{CHANGES, READS, free, mark, never_held, retire, settle, turn};
+use super::{CHANGES, READS, free, mark, never_held, retire, settle, settle_last, turn};
 use crate::engine::{Gate, Removing, Standing, Turning, admission};
 use crate::policy::confirm::confirmed;
 use crate::policy::route::traffic::{Traffic, running};
@@ -89,7 +89,7 @@ fn remove(now: &Situation<'_>, held: &Held, kept: Option<&Held>, memory: &mut Re
     let doomed = own.difference(&strays).copied().collect();
     Removal { doomed, releases, stop_by: None, live, installs: true, kept }.done(now, hold, memory)?;
     // The last look is SETTLE after the phase: what a late call of an earlier stage left is seen by then.
-    settle(now, held, weightless)
+    settle_last(now, held, weightless)
 }
 
 /// Waits while a switch gives weight to the release; then tells which of its instances serve in the other group, where

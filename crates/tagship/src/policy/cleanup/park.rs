@@ -1,7 +1,7 @@
 //! Park: empties a pre-product. Whether its release was good or not, nobody uses it any more.
 
 use super::removal::{Removal, RemovalMemory, spared};
-use super::{CHANGES, READS, free, mark, never_held, releases_but, settle, turn};
+use super::{CHANGES, READS, free, mark, never_held, releases_but, settle_last, turn};
 use crate::engine::{Gate, Removing, Standing, Turning, admission};
 use crate::policy::confirm::confirmed;
 use crate::{Action, Changes, Decision, Done, Error, First, Held, HowEnded, Job, Parts, Planner, Situation, Step};
@@ -76,5 +76,5 @@ fn empty(now: &Situation<'_>, held: &Held, memory: &mut RemovalMemory) -> First<
     let since = *memory.weightless_since.get_or_insert(now.world.since());
     let live = Some(Vec::new());
     Removal { doomed, releases, stop_by: None, live, installs: true, kept: None }.done(now, hold, memory)?;
-    settle(now, held, since)
+    settle_last(now, held, since)
 }

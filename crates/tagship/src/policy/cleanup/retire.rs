@@ -50,7 +50,7 @@ fn approve(now: &Situation<'_>, held: &Held, phase: Phase, memory: &mut RemovalM
         Err(error) => return Break(Decision::Fail(error)),
     };
     if !traffic.moved() {
-        return Break(refuse(now, held, "it is not live on every switch"));
+        return Break(refuse(now, held, "it is not live on every switch", REFUSED));
     }
     // The watch's own bar. What serves better than it isn't removed.
     let (healthy, before) = (traffic.candidate.healthy, traffic.predecessor.healthy);
@@ -64,18 +64,24 @@ fn approve(now: &Situation<'_>, held: &Held, phase: Phase, memory: &mut RemovalM
                 "the release to have {}: it has {healthy} now, and what it replaced has {before}",
                 counted(enough, "healthy target")
             )),
-            None => refuse(now, held, &found),
+            None => refuse(now, held, &found, REFUSED),
         });
     }
     let step = Situation::rewrite(held, |hold| hold.phase = phase);
     Break(Decision::act(step, "approved: from here on there is no way back"))
 }
 
-fn refuse(now: &Situation<'_>, held: &Held, why: &str) -> Decision {
+/// What a refused approval leads to.
+const REFUSED: &str = "The execution has failed, so the traffic goes back. Start a new execution";
+
+/// What somebody has to do who has moved a switch away from an approved release.
+const TURNED_AWAY: &str = "It was approved before, so no traffic goes back by itself. Set every switch to this release's \
+                           target group by hand: discard then finishes the removal within ten minutes";
+
+fn refuse(now: &Situation<'_>, held: &Held, why: &str, next: &str) -> Decision {
     let weights: Vec<String> = now.weights().iter().map(|(switch, value)| format!("{switch}: {value}")).collect();
     Decision::Fail(Error::release(format!(
-        "release {} of {} can't replace the one before it: {why} ({}). Nothing was removed. The execution \
-         has failed, so the traffic goes back. Start a new execution",
+        "release {} of {} can't replace the one before it: {why} ({}). Nothing was removed. {next}",
         held.hold.release,
         now.job.role,
         weights.join("; ")
@@ -98,7 +104,7 @@ pub(super) fn remove(now: &Situation<'_>, held: &Held, memory: &mut RemovalMemor
     let other = |instance: &&Instance| instance.release.as_ref().is_some_and(|release| *release != hold.release);
     let elsewhere = instances.iter().filter(other).any(|instance| serving.contains(instance.id.as_str()));
     if !traffic.moved() && elsewhere {
-        return Break(refuse(now, held, "it is not live on every switch"));
+        return Break(refuse(now, held, "it is not live on every switch", TURNED_AWAY));
     }
     let doomed: BTreeSet<&str> = instances
         .iter()

@@ -77,7 +77,8 @@ fn retire() {
     check(
         Action::Retire,
         |case| case.world.routing = world().routing.map(|routing| moved(routing, 1)),
-        "fail: release r0000002 of WEB_PRODUCT can't replace the one before it: it is not live on every switch",
+        "fail: release r0000002 of WEB_PRODUCT can't replace the one before it: it is not live on every switch…The \
+         execution has failed, so the traffic goes back",
     );
     fn dead(case: &mut Case) {
         case.state(2, InstanceState::Terminated);
@@ -99,7 +100,8 @@ fn retire() {
     );
     retire(
         |case| case.world.routing = world().routing,
-        "fail: release r0000002 of WEB_PRODUCT can't replace the one before it: it is not live on every switch",
+        "fail: release r0000002 of WEB_PRODUCT can't replace the one before it: it is not live on every switch…It was \
+         approved before, so no traffic goes back by itself. Set every switch to this release's target group by hand",
     );
     // It died once approved: its predecessor goes all the same, or the hold would never be freed.
     retire(

@@ -66,6 +66,8 @@ pub(super) fn healthy(
     let missing: Vec<String> =
         fleet.iter().filter(|id| !registered.contains(id.as_str())).take(TARGETS_A_CALL).cloned().collect();
     if !missing.is_empty() {
+        // Somebody may have taken a tag away since the fleet was looked at: then it isn't the service's any more.
+        super::whole(now, held, memory)?;
         let step = Step::Register { group: group.arn.clone(), instances: missing, port };
         return Break(Decision::act(step, "the fleet is installed"));
     }

@@ -30,14 +30,17 @@ impl Checks {
         let fleet: Vec<_> =
             launched.filter(|it| it.of(role) && it.face.now().release.as_ref() == Some(release)).collect();
         let broken = fleet.iter().filter(|instance| instance.hurt.is_some()).count();
+        let count = cloud.holds.get(role).map_or(0, |(hold, _)| hold.settings.count as usize);
+        let surplus = fleet.len().saturating_sub(count + broken);
+        let excused = self.excused.entry(release.clone()).or_default();
         // A describe may show a death and hide the replacement of the one before: surplus, which is removed. The launch
-        // before may have been decided by an observation of two minutes ago.
+        // before may have been decided by an observation of two minutes ago. What was excused once stays so.
         let unseen = UNSEEN + STALE_SECS * SECOND;
         if fleet.iter().any(|instance| instance.hurt.is_some_and(|at| cloud.now - at < unseen)) {
+            *excused = surplus.max(*excused);
             return;
         }
-        let count = cloud.holds.get(role).map_or(0, |(hold, _)| hold.settings.count as usize);
-        if fleet.len() > count + broken && !self.short.contains(release) {
+        if surplus > *excused && !self.short.contains(release) {
             let launched = fleet.len();
             self.broken(cloud.now, 7, role, format!("surplus {release}"), || {
                 format!("{launched} instances were launched for {} of {count}, {broken} broke", release.short())
@@ -60,7 +63,13 @@ impl Checks {
             && hold.kept_until.is_none()
             && new.kept_until.is_some()
         {
-            let targets = cloud.groups.values().flat_map(|group| &group.targets);
+            // What a person made serve in the live group stays there.
+            let weighted = |arn: &String| {
+                let mut weights = cloud.switches.values().flat_map(|switch| switch.weights.now());
+                weights.any(|(group, weight)| group == arn && *weight > 0)
+            };
+            let groups = cloud.groups.iter().filter(|(arn, _)| !weighted(arn));
+            let targets = groups.flat_map(|(_, group)| &group.targets);
             let mut in_group = targets.filter(|((id, _), it)| it.counts() && it.health.changed() < from && seen(id));
             if let Some(((id, _), _)) = in_group.next() {
                 self.other(cloud.now, role, format!("{} is said to be kept, but {id} is in a group", release.short()));
