@@ -4,39 +4,54 @@ use crate::Cloud;
 use crate::cloud::timestamp;
 use crate::error::Called;
 use aws_sdk_codepipeline::types::{ExecutionDetails, FailureDetails, FailureType, PipelineExecutionStatus};
-use tagship::{Done, Error, Execution, ExecutionState, Hold, notify};
+use jiff::Timestamp;
+use tagship::{Done, Error, Execution, ExecutionState, ReleaseId, notify};
 
 /// Executions a page, CodePipeline's most.
 const PAGE: i32 = 100;
-/// Pages that are looked through: 2,000 executions since the holder began.
-const PAGES: usize = 20;
+/// Pages that are looked through: 200 executions since this one began.
+const PAGES: usize = 2;
 
-/// The holder's execution. It is listed rather than got, since only the list says when it ended.
-pub(crate) async fn execution(cloud: &Cloud, hold: &Hold) -> Result<Execution, Error> {
-    let request = cloud.codepipeline().list_pipeline_executions().pipeline_name(&hold.pipeline).max_results(PAGE);
+/// What CodePipeline answers of an execution or a pipeline that it doesn't know, or of a name that is no such name.
+const UNKNOWN: [&str; 3] = ["PipelineExecutionNotFoundException", "PipelineNotFoundException", "ValidationException"];
+
+/// Where an execution stands.
+pub(crate) async fn execution(cloud: &Cloud, pipeline: &str, release: &ReleaseId) -> Result<Execution, Error> {
+    let request = cloud.codepipeline().get_pipeline_execution().pipeline_name(pipeline);
+    let sent = request.pipeline_execution_id(release.as_str()).send().await;
+    let what = format!("execution {release} of pipeline {pipeline}");
+    let found = match sent.called("codepipeline:GetPipelineExecution", what) {
+        Err(error) if error.code.as_deref().is_some_and(|code| UNKNOWN.contains(&code)) => {
+            return Ok(Execution { state: ExecutionState::NotFound, updated_at: None });
+        }
+        found => found?,
+    };
+    let state = match found.pipeline_execution().and_then(|execution| execution.status()) {
+        Some(PipelineExecutionStatus::Succeeded) => ExecutionState::Succeeded,
+        Some(
+            PipelineExecutionStatus::Failed
+            | PipelineExecutionStatus::Stopped
+            | PipelineExecutionStatus::Superseded
+            | PipelineExecutionStatus::Cancelled,
+        ) => ExecutionState::Ended,
+        _ => return Ok(Execution { state: ExecutionState::Running, updated_at: None }),
+    };
+    Ok(Execution { state, updated_at: ended_at(cloud, pipeline, release).await? })
+}
+
+/// When an execution ended: only the list says so. None for one that so many others have followed: it was long ago.
+async fn ended_at(cloud: &Cloud, pipeline: &str, release: &ReleaseId) -> Result<Option<Timestamp>, Error> {
+    let request = cloud.codepipeline().list_pipeline_executions().pipeline_name(pipeline).max_results(PAGE);
     let mut pages = request.into_paginator().send();
     for _ in 0..PAGES {
         let Some(page) = pages.next().await else { break };
-        let page = match page.called("codepipeline:ListPipelineExecutions", &hold.pipeline) {
-            Err(error) if error.code.as_deref() == Some("PipelineNotFoundException") => break,
-            page => page?,
-        };
+        let page = page.called("codepipeline:ListPipelineExecutions", pipeline)?;
         let mut executions = page.pipeline_execution_summaries().iter();
-        if let Some(found) = executions.find(|found| found.pipeline_execution_id() == Some(hold.release.as_str())) {
-            let state = match found.status() {
-                Some(PipelineExecutionStatus::Succeeded) => ExecutionState::Succeeded,
-                Some(
-                    PipelineExecutionStatus::Failed
-                    | PipelineExecutionStatus::Stopped
-                    | PipelineExecutionStatus::Superseded
-                    | PipelineExecutionStatus::Cancelled,
-                ) => ExecutionState::Ended,
-                _ => ExecutionState::Running,
-            };
-            return Ok(Execution { state, updated_at: found.last_update_time().map(timestamp) });
+        if let Some(found) = executions.find(|found| found.pipeline_execution_id() == Some(release.as_str())) {
+            return Ok(found.last_update_time().map(timestamp));
         }
     }
-    Ok(Execution { state: ExecutionState::NotFound, updated_at: None })
+    Ok(None)
 }
 
 /// A job's end as CodePipeline is told.

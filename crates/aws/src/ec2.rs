@@ -2,7 +2,7 @@
 
 use crate::Cloud;
 use crate::cloud::timestamp;
-use crate::error::{Called, required};
+use crate::error::{Called, refused, required};
 use aws_sdk_ec2::types::{
     BlockDeviceMapping, DomainType, EbsBlockDevice, Filter, HttpTokensState, IamInstanceProfileSpecification,
     InstanceMetadataOptionsRequest, InstanceStateName, ResourceType, Tag, TagSpecification,
@@ -63,6 +63,12 @@ fn instance(found: &aws_sdk_ec2::types::Instance, action: &str) -> Result<Instan
             return Err(Error::new(Kind::Bug, message));
         }
     };
+    let reason = found.state_reason();
+    let gone = matches!(state, InstanceState::ShuttingDown | InstanceState::Terminated);
+    let short = gone
+        && reason.is_some_and(|reason| {
+            refused("ec2:RunInstances", id, reason.code(), reason.message()).kind == Kind::Capacity
+        });
     Ok(Instance {
         id: id.to_owned(),
         release: release(found.tags(), TAG_RELEASE),
@@ -72,11 +78,8 @@ fn instance(found: &aws_sdk_ec2::types::Instance, action: &str) -> Result<Instan
         private_ip: found.private_ip_address().map(str::to_owned),
         launched_at: timestamp(required(found.launch_time(), action, "launchTime")?),
         retired_by: release(found.tags(), TAG_RETIRED_BY),
-        reason: found
-            .state_reason()
-            .and_then(|reason| reason.code())
-            .filter(|code| !code.is_empty())
-            .map(str::to_owned),
+        reason: reason.and_then(|reason| reason.code()).filter(|code| !code.is_empty()).map(str::to_owned),
+        short,
         client_token: found.client_token().filter(|token| !token.is_empty()).map(str::to_owned),
     })
 }
@@ -153,6 +156,15 @@ fn specification(kind: ResourceType, tags: &[(String, String)]) -> TagSpecificat
     TagSpecification::builder().resource_type(kind).set_tags(Some(tags)).build()
 }
 
+/// IMDSv2 alone. A container on the instance is one hop more.
+fn metadata(hops: u32) -> InstanceMetadataOptionsRequest {
+    let hops = i32::try_from(hops).unwrap_or(1);
+    InstanceMetadataOptionsRequest::builder()
+        .http_tokens(HttpTokensState::Required)
+        .http_put_response_hop_limit(hops)
+        .build()
+}
+
 /// RunInstances: exactly `count` or none. Answers with what was launched.
 pub(crate) async fn launch(cloud: &Cloud, launch: &Launch) -> Result<Vec<Instance>, Error> {
     let volume = launch.volume.as_ref().map(|(device, volume)| root(device, volume));
@@ -170,7 +182,7 @@ pub(crate) async fn launch(cloud: &Cloud, launch: &Launch) -> Result<Vec<Instanc
         .subnet_id(&launch.subnet)
         .set_security_group_ids(Some(launch.security_groups.clone()))
         .iam_instance_profile(IamInstanceProfileSpecification::builder().name(&launch.instance_profile).build())
-        .metadata_options(InstanceMetadataOptionsRequest::builder().http_tokens(HttpTokensState::Required).build())
+        .metadata_options(metadata(launch.imds_hops))
         .set_key_name(launch.key_name.clone())
         .set_user_data(launch.user_data.as_ref().map(base64::encode))
         .set_block_device_mappings(volume.map(|volume| vec![volume]))

@@ -11,10 +11,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tagship::settings::Selector;
-use tagship::{Error, Group, Health, Kind, Routing, Switch, Target};
+use tagship::{Error, Group, Health, Kind, Routing, ServiceRole, Switch, TAG_SERVICE, Target};
 
 /// Target groups a call; AWS names no limit for ARNs, this is its limit for load balancers.
 const GROUPS_A_CALL: usize = 20;
+/// Resources a DescribeTags, AWS's most.
+const TAGS_A_CALL: usize = 20;
 /// Listeners or rules a page, AWS's most.
 const PAGE: i32 = 400;
 
@@ -36,6 +38,8 @@ struct Found {
     listeners: Vec<(String, String)>,
     /// Rules that are switches: ARN, and the name of their listener.
     rules: Vec<(String, String)>,
+    /// Groups and switches without the service's tag.
+    untagged: BTreeSet<String>,
 }
 
 impl Known {
@@ -50,12 +54,18 @@ impl Known {
 }
 
 /// The pair as the selector finds it, and its switches.
-pub(crate) async fn routing(cloud: &Cloud, selector: &Selector, known: &Known) -> Result<Routing, Error> {
+pub(crate) async fn routing(
+    cloud: &Cloud,
+    role: &ServiceRole,
+    selector: &Selector,
+    known: &Known,
+) -> Result<Routing, Error> {
     if let Some(found) = known.get(selector) {
         let [a, b] = &found.groups;
         let (in_a, in_b, switches) =
             tokio::try_join!(targets(cloud, a), targets(cloud, b), switches_again(cloud, &found))?;
-        return Ok(Routing { groups: vec![group(a, in_a)?, group(b, in_b)?], switches });
+        let (groups, untagged) = (vec![group(a, in_a)?, group(b, in_b)?], found.untagged.clone());
+        return Ok(Routing { groups, switches, untagged });
     }
     let at = Instant::now();
     let arns = group_arns(cloud, selector).await?;
@@ -64,7 +74,7 @@ pub(crate) async fn routing(cloud: &Cloud, selector: &Selector, known: &Known) -
         Err(others) => {
             // No pair: that is said before switches or targets matter.
             let groups = others.iter().map(|group| self::group(group, Vec::new())).collect::<Result<_, _>>()?;
-            return Ok(Routing { groups, switches: Vec::new() });
+            return Ok(Routing { groups, switches: Vec::new(), untagged: BTreeSet::new() });
         }
     };
     for group in &found {
@@ -86,8 +96,29 @@ pub(crate) async fn routing(cloud: &Cloud, selector: &Selector, known: &Known) -
         those.map(|(listener, switch)| (switch.arn.clone(), listener.clone())).collect()
     };
     let (listeners, rules) = (of(true), of(false));
-    known.set(Found { at, selector: selector.clone(), groups: found, listeners, rules });
-    Ok(Routing { groups, switches: switches.into_iter().map(|(_, switch)| switch).collect() })
+    let switches: Vec<Switch> = switches.into_iter().map(|(_, switch)| switch).collect();
+    let both = arns.iter().chain(switches.iter().map(|switch| &switch.arn));
+    let untagged = untagged(cloud, role, &both.cloned().collect::<Vec<_>>()).await?;
+    known.set(Found { at, selector: selector.clone(), groups: found, listeners, rules, untagged: untagged.clone() });
+    Ok(Routing { groups, switches, untagged })
+}
+
+/// Those that lack the service's tag.
+async fn untagged(cloud: &Cloud, role: &ServiceRole, arns: &[String]) -> Result<BTreeSet<String>, Error> {
+    const ACTION: &str = "elasticloadbalancing:DescribeTags";
+    let mut untagged: BTreeSet<String> = arns.iter().cloned().collect();
+    for arns in arns.chunks(TAGS_A_CALL) {
+        let sent = cloud.elb().describe_tags().set_resource_arns(Some(arns.to_vec())).send().await;
+        let resources = || tagship::listed(arns.iter().map(String::as_str));
+        for found in sent.called(ACTION, resources())?.tag_descriptions() {
+            let ours =
+                found.tags().iter().any(|tag| tag.key() == Some(TAG_SERVICE) && tag.value() == Some(role.as_str()));
+            if let Some(arn) = found.resource_arn().filter(|_| ours) {
+                untagged.remove(arn);
+            }
+        }
+    }
+    Ok(untagged)
 }
 
 /// GetResources knows exact values only: it is asked for the keys, and patterns are matched here.

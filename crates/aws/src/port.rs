@@ -98,7 +98,7 @@ impl<'a, P: Planner> Aws<'a, P> {
         };
         let routing: Call<'_, Option<Routing>> = match &settings.target_group {
             TargetGroup::Pair(selector) if const { P::READS.has(Parts::ROUTING) } && reads(Parts::ROUTING) => {
-                Box::pin(async move { elb::routing(cloud, selector, &self.balancer).await.map(Some) })
+                Box::pin(async move { elb::routing(cloud, &job.role, selector, &self.balancer).await.map(Some) })
             }
             _ => unread(),
         };
@@ -177,11 +177,11 @@ impl<'a, P: Planner> Aws<'a, P> {
         }
     }
 
-    /// Where the holder's execution stands.
+    /// Where the execution stands that is asked about.
     fn holder<'c>(&'c self, look: &'c Look<'_>) -> Call<'c, Option<Execution>> {
-        match &look.holding.held {
-            Some(held) if const { P::READS.has(Parts::HOLDER) } && look.parts.has(Parts::HOLDER) => {
-                Box::pin(async move { codepipeline::execution(self.cloud, &held.hold).await.map(Some) })
+        match tagship::execution_of(look.job, look.holding) {
+            Some((pipeline, release)) if const { P::READS.has(Parts::HOLDER) } && look.parts.has(Parts::HOLDER) => {
+                Box::pin(async move { codepipeline::execution(self.cloud, pipeline, release).await.map(Some) })
             }
             _ => unread(),
         }

@@ -10,7 +10,7 @@ mod memo;
 pub use memo::{Memo, Memory, TOKEN_MAX};
 
 mod planner;
-pub use planner::{Decision, First, Planner, Situation, View};
+pub use planner::{Decision, First, Planner, Situation, View, execution_of};
 
 mod after;
 pub use after::after;

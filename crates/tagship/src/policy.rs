@@ -2,6 +2,8 @@
 
 pub mod pair;
 
+mod confirm;
+
 pub mod provision;
 
 pub mod deploy;

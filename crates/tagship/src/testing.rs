@@ -29,14 +29,14 @@ pub(crate) fn settings() -> Settings {
     let written = json!({
         "SUBNET": ["subnet-a", "subnet-b"], "AMI": "ami-1", "INSTANCE_TYPE": ["t3.micro", "t3a.micro"], "SG": "sg-1",
         "INSTANCE_PROFILE": "web", "DEPLOY": {"VIA": "codedeploy", "APPLICATION": "web", "GROUP": "web-product"},
-        "COUNT": 2, "ZONE": "cd.internal",
+        "COUNT": 2, "ZONE": "cd.internal", "PIPELINE": "web",
     });
     Settings::parse(&role(), &written.to_string()).expect("settings").settings
 }
 
 /// Release `n`'s hold, open since the day began.
 pub(crate) fn hold(n: u8) -> Hold {
-    Hold::taken(release(n), "web".to_owned(), at(0), settings())
+    Hold { checked: true, ..Hold::taken(release(n), "web".to_owned(), at(0), settings()) }
 }
 
 pub(crate) fn held(hold: Hold) -> Holding {
@@ -55,6 +55,7 @@ pub(crate) fn instance(of: u8, n: u8) -> Instance {
         launched_at: at(i64::from(n)),
         retired_by: None,
         reason: None,
+        short: false,
         client_token: Some(format!("token-{of}{n}")),
     }
 }
@@ -76,7 +77,8 @@ pub(crate) fn routing(a: Vec<Target>, b: Vec<Target>) -> Routing {
         sticky: false,
         sticky_secs: 0,
     };
-    Routing { groups: vec![group("a", a), group("b", b)], switches: vec![switch("HTTP:80"), switch("HTTPS:443")] }
+    let (groups, switches) = (vec![group("a", a), group("b", b)], vec![switch("HTTP:80"), switch("HTTPS:443")]);
+    Routing { groups, switches, untagged: std::collections::BTreeSet::new() }
 }
 
 /// Gives the weight of the first `n` switches to group `b`.
@@ -95,6 +97,7 @@ pub(crate) fn world() -> World {
         instances: vec![instance(1, 1), instance(1, 2), instance(2, 1), instance(2, 2)],
         routing: Some(routing(vec![target(1, 1), target(1, 2)], vec![target(2, 1), target(2, 2)])),
         names: [named(names::Names::Live, 1), named(names::Names::Candidate, 2)].concat(),
+        holder: Some(Execution { state: ExecutionState::Running, updated_at: Some(at(0)) }),
         ..World::default()
     }
 }
@@ -117,7 +120,21 @@ pub(crate) fn ask<P: Planner>(
     (began, throttled_secs): (Timestamp, u32),
     memory: &mut P::Memory,
 ) -> String {
-    match decide::<P>(holding, world, (began, throttled_secs), memory) {
+    told(decide::<P>(holding, world, (began, throttled_secs), memory))
+}
+
+/// The same, if nobody but an event or a command line asks, and `state` is how the release's execution stands. `began`
+/// as in [`at`]; it is 100 s.
+pub(crate) fn ask_directly<P: Planner>(holding: &Holding, state: Option<ExecutionState>, began: i64) -> String {
+    let holder = state.map(|state| Execution { state, updated_at: None });
+    let (job, world) = (job(P::ACTION, 2), World { holder, ..world() });
+    let view = View::of(&world);
+    let now = Situation { job: &job, holding, world: view, began: at(began), throttled_secs: 0, direct: true };
+    told(asked::<P>(&now, &mut P::Memory::default()))
+}
+
+fn told(decided: First<Done>) -> String {
+    match decided {
         Continue(done) => format!("done: {}", done.message),
         Break(Decision::Look(parts)) => format!("look: {parts:?}"),
         Break(Decision::Do { step, then: None, .. }) => format!("do: {step}"),
@@ -137,9 +154,13 @@ pub(crate) fn decide<P: Planner>(
     memory: &mut P::Memory,
 ) -> First<Done> {
     let job = job(P::ACTION, 2);
-    let now = Situation { job: &job, holding, world: View::of(world), began, throttled_secs };
-    match P::admit(Standing::of(&job.release, holding)) {
-        Gate::Admit(entry) => P::decide(&now, entry, memory),
+    let now = Situation { job: &job, holding, world: View::of(world), began, throttled_secs, direct: false };
+    asked::<P>(&now, memory)
+}
+
+fn asked<P: Planner>(now: &Situation<'_>, memory: &mut P::Memory) -> First<Done> {
+    match P::admit(Standing::of(&now.job.release, now.holding)) {
+        Gate::Admit(entry) => P::decide(now, entry, memory),
         Gate::Nothing(why) | Gate::Refuse(why) => panic!("{} isn't admitted: {why}", P::ACTION),
     }
 }

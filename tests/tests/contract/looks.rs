@@ -5,8 +5,8 @@ use tagship::settings::{Settings, TargetGroup};
 use tagship::{Action, Holding, Kind, Parts, Planner, ReleaseId, StageName, Visit, World, actions};
 
 /// One action for each set of parts that a planner may read.
-pub(crate) const LOOKERS: [Action; 5] =
-    [Action::Provision, Action::Deploy, Action::Shift, Action::Discard, Action::Sweep];
+pub(crate) const LOOKERS: [Action; 6] =
+    [Action::Provision, Action::Deploy, Action::Shift, Action::Rollback, Action::Discard, Action::Sweep];
 
 /// No planner reads another set.
 pub(crate) fn assert_complete() {
@@ -38,7 +38,7 @@ pub(crate) fn first(reads: Parts, action: Action, release: &ReleaseId, holding: 
     let wanted = match Standing::of(release, holding) {
         Standing::Another(held) if !held.free() => Parts::HOLDER,
         Standing::Free | Standing::Another(_) => Parts::OFFER,
-        _ => Parts::HOLDER.when(action == Action::Sweep),
+        _ => Parts::HOLDER.when(matches!(action, Action::Sweep | Action::Rollback | Action::Discard)),
     };
     if reads.has(wanted) { wanted } else { Parts::NONE }
 }

@@ -183,6 +183,8 @@ impl Names {
         Hold {
             release: self.real_release(&hold.release),
             pipeline: hold.pipeline.clone(),
+            checked: hold.checked,
+            missing_since: hold.missing_since.map(|_| self.now),
             since: *self.since.borrow_mut().entry(hold.release.clone()).or_insert(self.now),
             phase: hold.phase,
             settings: if hold.settings == self.settings.1 { self.settings.0.clone() } else { hold.settings.clone() },
@@ -224,6 +226,8 @@ impl Names {
             v,
             release,
             pipeline,
+            checked,
+            missing_since,
             since: _,
             phase,
             kept_until,
@@ -237,6 +241,8 @@ impl Names {
         Hold {
             release: self.release(release),
             pipeline: pipeline.clone(),
+            checked: *checked,
+            missing_since: missing_since.map(|_| Timestamp::UNIX_EPOCH),
             since: Timestamp::UNIX_EPOCH,
             phase: *phase,
             v: *v,
@@ -306,6 +312,7 @@ impl Names {
             launched_at: _,
             retired_by,
             reason,
+            short,
             client_token,
         } = instance;
         let new = !self.named.contains_key(&id);
@@ -324,13 +331,15 @@ impl Names {
             launched_at: Timestamp::UNIX_EPOCH,
             retired_by: retired_by.map(|release| self.release(&release)),
             reason,
+            short,
             client_token,
         }
     }
 
     fn routing(&mut self, routing: Routing) -> Routing {
-        let Routing { groups, switches } = routing;
+        let Routing { groups, switches, untagged } = routing;
         Routing {
+            untagged: untagged.iter().map(|arn| self.known(arn)).collect(),
             groups: sorted_by(groups.into_iter().map(|it| self.group(it)), |it| it.arn.clone()),
             switches: sorted_by(switches.into_iter().map(|it| self.switch(it)), |it| it.arn.clone()),
         }

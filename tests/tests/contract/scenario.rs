@@ -237,6 +237,7 @@ impl Steps {
             instance_profile: settings.instance_profile.clone(),
             key_name: None,
             user_data: None,
+            imds_hops: settings.imds_hops,
             volume: settings.volume.clone().map(|volume| ("/dev/xvda".to_owned(), volume)),
             tags: self.tags(of),
         }

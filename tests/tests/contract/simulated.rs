@@ -134,9 +134,12 @@ impl<'a> Simulated<'a> {
     ) -> (Result<World, Error>, Vec<String>) {
         let mut all = Vec::new();
         let mut part = |parts: Parts, settings: Option<&Settings>| {
-            let holder = |held: &tagship::Held| pipes::execution(Some(&self.engine), &held.hold.release);
-            all.push(requests::observation(&self.cloud, job, (parts, settings), holding, cached));
-            self.cloud.observe(job, (parts, settings), holding, holder)
+            let own = self.scenario.pipeline();
+            let stands = |pipeline: &str, release: &ReleaseId| {
+                pipes::execution((pipeline == own).then_some(&self.engine), release)
+            };
+            all.push(requests::observation(&self.cloud, job, (parts, settings), holding, cached, stands));
+            self.cloud.observe(job, (parts, settings), holding, stands)
         };
         let own = holding.held.as_ref().map(|held| &held.hold).filter(|hold| hold.release == job.release);
         let mut world = World::default();

@@ -159,6 +159,7 @@ impl Release<'_> {
             instance_profile: settings.instance_profile.clone(),
             key_name: None,
             user_data: None,
+            imds_hops: 1,
             volume: None,
             tags: vec![
                 (tagship::TAG_SERVICE.to_owned(), ROLE.to_owned()),

@@ -33,6 +33,7 @@ fn launch() -> Step {
         instance_profile: "web".to_owned(),
         key_name: None,
         user_data: Some("password=hunter2".to_owned()),
+        imds_hops: 1,
         volume: None,
         tags: Vec::new(),
     }))

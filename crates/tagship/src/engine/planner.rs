@@ -111,6 +111,23 @@ pub struct Situation<'a> {
     pub began: Timestamp,
     /// Seconds in all for which AWS has refused its requests for being too many.
     pub throttled_secs: u32,
+    /// Whether somebody asks directly (an event, a command line), and no job of a pipeline does.
+    pub direct: bool,
+}
+
+/// The execution that a look asks CodePipeline about: that of the release that provision waits for, else the job's own.
+/// None where nobody says in which pipeline.
+pub fn execution_of<'a>(job: &'a Job, holding: &'a Holding) -> Option<(&'a str, &'a ReleaseId)> {
+    let held = holding.held.as_ref();
+    let own = held.filter(|held| held.hold.release == job.release);
+    let awaited = held.filter(|held| job.action == Action::Provision && !held.free());
+    let (pipeline, release) = match (own, awaited) {
+        // What was never found there is looked for where the job says.
+        (Some(own), _) if !own.hold.checked && !job.pipeline.is_empty() => (job.pipeline.as_str(), &job.release),
+        (Some(held), _) | (None, Some(held)) => (held.hold.pipeline.as_str(), &held.hold.release),
+        (None, None) => (job.pipeline.as_str(), &job.release),
+    };
+    (!pipeline.is_empty()).then_some((pipeline, release))
 }
 
 /// The world as a planner sees it: a part that hasn't been read yet is asked for.
@@ -203,7 +220,7 @@ impl<'a> View<'a> {
         self.part(Parts::IMAGE, |world| world.root_device.as_deref())
     }
 
-    /// The execution of the release that holds the service.
+    /// The execution that is asked about; none if nobody says its pipeline.
     pub fn holder(self) -> First<Option<&'a Execution>> {
         self.part(Parts::HOLDER, |world| world.holder.as_ref())
     }

@@ -257,7 +257,8 @@ impl<P: Planner, T: Port> Invocation<'_, P, T> {
 
     fn situation<'s>(&'s self, holding: &'s Holding, world: &'s World) -> Situation<'s> {
         let (began, throttled_secs) = (self.memo.began, self.memo.throttled_secs);
-        Situation { job: self.job, holding, world: View::of(world), began, throttled_secs }
+        let direct = !self.port.hands_back();
+        Situation { job: self.job, holding, world: View::of(world), began, throttled_secs, direct }
     }
 
     /// What the planner says of this world, if the table of phases admits it.

@@ -27,6 +27,12 @@ pub struct Hold {
     pub release: ReleaseId,
     /// The release's pipeline: who to ask whether it still runs.
     pub pipeline: String,
+    /// Whether CodePipeline knew the release's execution in that pipeline when the hold was taken.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub checked: bool,
+    /// Since when CodePipeline hasn't known it any more, as sweep saw it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub missing_since: Option<Timestamp>,
     /// When it was taken.
     pub since: Timestamp,
     /// How far it has been decided.
@@ -53,6 +59,10 @@ pub struct Hold {
     pub unknown: Unknown,
 }
 
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 impl Hold {
     /// A release's hold as it is taken.
     pub fn taken(release: ReleaseId, pipeline: String, since: Timestamp, settings: Settings) -> Self {
@@ -60,6 +70,8 @@ impl Hold {
             v: format::VERSION,
             release,
             pipeline,
+            checked: false,
+            missing_since: None,
             since,
             phase: Phase::Open,
             settings,

@@ -253,6 +253,8 @@ pub struct Launch {
     pub key_name: Option<String>,
     /// Plain text; the adapter encodes it. May hold secrets.
     pub user_data: Option<String>,
+    /// Network hops within which the instance's metadata answers.
+    pub imds_hops: u32,
     /// The root volume, and what the image calls that device.
     pub volume: Option<(String, Volume)>,
     /// On instances, volumes and network interfaces.

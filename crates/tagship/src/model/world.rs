@@ -4,7 +4,7 @@ use super::hold::Artifact;
 use super::noun::ReleaseId;
 use super::settings::Settings;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Parts of the world, each read by calls of its own: a set of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -17,7 +17,7 @@ impl Parts {
     pub const OFFER: Self = Self(1);
     /// The text of `USER_DATA`, of which the hold has the hash only.
     pub const USER_DATA: Self = Self(1 << 1);
-    /// The execution of the release that holds the service.
+    /// The execution that is asked about: [`crate::execution_of`].
     pub const HOLDER: Self = Self(1 << 2);
     /// Instances.
     pub const INSTANCES: Self = Self(1 << 3);
@@ -97,7 +97,7 @@ pub struct World {
     pub user_data: Option<UserData>,
     /// What the image calls its root device; none if it has none.
     pub root_device: Option<String>,
-    /// The execution of the release that holds the service.
+    /// The execution that is asked about: [`crate::execution_of`].
     pub holder: Option<Execution>,
 }
 
@@ -217,6 +217,8 @@ pub struct Instance {
     pub retired_by: Option<ReleaseId>,
     /// EC2's reason for its state, where it gives one: `Client.InternalError`.
     pub reason: Option<String>,
+    /// Whether it died because AWS had no capacity for it after all.
+    pub short: bool,
     /// The client token that it was launched with.
     pub client_token: Option<String>,
 }
@@ -257,6 +259,8 @@ pub struct Routing {
     pub groups: Vec<Group>,
     /// Rules and default actions that name one of the groups.
     pub switches: Vec<Switch>,
+    /// ARNs of those groups and switches that lack the service's tag: they are for others to change.
+    pub untagged: BTreeSet<String>,
 }
 
 impl Routing {
@@ -431,6 +435,6 @@ pub enum ExecutionState {
     Succeeded,
     /// Failed, stopped, superseded or cancelled.
     Ended,
-    /// CodePipeline knows no such execution.
+    /// CodePipeline knows no such execution, or no such pipeline.
     NotFound,
 }

@@ -22,16 +22,20 @@ pub use sweep::{ABANDONED_SECS, Sweep, abandon, abandoned};
 mod tests;
 
 use crate::{
-    Action, Change, Changes, Decision, Done, Ended, First, Held, HowEnded, Parts, Phase, ReleaseId, Report, Situation,
-    Step, listed,
+    Action, Change, Changes, Decision, Done, Ended, First, Held, HowEnded, Instance, Parts, Phase, ReleaseId, Report,
+    Situation, Step, listed,
 };
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow::{Break, Continue};
 
 /// What those see that remove something.
-const READS: Parts =
-    Parts::INSTANCES.and(Parts::ROUTING).and(Parts::ADDRESSES).and(Parts::NAMES).and(Parts::DEPLOYMENT);
+const READS: Parts = Parts::INSTANCES
+    .and(Parts::ROUTING)
+    .and(Parts::ADDRESSES)
+    .and(Parts::NAMES)
+    .and(Parts::DEPLOYMENT)
+    .and(Parts::HOLDER);
 
 /// What they change.
 const CHANGES: Changes = Changes::of(&[
@@ -123,6 +127,19 @@ fn free(now: &Situation<'_>, held: &Held, ended: &Ended) -> First<Done> {
         .map(|instance| instance.id.clone())
         .collect();
     let unowned = instances.iter().filter(|instance| instance.release.is_none() && !instance.gone());
+    let own = |instance: &&Instance| instance.release.as_ref() == Some(&held.hold.release);
+    let goes = |instance: &&Instance| match now.job.action {
+        Action::Retire => !own(instance) && instance.release.is_some(),
+        _ => own(instance) && ended.how == HowEnded::Parked,
+    };
+    let spared = instances.iter().filter(|instance| !instance.gone() && instance.retired_by.is_none()).filter(goes);
+    let spared = spared.map(|instance| {
+        format!(
+            "instance {} could not be removed: it is protected against termination, or serves elsewhere. It has neither \
+             name nor address of the service any more; switch the protection off and terminate it",
+            instance.id
+        )
+    });
     let mut left_behind: Vec<String> = unowned
         .map(|instance| {
             format!(
@@ -130,6 +147,7 @@ fn free(now: &Situation<'_>, held: &Held, ended: &Ended) -> First<Done> {
                 instance.id
             )
         })
+        .chain(spared)
         .collect();
     if ended.how == HowEnded::Discarded {
         let own = instances.iter().filter(|it| it.release.as_ref() == Some(&held.hold.release) && !it.gone());

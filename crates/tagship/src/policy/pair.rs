@@ -54,6 +54,8 @@ impl<'a> Pair<'a> {
     pub fn judge(routing: &'a Routing, setting: &TargetGroup) -> Result<Self, Error> {
         let pair = Self::of(routing, setting)?;
         let mut faults: Vec<String> = pair.groups.iter().filter_map(|group| pair.unswitched(group)).collect();
+        faults.extend(pair.groups.iter().filter_map(|group| pair.untagged(&group.arn, &group.name)));
+        faults.extend(routing.switches.iter().filter_map(|switch| pair.untagged(&switch.arn, &switch.label)));
         faults.extend(routing.switches.iter().flat_map(|switch| pair.faults(switch)));
         if faults.is_empty() {
             return Ok(pair);
@@ -70,6 +72,16 @@ impl<'a> Pair<'a> {
                 "target group {} is in no switch, so it is never health-checked: forward to both groups of the pair in \
                  each rule, one at weight 100, the other at 0",
                 group.name
+            )
+        })
+    }
+
+    /// What a person has to do before tagship may change this group or switch.
+    fn untagged(&self, arn: &str, name: &str) -> Option<String> {
+        self.routing.untagged.contains(arn).then(|| {
+            format!(
+                "{name} lacks the tag tagship:service=<service role>, so tagship may not change it: aws elbv2 add-tags \
+                 --resource-arns {arn} --tags Key=tagship:service,Value=<service role>"
             )
         })
     }
@@ -159,16 +171,19 @@ impl<'a> Pair<'a> {
         let other = self.other(group);
         match (switch.weight(&group.arn), switch.weight(&other.arn)) {
             (Some(1..), Some(0)) | (Some(_), None) => Turn::There,
-            (Some(to), Some(from)) => Turn::Step(Step::SetWeights {
-                switch: switch.arn.clone(),
-                label: switch.label.clone(),
-                // One call moves the whole weight. The weight itself is kept, whatever ops chose.
-                weights: vec![
-                    (group.arn.clone(), to, if to + from == 0 { 100 } else { (to + from).min(WEIGHT_MAX) }),
-                    (other.arn.clone(), from, 0),
-                ],
-                unstick: switch.sticky,
-            }),
+            (Some(to), Some(from)) => self.untagged(&switch.arn, &switch.label).map_or(
+                Turn::Step(Step::SetWeights {
+                    switch: switch.arn.clone(),
+                    label: switch.label.clone(),
+                    // One call moves the whole weight. The weight itself is kept, whatever ops chose.
+                    weights: vec![
+                        (group.arn.clone(), to, if to + from == 0 { 100 } else { (to + from).min(WEIGHT_MAX) }),
+                        (other.arn.clone(), from, 0),
+                    ],
+                    unstick: switch.sticky,
+                }),
+                Turn::Fault,
+            ),
             (None, _) => Turn::Fault(only(&switch.label, other, group)),
         }
     }

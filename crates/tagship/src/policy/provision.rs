@@ -9,11 +9,12 @@ use crate::engine::{Gate, Launching, Memory, Standing, admission};
 use crate::model::words::is_or_are;
 use crate::names::{self, Names};
 use crate::policy::cleanup;
+use crate::policy::confirm::ASKED_SECS;
 use crate::policy::pair::Pair;
 use crate::settings::{Settings, TargetGroup};
 use crate::{
-    Action, Change, Changes, Decision, Done, Error, First, Held, Hold, Instance, InstanceState, Kind, Parts, Phase,
-    Planner, Report, Situation, Step, counted, listed,
+    Action, Change, Changes, Decision, Done, Error, ExecutionState, First, Held, Hold, Instance, InstanceState, Job,
+    Kind, Parts, Phase, Planner, Report, Situation, Step, counted, listed,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,9 @@ pub struct ProvisionMemory {
     /// When the holder was last told to end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub told_at: Option<Timestamp>,
+    /// Since when CodePipeline hasn't known the holder's execution, without a break.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing_since: Option<Timestamp>,
 }
 
 fn is_zero(count: &usize) -> bool {
@@ -144,12 +148,50 @@ fn deadline(now: &Situation<'_>, hold: &Hold) -> Timestamp {
 fn take(now: &Situation<'_>, freed: Option<&Held>) -> First<Done> {
     let Some(offer) = now.world.offer()? else { return Break(Decision::Look(Parts::OFFER)) };
     let settings = &offer.settings;
+    if let Err(error) = check_pipeline(now.job, settings) {
+        return Break(Decision::Fail(error));
+    }
+    let checked = known(now)?;
     if let Err(error) = check_pair(now, settings)? {
         return Break(Decision::Fail(error));
     }
     let hold = Hold::taken(now.job.release.clone(), now.job.pipeline.clone(), now.world.now(), settings.clone());
+    let hold = Hold { checked, ..hold };
     let etag = freed.map(|held| held.etag.clone());
     Break(Decision::act(Step::WriteHold { hold: Box::new(hold), etag }, "the service is free"))
+}
+
+/// Only the service's own pipeline releases it: a mistyped role would replace another product's fleet.
+fn check_pipeline(job: &Job, settings: &Settings) -> Result<(), Error> {
+    let Job { role, pipeline, .. } = job;
+    match &settings.pipeline {
+        Some(own) if own == pipeline => Ok(()),
+        Some(own) => Err(Error::configuration(format!(
+            "{role} is released by pipeline {own} alone (PIPELINE in its settings), and this is {pipeline}: correct \
+             serviceRole or pipeline in the action's UserParameters, or PIPELINE. Nothing was launched"
+        ))),
+        None => Err(Error::configuration(format!(
+            "the settings of {role} don't say which pipeline may release it: if it is this one, add \"PIPELINE\": \
+             \"{pipeline}\" to them. Nothing was launched"
+        ))),
+    }
+}
+
+/// Whether CodePipeline knows this execution. Else nobody could tell later whether it has ended.
+fn known(now: &Situation<'_>) -> First<bool> {
+    let Job { release, pipeline, .. } = now.job;
+    let found = now.world.holder()?.is_some_and(|execution| execution.state != ExecutionState::NotFound);
+    if found || now.direct {
+        return Continue(found);
+    }
+    Break(match now.left(now.began, ASKED_SECS) {
+        Some(_) => Decision::wait(format!("CodePipeline to know execution {release} of pipeline {pipeline}")),
+        None => Decision::Fail(Error::configuration(format!(
+            "CodePipeline knows no execution {release} of a pipeline {pipeline}: write \
+             #{{codepipeline.PipelineExecutionId}} as release, and the pipeline's own name as pipeline, in the action's \
+             UserParameters. Nothing was launched"
+        ))),
+    })
 }
 
 /// A release that could never go live isn't launched.
@@ -170,9 +212,13 @@ fn await_holder(now: &Situation<'_>, holder: &Held, memory: &mut ProvisionMemory
         )));
     }
     let due = memory.told_at.is_none_or(|told| time.duration_since(told) >= REMIND);
-    let ended = now.world.holder()?.and_then(|execution| {
+    let execution = now.world.holder()?;
+    let missing = execution.is_some_and(|execution| execution.state == ExecutionState::NotFound);
+    let missing_since = if missing { Some(*memory.missing_since.get_or_insert(time)) } else { None };
+    memory.missing_since = missing_since;
+    let ended = execution.and_then(|execution| {
         let quiet = time.duration_since(execution.updated_at.unwrap_or(hold.since));
-        cleanup::abandoned(holder, execution).filter(|_| quiet >= GRACE)
+        cleanup::abandoned(holder, execution, missing_since, time).filter(|_| quiet >= GRACE)
     });
     let mut doing = match (hold.phase, hold.moved_at) {
         (Phase::Open, None) => "it is being prepared, or waits for an approval".to_owned(),
@@ -187,13 +233,14 @@ fn await_holder(now: &Situation<'_>, holder: &Held, memory: &mut ProvisionMemory
             return Break(Decision::act(step, "the holder's execution has ended, the holder has not"));
         }
         Some(_) => doing.push_str("; its execution has ended, so tagship is ending it"),
+        None if missing => doing.push_str("; CodePipeline doesn't know its execution, so whether it runs is unknown"),
         None => {}
     }
     Break(Decision::Yield(format!("release {} (pipeline {}) to finish: {doing}", hold.release, hold.pipeline)))
 }
 
 /// Towards a running, named fleet.
-fn act(now: &Situation<'_>, held: &Held, memory: &ProvisionMemory) -> First<Done> {
+fn act(now: &Situation<'_>, held: &Held, memory: &mut ProvisionMemory) -> First<Done> {
     let fleet = fleet::launched(now, held, memory)?;
     address::reserve(now, held)?;
     booted(&fleet)?;

@@ -49,6 +49,13 @@ impl Cloud {
             }
             Step::Terminate { instances } => {
                 self.known(instances)?;
+                if let Some(id) =
+                    instances.iter().find(|id| self.instances[*id].protected && self.instances[*id].exists())
+                {
+                    let message = format!("The instance '{id}' may not be terminated");
+                    let code = Some("OperationNotPermitted".into());
+                    return Err(Error { code, ..Error::new(Kind::Protected, message) });
+                }
                 instances.iter().for_each(|id| self.terminate(id));
             }
             Step::TagRetired { instances, by } => {
@@ -153,6 +160,12 @@ impl Cloud {
         let key = (launch.client_token.clone(), launch.subnet.clone());
         if let Some(before) = self.tokens.get(&key) {
             let same = before == launch;
+            let of_token = |it: &&Instance| it.client_token.as_ref() == Some(&launch.client_token);
+            let mut launched = self.instances.values().filter(of_token);
+            if same && launched.all(|it| it.face.now().state == InstanceState::Terminated) {
+                let code = Some("IdempotentInstanceTerminated".into());
+                return Err(Error { code, ..Error::new(Kind::Spent, "the token's instance is terminated") });
+            }
             return if same { Ok(()) } else { Err(conflict("IdempotentParameterMismatch", &launch.client_token)) };
         }
         let pool = (launch.subnet.clone(), launch.instance_type.clone());
@@ -184,6 +197,8 @@ impl Cloud {
                 client_token: Some(launch.client_token.clone()),
                 app: None,
                 hurt: None,
+                short: false,
+                protected: false,
                 sick: false,
             };
             self.instances.insert(id.clone(), instance);

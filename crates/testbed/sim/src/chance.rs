@@ -8,6 +8,7 @@ use crate::plan::{Odds, PersonAct, Plan, ReleasePlan, SUBNETS, ServicePlan, TYPE
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use std::collections::BTreeMap;
+use tagship::Action;
 use tagship::settings::{Eip, Keep, Selector, TargetGroup, Volume};
 
 /// Faults and people do their worst for so long.
@@ -47,6 +48,7 @@ pub fn plan(seed: u64, mistake: Option<Mistake>) -> Plan {
         duplicate: 0.1 * harsh,
         lose_event: 0.1 * harsh,
         late_event: 0.1 * harsh,
+        unknown: 0.003 * harsh,
     };
     Plan {
         seed,
@@ -90,6 +92,9 @@ fn service(rng: &mut Xoshiro256PlusPlus, name: &str) -> ServicePlan {
             settings.target_group = TargetGroup::None;
         }
         service.pre = Some((qa, settings));
+    }
+    if service.pre.is_none() && rng.random_bool(0.05) {
+        service.mistyped = Some(if rng.random_bool(0.5) { role("WEB_PRODUCT") } else { service.role.clone() });
     }
     if rng.random_bool(0.3) {
         service.settings.timeouts.postmortem_secs = rng.random_range(0..=20 * 60);
@@ -135,8 +140,8 @@ fn act(rng: &mut Xoshiro256PlusPlus, services: &[ServicePlan]) -> (Ms, PersonAct
     let service = &services[rng.random_range(0..services.len())];
     let role = service.role.clone();
     let back = rng.random_range(SECOND..10 * MINUTE);
-    let act = match rng.random_range(0..21) {
-        20 => PersonAct::SplitSwitch(role, rng.random_range(0..service.switches), back),
+    let act = match rng.random_range(0..26) {
+        25 => PersonAct::SplitSwitch(role, rng.random_range(0..service.switches), back),
         0 => PersonAct::TurnSwitch(role, rng.random_range(0..service.switches), back),
         1 => PersonAct::AddStranger(role, rng.random_range(0..2), back),
         2..6 => PersonAct::Kill(role, rng.random_range(0..6)),
@@ -152,7 +157,13 @@ fn act(rng: &mut Xoshiro256PlusPlus, services: &[ServicePlan]) -> (Ms, PersonAct
         17 => PersonAct::Keep(role, if rng.random_bool(0.5) { Keep::Stop } else { Keep::Terminate }),
         18 if !matches!(service.settings.eip, Eip::Pool(_)) => PersonAct::Addresses(role, rng.random_bool(0.5)),
         18 => PersonAct::Move(role),
-        _ => PersonAct::Retry(role),
+        19 => PersonAct::Retry(role),
+        21 => PersonAct::UntagSwitch(role, rng.random_range(0..service.switches), back),
+        20 => PersonAct::Protect(role, rng.random_range(0..6)),
+        _ => {
+            let actions = [Action::Retire, Action::Rollback, Action::Discard, Action::Park];
+            PersonAct::Ask(role, actions[rng.random_range(0..actions.len())])
+        }
     };
     // Most happens while something is under way.
     let near = &service.releases[rng.random_range(0..service.releases.len())];

@@ -5,9 +5,9 @@ mod names;
 mod traffic;
 
 use crate::cloud::Cloud;
-use crate::past::{Ms, Past, SECOND};
+use crate::past::{Ms, Past, SECOND, timestamp};
 use std::collections::{BTreeMap, BTreeSet};
-use tagship::{Action, HowEnded, Job, NameChange, Phase, ReleaseId, ServiceRole, Step};
+use tagship::{Action, Execution, ExecutionState, HowEnded, Job, NameChange, Phase, ReleaseId, ServiceRole, Step};
 
 /// A right that was read may be used this much later: 4 s to read it and 10 s to change something by it.
 const LATE: Ms = 14 * SECOND;
@@ -91,6 +91,17 @@ impl Checks {
         self.postmortem(cloud, act);
         if act.job.action == Action::Park {
             self.parked(cloud, &act.job.role);
+            let product = cloud.services.get(&act.job.role).is_none_or(|service| !service.settings.pre_product);
+            if product && !matches!(act.step, Step::WriteEnded(_) | Step::DeleteHold { .. }) {
+                self.other(cloud.now, &act.job.role, format!("a product is parked: {}", act.step));
+            }
+        }
+        if let Step::WriteHold { hold, .. } = act.step
+            && let Some(own) = cloud.services.get(&act.job.role).and_then(|service| service.settings.pipeline.as_ref())
+            && *own != hold.pipeline
+        {
+            let what = format!("pipeline {} holds a service of {own}", hold.pipeline);
+            self.other(cloud.now, &act.job.role, what);
         }
         match act.step {
             Step::SetWeights { switch, weights, .. } => self.weights(cloud, act, switch, weights),
@@ -146,6 +157,34 @@ impl Checks {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Right before a change that somebody asked for directly, if CodePipeline says so of the release's execution: an
+    /// event alone neither approves nor aborts.
+    pub fn believed(&mut self, cloud: &Cloud, act: Act<'_>, execution: &Execution) {
+        let Job { role, release, action, .. } = act.job;
+        let own = cloud.holds.get(role).filter(|(hold, _)| hold.release == *release);
+        let ends = match act.step {
+            Step::WriteHold { hold, .. } => {
+                hold.release == *release
+                    && hold.phase != Phase::Open
+                    && own.is_some_and(|(is, _)| is.phase == Phase::Open)
+            }
+            Step::WriteEnded(_) => own.is_none(),
+            _ => false,
+        };
+        // What has changed since it was looked at, nobody could know.
+        let unchanged = execution.updated_at.is_none_or(|at| at < timestamp(act.looked));
+        let fits = match action {
+            Action::Retire => execution.state == ExecutionState::Succeeded,
+            Action::Park => execution.state != ExecutionState::Running,
+            _ => !matches!(execution.state, ExecutionState::Running | ExecutionState::Succeeded),
+        };
+        if ends && unchanged && !fits {
+            let what =
+                format!("{action} of {} was asked for directly, and it is {:?}", release.short(), execution.state);
+            self.broken(cloud.now, 7, role, format!("believed {action} {release}"), || what);
         }
     }
 
@@ -244,7 +283,11 @@ impl Checks {
             Step::Deregister { group: arn, .. } => group(arn),
             Step::AssociateAddress { address: id, instance: to } => address(id) && instance(to),
             Step::DisassociateAddress { address: id, .. } | Step::ReleaseAddress { address: id } => address(id),
-            Step::SetWeights { switch, .. } => cloud.switches.get(switch).is_some_and(|it| it.service == *role),
+            // Tags are looked up once a minute.
+            Step::SetWeights { switch, .. } => cloud
+                .switches
+                .get(switch)
+                .is_some_and(|it| it.service == *role && it.untagged.is_none_or(|at| at > act.looked - 60 * SECOND)),
             Step::StopDeployment { deployment } => {
                 cloud.deployments.get(deployment).is_some_and(|it| it.service == *role)
             }

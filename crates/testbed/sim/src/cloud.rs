@@ -123,6 +123,7 @@ impl Cloud {
                     service: role.clone(),
                     weights: Past::new(0, vec![(groups[0].clone(), 100), (groups[1].clone(), 0)]),
                     by_hand: None,
+                    untagged: None,
                 };
                 self.switches.insert(arn.clone(), switch);
                 arns.push(arn);
@@ -227,6 +228,7 @@ impl Cloud {
                     instance.hurt = Some(now);
                 } else if fails {
                     instance.hurt = Some(now);
+                    instance.short = dice < self.nature.boot_hangs + self.nature.boot_fails / 2.0;
                     instance.face.alter(now, |face| face.state = InstanceState::Terminated);
                     self.freed.insert((instance.subnet.clone(), instance.ip.clone()));
                 } else {

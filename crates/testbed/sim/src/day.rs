@@ -19,6 +19,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
+use tagship::settings::Settings;
 use tagship::{Job, ReleaseId, ServiceRole};
 use tagship_emulator::engine::{Engine, Timings};
 use tagship_emulator::execution::{Artifact, Revision};
@@ -101,14 +102,17 @@ impl Day {
         let mut cloud = Cloud::new(plan.seed.wrapping_mul(2).wrapping_add(1), plan.nature.clone());
         let mut pipes = Vec::new();
         for (of, service) in plan.services.iter().enumerate() {
-            cloud.add_service(&service.role, service.settings.clone(), service.switches);
+            let pipeline = Some(pipeline_name(&service.role));
+            let settings = Settings { pipeline: pipeline.clone(), ..service.settings.clone() };
+            cloud.add_service(&service.role, settings, service.switches);
             if service.settled {
                 cloud.begin_with_live(&service.role);
             }
             if let Some((role, settings)) = &service.pre {
-                cloud.add_service(role, settings.clone(), 1);
+                let settings = Settings { pipeline, pre_product: true, ..settings.clone() };
+                cloud.add_service(role, settings, 1);
             }
-            let pre = service.pre.as_ref().map(|(role, _)| role);
+            let pre = service.pre.as_ref().map(|(role, _)| role).or(service.mistyped.as_ref());
             let blueprint = Blueprint::of(&service.role, pre, service.queued);
             let timings = Timings { approval: Duration::from_millis(APPROVAL as u64), ..Timings::default() };
             let engine = Engine::new(blueprint.pipeline.clone(), timings, Serial { of, last: 0 });
@@ -316,6 +320,11 @@ impl Day {
                     let _ = self.pipes[pipe].engine.retry(timestamp(now), "Release", &id, false);
                     self.pump(pipe);
                 }
+            }
+            PersonAct::Ask(role, action) => {
+                let Some((hold, _)) = self.cloud.holds.get(&role) else { return };
+                let (release, pipeline) = (hold.release.clone(), hold.pipeline.clone());
+                self.deliver(Job { role, release, pipeline, action, input: None }, 0);
             }
             act => {
                 if let Some((later, again)) = self.cloud.by_hand(act) {

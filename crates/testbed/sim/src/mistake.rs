@@ -8,8 +8,8 @@ use tagship::names::{Names, batch, toward};
 use tagship::route::traffic::running;
 use tagship::settings::TargetGroup;
 use tagship::{
-    Action, Changes, Decision, Done, Error, First, Health, Hold, Launch, Parts, Phase, Planner, Situation, Step, View,
-    World,
+    Action, Changes, Decision, Done, Error, ExecutionState, First, Health, Hold, Kind, Launch, Parts, Phase, Planner,
+    Situation, Step, View, World,
 };
 
 /// One mistake.
@@ -55,6 +55,18 @@ pub enum Mistake {
     StaleWorld,
     /// Weights are set whatever they have become since the look.
     WeightsNotCompared,
+    /// Provision takes the hold of a service for a pipeline that isn't the service's.
+    AnyPipeline,
+    /// Park doesn't ask whether the service is a pre-product.
+    ProductParked,
+    /// Who asks directly is believed.
+    DirectBelieved,
+    /// An execution that isn't found once has ended.
+    MissingIsEnded,
+    /// A switch without the service's tag is moved all the same.
+    UntaggedMoved,
+    /// What is protected against termination is tried again and again.
+    ProtectedInsisted,
     /// Discard doesn't keep what has failed for POSTMORTEM seconds.
     NothingKept,
     /// Discard keeps what has failed, and leaves its targets where they are.
@@ -63,7 +75,7 @@ pub enum Mistake {
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 28] = [
         Self::TokenWithoutSince,
         Self::NoSecondLook,
         Self::WeightsBeforeHealth,
@@ -84,6 +96,12 @@ impl Mistake {
         Self::RetiredWhileNamed,
         Self::StaleWorld,
         Self::WeightsNotCompared,
+        Self::AnyPipeline,
+        Self::ProductParked,
+        Self::DirectBelieved,
+        Self::MissingIsEnded,
+        Self::ProtectedInsisted,
+        Self::UntaggedMoved,
         Self::NothingKept,
         Self::KeptInItsGroup,
     ];
@@ -123,6 +141,10 @@ impl<P: Planner> Planner for Wrong<P> {
         {
             held.hold.settings.timeouts.settle_secs = 0;
         }
+        if let Some(held) = holding.held.as_mut().filter(|_| mistake == Mistake::ProductParked) {
+            held.hold.settings.pre_product = true;
+        }
+        let direct = now.direct && mistake != Mistake::DirectBelieved;
         // Where it writes no hold any more: the settings themselves are right.
         if mistake == Mistake::NothingKept
             && now.job.action == Action::Discard
@@ -132,7 +154,7 @@ impl<P: Planner> Planner for Wrong<P> {
         }
         let decision = match P::admit(Standing::of(&now.job.release, &holding)) {
             Gate::Admit(entry) => {
-                P::decide(&Situation { world: View::of(&world), holding: &holding, ..*now }, entry, memory)
+                P::decide(&Situation { world: View::of(&world), holding: &holding, direct, ..*now }, entry, memory)
             }
             Gate::Nothing(_) | Gate::Refuse(_) => P::decide(now, entry, memory),
         };
@@ -147,6 +169,9 @@ impl<P: Planner> Planner for Wrong<P> {
     }
 
     fn learn(refused: &Step, error: &Error, memory: &P::Memory) -> Option<P::Memory> {
+        if PLANTED.get() == Some(Mistake::ProtectedInsisted) && error.kind == Kind::Protected {
+            return None;
+        }
         P::learn(refused, error, memory)
     }
 }
@@ -192,6 +217,21 @@ fn blur(mistake: Mistake, now: &Situation<'_>, world: &mut World) {
         (Mistake::SecondSwitchForgotten, _) => {
             if let Some(routing) = &mut world.routing {
                 routing.switches.truncate(1);
+            }
+        }
+        (Mistake::AnyPipeline, Action::Provision) => {
+            if let Some(offer) = &mut world.offer {
+                offer.settings.pipeline = Some(now.job.pipeline.clone());
+            }
+        }
+        (Mistake::MissingIsEnded, _) => {
+            for holder in world.holder.iter_mut().filter(|it| it.state == ExecutionState::NotFound) {
+                holder.state = ExecutionState::Ended;
+            }
+        }
+        (Mistake::UntaggedMoved, _) => {
+            if let Some(routing) = &mut world.routing {
+                routing.untagged.clear();
             }
         }
         (Mistake::AddressLeaked, Action::Discard) => world.addresses.clear(),

@@ -7,7 +7,7 @@ use rand::RngExt;
 use tagship::settings::{Eip, Settings};
 use tagship::{
     Address, Deployment, DeploymentState, Error, Execution, Group, Held, Hold, Holding, Installed, Instance,
-    InstanceState, Job, Offer, Parts, ReleaseId, Routing, ServiceRole, Switch, Target, World,
+    InstanceState, Job, Offer, Parts, ReleaseId, Routing, ServiceRole, Switch, Target, World, execution_of,
 };
 
 impl Cloud {
@@ -24,13 +24,13 @@ impl Cloud {
         }
     }
 
-    /// These parts of the world, for a job. `holder` says how the holder's execution stands.
+    /// These parts of the world, for a job. `execution` says how one stands.
     pub fn observe(
         &mut self,
         job: &Job,
         (parts, settings): (Parts, Option<&Settings>),
         holding: &Holding,
-        holder: impl FnOnce(&Held) -> Execution,
+        execution: impl FnOnce(&str, &ReleaseId) -> Execution,
     ) -> Result<World, Error> {
         let role = &job.role;
         let Some(service) = self.services.get(role).cloned() else {
@@ -38,7 +38,7 @@ impl Cloud {
         };
         let mut world = World { now: timestamp(self.now), ..World::default() };
         if parts.has(Parts::HOLDER) {
-            world.holder = holding.held.as_ref().map(holder);
+            world.holder = execution_of(job, holding).map(|(pipeline, release)| execution(pipeline, release));
         }
         if parts.has(Parts::OFFER) {
             world.offer = Some(Offer { settings: service.settings.clone(), user_data: None });
@@ -60,6 +60,12 @@ impl Cloud {
                     .switches
                     .iter()
                     .filter_map(|arn| self.describe_switch(arn, &service.groups))
+                    .collect(),
+                untagged: self
+                    .switches
+                    .iter()
+                    .filter(|(arn, switch)| switch.untagged.is_some() && service.switches.contains(arn))
+                    .map(|(arn, _)| arn.clone())
                     .collect(),
             });
         }
@@ -121,9 +127,11 @@ impl Cloud {
                 retired_by: face.retired_by.clone(),
                 reason: match face.state {
                     InstanceState::Pending | InstanceState::Running => None,
+                    _ if instance.short => Some("Server.InsufficientInstanceCapacity".to_owned()),
                     _ if instance.hurt.is_some() => Some("Server.InternalError".to_owned()),
                     _ => Some("Client.UserInitiatedShutdown".to_owned()),
                 },
+                short: gone && instance.short,
                 client_token: instance.client_token.clone(),
             })
         };

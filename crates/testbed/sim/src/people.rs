@@ -33,6 +33,11 @@ impl Cloud {
                 });
                 (back > 0).then_some((back, PersonAct::TurnSwitch(role, n, 0)))
             }
+            PersonAct::UntagSwitch(role, n, back) => {
+                let arn = self.services.get(&role)?.switches.get(n)?.clone();
+                self.switches.get_mut(&arn)?.untagged = (back > 0).then_some(now);
+                (back > 0).then_some((back, PersonAct::UntagSwitch(role, n, 0)))
+            }
             PersonAct::SplitSwitch(role, n, back) => {
                 let arn = self.services.get(&role)?.switches.get(n)?.clone();
                 let switch = self.switches.get_mut(&arn)?;
@@ -70,6 +75,8 @@ impl Cloud {
                     client_token: None,
                     app: None,
                     hurt: Some(now),
+                    short: false,
+                    protected: false,
                     sick: false,
                 });
                 let key = (id, self.groups.get(&arn)?.port);
@@ -95,6 +102,11 @@ impl Cloud {
                         face.service = None;
                     }
                 });
+                None
+            }
+            PersonAct::Protect(role, n) => {
+                let id = self.nth(&role, n)?;
+                self.instances.get_mut(&id)?.protected = true;
                 None
             }
             PersonAct::Sicken(role, n, back) => {
@@ -146,7 +158,7 @@ impl Cloud {
                 self.mend();
                 None
             }
-            PersonAct::Retry(_) => None,
+            PersonAct::Retry(_) | PersonAct::Ask(..) => None,
         }
     }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use tagship::{Action, Execution, ExecutionState, Held, Hold, Job, ReleaseId, ServiceRole};
+use tagship::{Action, Execution, ExecutionState, Hold, Job, ReleaseId, ServiceRole};
 use tagship_emulator::engine::{Engine, Ids};
 use tagship_emulator::execution::Status;
 use tagship_emulator::pipeline::{Id, Pipeline};
@@ -140,10 +140,10 @@ pub fn sweep(role: &ServiceRole, hold: &Hold) -> Job {
     Job { role: role.clone(), release, pipeline, action: Action::Sweep, input: None }
 }
 
-/// How CodePipeline says that a holder's execution stands.
-pub fn holders(pipes: &[Pipe], held: &Held) -> Execution {
-    let pipe = pipes.iter().find(|pipe| pipe.name == held.hold.pipeline);
-    execution(pipe.map(|pipe| &pipe.engine), &held.hold.release)
+/// How CodePipeline says that an execution of a pipeline stands.
+pub fn stands(pipes: &[Pipe], pipeline: &str, release: &ReleaseId) -> Execution {
+    let pipe = pipes.iter().find(|pipe| pipe.name == pipeline);
+    execution(pipe.map(|pipe| &pipe.engine), release)
 }
 
 /// Ids of executions, jobs and so on: short, and told apart by their first eight characters.

@@ -6,7 +6,7 @@ use crate::past::{HOUR, MINUTE, Ms, SECOND};
 use serde_json::json;
 use std::collections::BTreeMap;
 use tagship::settings::{Keep, Settings};
-use tagship::{Kind, ServiceRole};
+use tagship::{Action, Kind, ServiceRole};
 
 /// All that a day is made from.
 #[derive(Debug, Clone)]
@@ -44,6 +44,8 @@ pub struct ServicePlan {
     pub settings: Settings,
     /// The pre-product, where there is one.
     pub pre: Option<(ServiceRole, Settings)>,
+    /// Another product's role, or its own, that the pipeline names as its pre-product by mistake.
+    pub mistyped: Option<ServiceRole>,
     /// How many switches the product has.
     pub switches: usize,
     /// QUEUED rather than SUPERSEDED.
@@ -83,6 +85,8 @@ pub enum Vote {
 pub enum PersonAct {
     /// Turns a switch around, and puts it back after so long.
     TurnSwitch(ServiceRole, usize, Ms),
+    /// Takes a switch's tag away, and puts it back after so long.
+    UntagSwitch(ServiceRole, usize, Ms),
     /// Splits a switch's weight 90 to 10, and gives it whole to the greater again after so long.
     SplitSwitch(ServiceRole, usize, Ms),
     /// Registers an instance that isn't ours in a group of the pair, and takes it out after so long.
@@ -91,6 +95,8 @@ pub enum PersonAct {
     Kill(ServiceRole, usize),
     /// An instance fails its health check for so long; 0 heals it.
     Sicken(ServiceRole, usize, Ms),
+    /// Protects an instance against termination.
+    Protect(ServiceRole, usize),
     /// Takes an instance out of its target group.
     TakeOut(ServiceRole, usize),
     /// A subnet has so much capacity left for a type.
@@ -111,6 +117,8 @@ pub enum PersonAct {
     Mend,
     /// Retries the failed stage of the last execution.
     Retry(ServiceRole),
+    /// Asks a function directly for this action on the release that holds the service.
+    Ask(ServiceRole, Action),
 }
 
 /// The odds of each fault, at each call or event.
@@ -140,6 +148,8 @@ pub struct Odds {
     pub lose_event: f64,
     /// An event comes up to ten minutes late.
     pub late_event: f64,
+    /// CodePipeline doesn't know an execution, for one answer.
+    pub unknown: f64,
 }
 
 /// A fault at one call.
@@ -225,7 +235,16 @@ impl ServicePlan {
     pub fn new(name: &str, count: u32) -> Self {
         let role = role(name);
         let settings = settings(&role, count);
-        Self { role, settings, pre: None, switches: 2, queued: false, settled: false, releases: Vec::new() }
+        Self {
+            role,
+            settings,
+            pre: None,
+            mistyped: None,
+            switches: 2,
+            queued: false,
+            settled: false,
+            releases: Vec::new(),
+        }
     }
 }
 

@@ -5,7 +5,9 @@ use crate::limits::Bucket;
 use crate::past::{MINUTE, Ms, SECOND, timestamp};
 use jiff::SignedDuration;
 use tagship::settings::Settings;
-use tagship::{DeploymentState, Hold, Holding, Job, Parts, ServiceRole, Step};
+use tagship::{
+    DeploymentState, Execution, ExecutionState, Hold, Holding, Job, Parts, ReleaseId, ServiceRole, Step, execution_of,
+};
 
 /// One request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,8 @@ const fn change(operation: &'static str, bucket: Option<Bucket>) -> Request {
 const INSTANCES_A_PAGE: usize = 500;
 /// `route53::names`
 const RECORDS_A_PAGE: usize = 300;
+/// `elb::TAGS_A_CALL`
+const TAGS_A_CALL: usize = 20;
 /// `codedeploy::A_BATCH`
 const A_BATCH: usize = 25;
 /// CodeDeploy's own page of targets; unpublished, and read once a deployment.
@@ -63,17 +67,23 @@ pub struct Cached {
 /// `elb::KNOWN`: how long an adapter uses the groups, listeners and rules that it has found.
 const KNOWN: Ms = 60 * SECOND;
 
-/// `Aws::observe`. What it looks up is remembered in `cached`.
+/// `Aws::observe`. What it looks up is remembered in `cached`; `execution` says how one stands.
 pub fn observation(
     cloud: &Cloud,
     job: &Job,
     (parts, settings): (Parts, Option<&Settings>),
     holding: &Holding,
     cached: &mut Cached,
+    execution: impl FnOnce(&str, &ReleaseId) -> Execution,
 ) -> Chains {
     let mut chains = Vec::new();
-    if parts.has(Parts::HOLDER) && holding.held.is_some() {
-        chains.push(vec![read("codepipeline:ListPipelineExecutions", None)]);
+    if let Some((pipeline, release)) = execution_of(job, holding).filter(|_| parts.has(Parts::HOLDER)) {
+        let mut chain = vec![read("codepipeline:GetPipelineExecution", None)];
+        // Only the list says when it ended.
+        if matches!(execution(pipeline, release).state, ExecutionState::Succeeded | ExecutionState::Ended) {
+            chain.push(read("codepipeline:ListPipelineExecutions", None));
+        }
+        chains.push(chain);
     }
     if parts.has(Parts::IMAGE) {
         chains.push(vec![read("ec2:DescribeImages", Some(Bucket::Describe))]);
@@ -134,6 +144,8 @@ fn routing(cloud: &Cloud, job: &Job, cached: &mut Cached) -> Chains {
         ];
         let listeners = cloud.services.get(&job.role).map_or(1, |service| service.listeners);
         chain.extend(vec![elb("elasticloadbalancing:DescribeRules"); listeners]);
+        let tagged = 2 + cloud.switches.values().filter(|switch| switch.service == job.role).count();
+        chain.extend(vec![elb("elasticloadbalancing:DescribeTags"); tagged.div_ceil(TAGS_A_CALL)]);
         return vec![chain];
     }
     let switches = || cloud.switches.values().filter(|switch| switch.service == job.role);

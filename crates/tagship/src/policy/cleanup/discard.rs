@@ -1,12 +1,14 @@
 //! Discard: removes a rejected or failed candidate.
 
-use super::removal::{Removal, RemovalMemory, serving};
+use super::removal::{Removal, RemovalMemory, serving, spared};
 use super::{CHANGES, READS, free, mark, never_held, retire, settle, settle_last, turn};
 use crate::engine::{Gate, Removing, Standing, Turning, admission};
+use crate::policy::confirm::confirmed;
 use crate::policy::route::traffic::{Traffic, running};
 use crate::settings::TargetGroup;
 use crate::{
-    Action, Changes, Decision, Done, Ended, First, Held, Hold, HowEnded, Parts, Planner, Previous, Situation, Switch,
+    Action, Changes, Decision, Done, Ended, Error, First, Held, Hold, HowEnded, Parts, Planner, Previous, Situation,
+    Step, Switch,
 };
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -29,8 +31,14 @@ impl Planner for Discard {
 
     fn decide<'a>(now: &Situation<'a>, entry: Removing<'a>, memory: &mut RemovalMemory) -> First<Done> {
         match entry {
-            Removing::MarkDiscarded => Break(never_held(now)),
-            Removing::Turning(Turning::Turn(held, phase)) => Break(turn(held, phase)),
+            Removing::MarkDiscarded => {
+                confirmed(now)?;
+                Break(never_held(now))
+            }
+            Removing::Turning(Turning::Turn(held, phase)) => {
+                confirmed(now)?;
+                Break(turn(held, phase))
+            }
             Removing::Turning(Turning::Act(held)) => {
                 let kept = (held.hold.settings.timeouts.postmortem_secs > 0).then_some(held);
                 remove(now, held, kept, memory)?;
@@ -40,6 +48,10 @@ impl Planner for Discard {
             Removing::Late(held, ended) => remove_late(now, held, ended, memory),
             Removing::FinishRetire(held) => retire::remove(now, held, memory),
         }
+    }
+
+    fn learn(refused: &Step, error: &Error, memory: &RemovalMemory) -> Option<RemovalMemory> {
+        spared(refused, error, memory)
     }
 }
 

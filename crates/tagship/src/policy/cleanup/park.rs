@@ -1,10 +1,11 @@
 //! Park: empties a pre-product. Whether its release was good or not, nobody uses it any more.
 
-use super::removal::{Removal, RemovalMemory};
+use super::removal::{Removal, RemovalMemory, spared};
 use super::{CHANGES, READS, free, mark, never_held, releases_but, settle_last, turn};
 use crate::engine::{Gate, Removing, Standing, Turning, admission};
-use crate::{Action, Changes, Done, First, Held, HowEnded, Parts, Planner, Situation};
-use std::ops::ControlFlow::Break;
+use crate::policy::confirm::confirmed;
+use crate::{Action, Changes, Decision, Done, Error, First, Held, HowEnded, Job, Parts, Planner, Situation, Step};
+use std::ops::ControlFlow::{Break, Continue};
 
 /// The planner of park.
 #[derive(Debug)]
@@ -23,20 +24,46 @@ impl Planner for Park {
 
     fn decide<'a>(now: &Situation<'a>, entry: Removing<'a>, memory: &mut RemovalMemory) -> First<Done> {
         match entry {
-            Removing::MarkDiscarded => Break(never_held(now)),
-            Removing::Turning(Turning::Turn(held, phase)) => Break(turn(held, phase)),
+            Removing::MarkDiscarded => {
+                confirmed(now)?;
+                Break(never_held(now))
+            }
+            Removing::Turning(Turning::Turn(held, phase)) => {
+                pre_product(now, held)?;
+                confirmed(now)?;
+                Break(turn(held, phase))
+            }
             Removing::Turning(Turning::Act(held)) | Removing::FinishRetire(held) => {
+                pre_product(now, held)?;
                 empty(now, held, memory)?;
                 Break(mark(now, held, HowEnded::Parked))
             }
             Removing::Turning(Turning::FreeHold(held, ended)) => free(now, held, ended),
             // It was marked before anybody knew that it holds: what it has launched nevertheless is removed first.
             Removing::Late(held, ended) => {
+                pre_product(now, held)?;
                 empty(now, held, memory)?;
                 free(now, held, ended)
             }
         }
     }
+
+    fn learn(refused: &Step, error: &Error, memory: &RemovalMemory) -> Option<RemovalMemory> {
+        spared(refused, error, memory)
+    }
+}
+
+/// Park removes every release of a service, the live one too: only a pre-product can do without.
+fn pre_product(now: &Situation<'_>, held: &Held) -> First<()> {
+    if held.hold.settings.pre_product {
+        return Continue(());
+    }
+    let Job { role, release, .. } = now.job;
+    Break(Decision::Fail(Error::configuration(format!(
+        "park of {release} would remove every release of {role}, which is no pre-product by its settings. Nothing was \
+         removed. Correct serviceRole, or, if it is one, add \"PRE_PRODUCT\": true to its settings, which counts from \
+         its next release on; discard removes this one alone"
+    ))))
 }
 
 /// Goes on once no release of the service is left.

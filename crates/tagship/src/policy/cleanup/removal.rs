@@ -6,8 +6,8 @@ use crate::engine::Memory;
 use crate::names::{self, Names};
 use crate::settings::TargetGroup;
 use crate::{
-    Address, Decision, Deployment, DeploymentState, First, Group, Health, Held, Hold, INSTANCES_A_CALL, Instance,
-    Parts, ReleaseId, Routing, Situation, Step, TARGETS_A_CALL, counted,
+    Address, Decision, Deployment, DeploymentState, Error, First, Group, Health, Held, Hold, INSTANCES_A_CALL,
+    Instance, Kind, Parts, ReleaseId, Routing, Situation, Step, TARGETS_A_CALL, counted,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -44,9 +44,34 @@ pub struct RemovalMemory {
     /// Since when an approved release has had too few healthy targets to replace the one before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub poor_since: Option<Timestamp>,
+    /// Instances that a person has protected against termination: they are left behind.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub protected: Vec<String>,
 }
 
-impl Memory for RemovalMemory {}
+impl Memory for RemovalMemory {
+    /// That they are protected is found out again.
+    fn shorten(&mut self) -> bool {
+        self.protected.pop().is_some()
+    }
+}
+
+/// What a refusal tells: a protected instance would hold the service for ever. AWS names it in quotes, and refuses all
+/// for the one.
+pub(super) fn spared(refused: &Step, error: &Error, memory: &RemovalMemory) -> Option<RemovalMemory> {
+    let (Step::Terminate { instances } | Step::Stop { instances }) = refused else { return None };
+    if error.kind != Kind::Protected {
+        return None;
+    }
+    let is_named = |id: &&String| error.message.contains(&format!("'{id}'"));
+    let mut named: Vec<String> = instances.iter().filter(is_named).cloned().collect();
+    if named.is_empty() {
+        named.clone_from(instances);
+    }
+    let mut memory = memory.clone();
+    memory.protected.extend(named);
+    Some(memory)
+}
 
 type Chosen = Option<(Step, &'static str)>;
 
@@ -84,7 +109,7 @@ impl Removal<'_> {
             self.drain(now, now.world.routing()?, hold, memory)?;
         }
         first(self.addresses(now.world.addresses()?))?;
-        first(self.instances(now.world.instances()?))
+        first(self.instances(now.world.instances()?, &memory.protected))
     }
 
     fn targets(&self, routing: &Routing) -> Chosen {
@@ -146,11 +171,11 @@ impl Removal<'_> {
         })
     }
 
-    fn instances(&self, instances: &[Instance]) -> Chosen {
+    fn instances(&self, instances: &[Instance], protected: &[String]) -> Chosen {
         let ids = |chosen: &dyn Fn(&Instance) -> bool| -> Option<Vec<String>> {
             let ids: Vec<String> = self
                 .standing(instances)
-                .filter(|instance| chosen(instance))
+                .filter(|instance| !protected.contains(&instance.id) && chosen(instance))
                 .map(|instance| instance.id.clone())
                 .take(INSTANCES_A_CALL)
                 .collect();

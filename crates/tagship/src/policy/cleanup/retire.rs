@@ -1,12 +1,14 @@
 //! Retire: removes what the approved release replaced.
 
-use super::removal::{Removal, RemovalMemory, serving};
+use super::removal::{Removal, RemovalMemory, serving, spared};
 use super::{CHANGES, READS, free, mark, releases_but, settle};
 use crate::engine::{Gate, Standing, Turning, admission};
+use crate::policy::confirm::confirmed;
 use crate::policy::route::traffic::{Traffic, running};
 use crate::settings::{Keep, TargetGroup};
 use crate::{
-    Action, Changes, Decision, Done, Error, First, Held, HowEnded, Instance, Parts, Phase, Planner, Situation, counted,
+    Action, Changes, Decision, Done, Error, First, Held, HowEnded, Instance, Parts, Phase, Planner, Situation, Step,
+    counted,
 };
 use std::collections::BTreeSet;
 use std::ops::ControlFlow::Break;
@@ -33,10 +35,15 @@ impl Planner for Retire {
             Turning::FreeHold(held, ended) => free(now, held, ended),
         }
     }
+
+    fn learn(refused: &Step, error: &Error, memory: &RemovalMemory) -> Option<RemovalMemory> {
+        spared(refused, error, memory)
+    }
 }
 
 /// Whether the release may be approved; then that is written down.
 fn approve(now: &Situation<'_>, held: &Held, phase: Phase, memory: &mut RemovalMemory) -> First<Done> {
+    confirmed(now)?;
     let hold = &held.hold;
     let traffic = match Traffic::of(now, hold)? {
         Ok(traffic) => traffic,

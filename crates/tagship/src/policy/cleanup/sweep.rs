@@ -7,7 +7,7 @@ use crate::{
     Action, Change, Changes, Decision, Done, Execution, ExecutionState, First, Held, Parts, Phase, Planner, Situation,
     Step,
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use std::ops::ControlFlow::{Break, Continue};
 
 /// How long an execution must have ended before sweep calls its hold abandoned, in seconds: its own end is
@@ -40,8 +40,24 @@ impl Planner for Sweep {
 fn look(now: &Situation<'_>, held: &Held) -> First<Done> {
     let hold = &held.hold;
     let nothing = |message: String| Continue(Done { nothing: true, message, ..Done::default() });
-    let execution = now.world.holder()?;
-    let Some((action, reason)) = execution.and_then(|execution| abandoned(held, execution)) else {
+    let (execution, time) = (now.world.holder()?, now.world.now());
+    let missing = execution.is_some_and(|execution| execution.state == ExecutionState::NotFound);
+    if missing && !hold.checked {
+        return nothing(format!(
+            "{} of {} may run or not: CodePipeline doesn't know its execution in pipeline {}, and didn't when it began",
+            hold.release, now.job.role, hold.pipeline
+        ));
+    }
+    if missing != hold.missing_since.is_some() {
+        let step = Situation::rewrite(held, |hold| hold.missing_since = missing.then_some(time));
+        let message =
+            if missing { "isn't known to CodePipeline: asked again" } else { "is known to CodePipeline again" };
+        let message = format!("the execution of {} of {} {message}", hold.release, now.job.role);
+        let then = Some(Box::new(Done { nothing: true, message, ..Done::default() }));
+        return Break(Decision::Do { step, why: "one answer alone doesn't say that it was deleted", then });
+    }
+    let Some((action, reason)) = execution.and_then(|execution| abandoned(held, execution, hold.missing_since, time))
+    else {
         return nothing(format!("{} of {} is still running", hold.release, now.job.role));
     };
     if let Some((_, told)) = kept(now, hold)? {
@@ -59,13 +75,23 @@ fn look(now: &Situation<'_>, held: &Held) -> First<Done> {
     Break(Decision::Do { step, why: "its end was not handled", then: Some(Box::new(done)) })
 }
 
-/// What is to become of a hold whose execution has ended, and why; none while it runs.
-pub fn abandoned(held: &Held, execution: &Execution) -> Option<(Action, String)> {
+/// What is to become of a hold whose execution has ended, and why; none while it runs, or may run. One that CodePipeline
+/// knew, and hasn't known any more since then, has been deleted.
+pub fn abandoned(
+    held: &Held,
+    execution: &Execution,
+    missing_since: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<(Action, String)> {
+    let long = |since: Timestamp| now.duration_since(since) >= SignedDuration::from_secs(ABANDONED_SECS);
     let words = match execution.state {
         ExecutionState::Running => return None,
         ExecutionState::Succeeded => "its execution succeeded",
         ExecutionState::Ended => "its execution failed, was stopped, superseded or cancelled",
-        ExecutionState::NotFound => "CodePipeline doesn't know its execution",
+        ExecutionState::NotFound if held.hold.checked && missing_since.is_some_and(long) => {
+            "CodePipeline doesn't know its execution any more"
+        }
+        ExecutionState::NotFound => return None,
     };
     // Retire refuses what is ending, whatever its execution says.
     let retire = execution.state == ExecutionState::Succeeded && held.hold.phase != Phase::Ending;

@@ -4,7 +4,7 @@ use super::removal::RemovalMemory;
 use super::*;
 use crate::settings::Keep;
 use crate::testing::*;
-use crate::{Address, Health, Hold, Holding, InstanceState, Previous, World, names};
+use crate::{Address, Error, Health, Hold, Holding, InstanceState, Kind, Planner, Previous, World, names};
 use crate::{Deployment, DeploymentState, Execution, ExecutionState};
 
 struct Case {
@@ -40,6 +40,7 @@ fn check(action: Action, change: impl FnOnce(&mut Case), expected: &str) {
     hold.moved_at = Some(at(50));
     case.world.routing = case.world.routing.map(|routing| moved(routing, 2));
     case.world.names.extend(named(names::Names::Live, 2));
+    case.hold().settings.pre_product = true;
     change(&mut case);
     let found = match action {
         Action::Discard => ask::<Discard>(&case.holding, &case.world, (at(0), 0), &mut case.memory),
@@ -442,7 +443,121 @@ fn sweep() {
     sweep(Running, 0, Phase::Open, "done: r0000002 of WEB_PRODUCT is still running");
     sweep(Ended, 900, Phase::Open, "done: r0000002 of WEB_PRODUCT has just ended");
     sweep(Ended, 0, Phase::Open, "do: tell that r0000002 was abandoned: discard");
-    sweep(NotFound, 0, Phase::Approved, "do: tell that r0000002 was abandoned: discard");
+    sweep(NotFound, 0, Phase::Approved, "do: write the hold of r0000002: Approved, previous r0000001");
     sweep(Succeeded, 0, Phase::Approved, "do: tell that r0000002 was abandoned: retire");
     sweep(Succeeded, 0, Phase::Ending, "do: tell that r0000002 was abandoned: discard");
+
+    let missing = |checked, missing_since: Option<i64>, state, expected| {
+        check(
+            Action::Sweep,
+            |case| {
+                case.world.now = at(1_000);
+                case.hold().checked = checked;
+                case.hold().missing_since = missing_since.map(at);
+                case.world.holder = Some(Execution { state, updated_at: None });
+            },
+            expected,
+        );
+    };
+    missing(true, Some(701), NotFound, "done: r0000002 of WEB_PRODUCT is still running");
+    missing(true, Some(700), NotFound, "do: tell that r0000002 was abandoned: discard");
+    missing(true, Some(0), Running, "do: write the hold of r0000002: Open, previous r0000001");
+    missing(
+        false,
+        Some(0),
+        NotFound,
+        "done: r0000002 of WEB_PRODUCT may run or not: CodePipeline doesn't know its exec",
+    );
+}
+
+/// Who can send an event or invoke a function ends no release by that alone.
+#[test]
+fn who_asks_directly_is_believed_once_codepipeline_says_the_same() {
+    use ExecutionState::*;
+    fn of(action: Action, holding: &Holding, state: Option<ExecutionState>, began: i64) -> String {
+        match action {
+            Action::Retire => ask_directly::<Retire>(holding, state, began),
+            Action::Discard => ask_directly::<Discard>(holding, state, began),
+            Action::Park => ask_directly::<Park>(holding, state, began),
+            _ => ask_directly::<crate::route::Rollback>(holding, state, began),
+        }
+    }
+    let mut own = held(hold(2));
+    let hold = &mut own.held.as_mut().expect("a hold").hold;
+    hold.settings.pre_product = true;
+    let known = Holding { held: own.held.clone(), ended: None };
+    own.held.as_mut().expect("a hold").hold.missing_since = Some(at(-200));
+    let states = [Running, Succeeded, Ended, NotFound];
+    // Whether each of these states is enough, once it has been asked for in vain for 60 s.
+    for (action, enough) in [
+        (Action::Retire, [false, true, false, false]),
+        (Action::Rollback, [false, false, true, true]),
+        (Action::Discard, [false, false, true, true]),
+        (Action::Park, [false, true, true, true]),
+    ] {
+        for (state, enough) in states.into_iter().zip(enough) {
+            let found = of(action, &own, Some(state), 0);
+            let refused = found.starts_with(&format!("fail: {action} of r0000002 was asked for directly"));
+            assert_eq!(refused, !enough, "{action}, {state:?}: {found}");
+            let soon = of(action, &own, Some(state), 90);
+            assert_eq!(
+                soon.starts_with("wait: CodePipeline"),
+                !enough || state == NotFound,
+                "{action}, {state:?}: {soon}"
+            );
+        }
+        let found = of(action, &known, Some(NotFound), 0);
+        assert!(found.starts_with("fail:"), "{action}, not found by this look alone: {found}");
+        let found = of(action, &own, None, 0);
+        assert!(found.contains("so add \"pipeline\""), "{found}");
+    }
+    for action in [Action::Discard, Action::Park] {
+        let found = of(action, &Holding::default(), Some(Running), 0);
+        assert!(found.starts_with("fail:"), "{action} would mark a release that runs: {found}");
+        let found = of(action, &Holding::default(), Some(Ended), 0);
+        assert!(found.starts_with("do: mark r0000002 as discarded"), "{found}");
+    }
+}
+
+/// AWS refuses a whole call for one instance that a person has protected.
+#[test]
+fn what_is_protected_is_left_behind() {
+    let terminate = Step::Terminate { instances: vec!["i-11".to_owned(), "i-12".to_owned()] };
+    let refused = |kind, words: &str| Error::new(kind, format!("ec2:TerminateInstances on i-11, i-12: {words}"));
+    let words = "The instance 'i-12' may not be terminated";
+    let learned = |kind, words| Retire::learn(&terminate, &refused(kind, words), &RemovalMemory::default());
+    assert_eq!(learned(Kind::Denied, words), None);
+    let memory = learned(Kind::Protected, words).expect("it goes on");
+    assert_eq!(memory.protected, ["i-12"]);
+    assert_eq!(learned(Kind::Protected, "no name").expect("it goes on").protected, ["i-11", "i-12"]);
+    let of = |memory: RemovalMemory, expected| {
+        let change = |case: &mut Case| {
+            case.hold().phase = Phase::Approved;
+            case.drained(0);
+            case.world.names = named(names::Names::Live, 2);
+            case.memory = RemovalMemory { deregistered_since: Some(at(0)), ..memory };
+        };
+        check(Action::Retire, change, expected);
+    };
+    of(RemovalMemory::default(), "do: terminate i-11, i-12");
+    of(memory, "do: terminate i-11");
+    let all = RemovalMemory { protected: vec!["i-11".to_owned(), "i-12".to_owned()], ..RemovalMemory::default() };
+    of(all, "do: mark r0000002 as approved");
+    let mut holding = held(hold(2));
+    holding.held.as_mut().expect("a hold").freed = true;
+    holding.ended = Some(Ended::of(&hold(2), HowEnded::Approved, at(90)));
+    let found = decide::<Retire>(&holding, &world(), (at(0), 0), &mut RemovalMemory::default());
+    let Break(Decision::Do { then: Some(done), .. }) = found else { panic!("{found:?}") };
+    assert!(done.report.left_behind[0].starts_with("instance i-11 could not be removed: it is protected"));
+}
+
+#[test]
+fn a_product_is_never_parked() {
+    for phase in [Phase::Open, Phase::Ending] {
+        let change = |case: &mut Case| {
+            case.hold().phase = phase;
+            case.hold().settings.pre_product = false;
+        };
+        check(Action::Park, change, "fail: park of r0000002 would remove every release of WEB_PRODUCT, which is no");
+    }
 }

@@ -1,6 +1,6 @@
 //! A fleet of exactly `COUNT`: what to launch where, what to replace, what is too much.
 
-use super::{ProvisionMemory, deadline};
+use super::{Exhausted, ProvisionMemory, deadline};
 use crate::settings::{Ami, Choice, Settings, Volume, sha256};
 use crate::{
     Decision, Error, First, Held, INSTANCES_A_CALL, Instance, InstanceState, Job, Kind, Launch, Situation, Step,
@@ -15,7 +15,7 @@ use std::ops::ControlFlow::{Break, Continue};
 const DEATHS: usize = 3;
 
 /// The fleet, if exactly `COUNT` instances are pending or running.
-pub(super) fn launched<'a>(now: &Situation<'a>, held: &Held, memory: &ProvisionMemory) -> First<Vec<&'a Instance>> {
+pub(super) fn launched<'a>(now: &Situation<'a>, held: &Held, memory: &mut ProvisionMemory) -> First<Vec<&'a Instance>> {
     let settings = &held.hold.settings;
     let time = now.world.now();
     let count = settings.count as usize;
@@ -35,15 +35,17 @@ pub(super) fn launched<'a>(now: &Situation<'a>, held: &Held, memory: &ProvisionM
         return Continue(fit);
     }
 
-    if dead.len() >= count.max(DEATHS) {
+    remember_short(held, &dead, memory);
+    let faulty: Vec<&&Instance> = dead.iter().filter(|instance| !instance.short).collect();
+    if faulty.len() >= count.max(DEATHS) {
         let why = |instance: &&Instance| {
             format!("{} ({})", instance.id, instance.reason.as_deref().unwrap_or("no reason given"))
         };
-        let died: Vec<String> = dead.iter().map(why).collect();
+        let died: Vec<String> = faulty.iter().map(|instance| why(instance)).collect();
         let message = format!(
             "{} of this release didn't come up or died, so no more are launched: {}. Look at the image, its volumes' key \
              and the instance profile",
-            counted(dead.len(), "instance"),
+            counted(faulty.len(), "instance"),
             listed(died.iter().map(String::as_str))
         );
         return Break(now.give_up(Kind::Release, message));
@@ -56,6 +58,34 @@ pub(super) fn launched<'a>(now: &Situation<'a>, held: &Held, memory: &ProvisionM
     super::address::reserve_pool(now, held)?;
     launch(now, held, memory, &fit, &dead)
 }
+
+/// A launch that was accepted and died for want of capacity counts as lack of capacity where it was: EC2 forgets where
+/// that was, its token says so.
+fn remember_short(held: &Held, dead: &[&Instance], memory: &mut ProvisionMemory) {
+    let settings = &held.hold.settings;
+    let Choice::Ids(subnets) = &settings.subnet else { return };
+    let places = || subnets.iter().flat_map(|subnet| settings.instance_type.iter().map(move |kind| (subnet, kind)));
+    for instance in dead.iter().filter(|instance| instance.short) {
+        let token = instance.client_token.as_deref().unwrap_or_default();
+        let Some((subnet, kind)) = places().find(|(subnet, kind)| token.starts_with(&place(subnet, kind))) else {
+            continue;
+        };
+        if !memory.exhausted.iter().any(|full| full.subnet == *subnet && full.kind == *kind) {
+            let reason = instance.reason.clone().unwrap_or_else(|| "no capacity".to_owned());
+            memory.exhausted.push(Exhausted { subnet: subnet.clone(), kind: kind.clone(), reason });
+        }
+    }
+}
+
+/// How the client tokens of launches of a type in a subnet begin.
+fn place(subnet: &str, kind: &str) -> String {
+    let mut place = sha256(&format!("{subnet}\n{kind}"));
+    place.truncate(PLACE);
+    place
+}
+
+/// Hexadecimal digits of a token that say where.
+const PLACE: usize = 8;
 
 /// The order in which instances are kept. It is the same in every invocation: so two that see different parts of the
 /// fleet never terminate different instances and leave too few.
@@ -119,6 +149,7 @@ fn launch<T>(
         instance_profile: settings.instance_profile.clone(),
         key_name: settings.key_name.clone(),
         user_data,
+        imds_hops: settings.imds_hops,
         volume,
         tags: tags(now.job, settings),
     };
@@ -203,6 +234,9 @@ impl Need<'_> {
     fn token(&self, job: &Job) -> String {
         let Need { held, subnet, instance_type, ever, now } = self;
         let since = held.hold.since;
-        sha256(&format!("{}\n{}\n{since}\n{subnet}\n{instance_type}\n{ever}\n{now}", job.role, job.release))
+        let what = format!("{}\n{}\n{since}\n{subnet}\n{instance_type}\n{ever}\n{now}", job.role, job.release);
+        let mut token = place(subnet, instance_type) + &sha256(&what);
+        token.truncate(64);
+        token
     }
 }

@@ -102,6 +102,24 @@ fn the_hold_is_taken_when_all_can_be_launched() {
         );
     };
     free(|_| {}, "do: take the hold for r0000002");
+    fn pipeline(case: &mut Case, name: Option<&str>) {
+        case.world.offer.as_mut().expect("an offer").settings.pipeline = name.map(str::to_owned);
+    }
+    free(
+        |case| pipeline(case, Some("api")),
+        "fail: WEB_PRODUCT is released by pipeline api alone (PIPELINE in its settings), and this is web: correct",
+    );
+    free(
+        |case| pipeline(case, None),
+        "fail: the settings of WEB_PRODUCT don't say which pipeline may release it: if it is this one, add \"PIPELINE\": \
+         \"web\" to them",
+    );
+    fn unknown(case: &mut Case, began: i64) {
+        case.world.holder = Some(Execution { state: ExecutionState::NotFound, updated_at: None });
+        case.began = at(began);
+    }
+    free(|case| unknown(case, 41), "wait: CodePipeline to know execution r0000002 of pipeline web");
+    free(|case| unknown(case, 40), "fail: CodePipeline knows no execution r0000002 of a pipeline web: write");
     free(
         |case| {
             case.holding = held(hold(1));
@@ -121,11 +139,45 @@ fn the_hold_is_taken_when_all_can_be_launched() {
     );
     free(
         |case| {
+            let routing = case.world.routing.as_mut().expect("routing");
+            routing.untagged = ["arn:b", "arn:HTTPS:443"].map(str::to_owned).into();
+        },
+        "fail: the switches of tag:tagship:service=WEB_PRODUCT can't be used as they stand:\n- web-b lacks the tag \
+         tagship:service=<service role>, so tagship may not change it: aws elbv2 add-tags --resource-arns arn:b --tags \
+         Key=tagship:service,Value=<service role>\n- HTTPS:443 lacks the tag",
+    );
+    free(
+        |case| {
             case.world.routing = None;
             case.world.offer.as_mut().expect("an offer").settings.target_group = TargetGroup::None;
         },
         "do: take the hold",
     );
+}
+
+#[test]
+fn what_died_for_want_of_capacity_is_launched_elsewhere() {
+    let mut case = Case::new();
+    case.fleet([1]);
+    let first = case.launch();
+    assert_eq!((first.subnet.as_str(), first.instance_type.as_str()), ("subnet-b", "t3.micro"));
+    // As many as a release may lose otherwise; EC2 has forgotten where they were.
+    for n in 2..5 {
+        case.world.instances.push(Instance {
+            state: InstanceState::Terminated,
+            subnet: None,
+            reason: Some("Server.InsufficientInstanceCapacity".to_owned()),
+            short: true,
+            client_token: Some(first.client_token.clone()),
+            ..instance(2, n)
+        });
+    }
+    let next = case.launch();
+    assert_eq!((next.subnet.as_str(), next.instance_type.as_str()), ("subnet-b", "t3a.micro"));
+    assert_eq!(next.client_token.len(), 64);
+    // EC2 has forgotten them altogether.
+    case.fleet([1]);
+    assert_eq!(case.launch().instance_type, "t3a.micro");
 }
 
 #[test]
@@ -170,8 +222,22 @@ fn another_holder_is_waited_for_but_not_in_vain() {
         None,
         "do: tell that r0000001 was abandoned: discard",
     );
-    holder(|_| {}, NotFound, None, None, "do: tell that r0000001 was abandoned: discard");
-    holder(|hold| hold.since = at(80), NotFound, None, None, prepared);
+    let unknown = "yield: …CodePipeline doesn't know its execution, so whether it runs is unknown";
+    holder(|_| {}, NotFound, None, None, unknown);
+    let missing = |since: i64, checked, expected| {
+        check(
+            |case| {
+                case.holding = held(hold(1));
+                case.hold().checked = checked;
+                case.world.holder = Some(Execution { state: NotFound, updated_at: None });
+                case.memory.missing_since = Some(at(since));
+            },
+            expected,
+        );
+    };
+    missing(-199, true, unknown);
+    missing(-200, true, "do: tell that r0000001 was abandoned: discard");
+    missing(-200, false, unknown);
 }
 
 #[test]

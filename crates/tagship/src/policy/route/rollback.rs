@@ -3,6 +3,7 @@
 use super::traffic::{Traffic, live_names};
 use super::{CHANGES, LOOKS, READS, keeps_sticky, predecessor_name, previous};
 use crate::engine::{Gate, Memory, Standing, Turning, admission};
+use crate::policy::confirm::confirmed;
 use crate::{
     Action, Changes, Decision, Done, Ended, Ending, Error, First, Held, HowEnded, Parts, Planner, Previous, Situation,
     Step, counted,
@@ -28,7 +29,7 @@ impl Memory for RollbackMemory {}
 
 impl Planner for Rollback {
     const ACTION: Action = Action::Rollback;
-    const READS: Parts = READS;
+    const READS: Parts = READS.and(Parts::HOLDER);
     const CHANGES: Changes = CHANGES;
     type Entry<'a> = Turning<'a>;
     type Memory = RollbackMemory;
@@ -40,6 +41,7 @@ impl Planner for Rollback {
     fn decide<'a>(now: &Situation<'a>, entry: Turning<'a>, memory: &mut RollbackMemory) -> First<Done> {
         match entry {
             Turning::Turn(held, phase) => {
+                confirmed(now)?;
                 let step = Situation::rewrite(held, |hold| hold.phase = phase);
                 Break(Decision::act(step, "the release is being ended: there is no way back"))
             }

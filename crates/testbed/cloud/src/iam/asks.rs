@@ -57,7 +57,7 @@ impl Asked<'_> {
             ("route53", "ListResourceRecordSets" | "ChangeResourceRecordSets") => vec![self.names()],
             ("s3", _) => self.objects(),
             ("codedeploy", _) => self.deployments().await,
-            ("codepipeline", "ListPipelineExecutions") => {
+            ("codepipeline", "GetPipelineExecution" | "ListPipelineExecutions") => {
                 vec![self.of(self.arn("codepipeline", &text(&self.json()["pipelineName"])))]
             }
             ("ssm", "GetParameter") => {

@@ -114,7 +114,7 @@ impl Checks {
             ips.insert(instance.ip.as_str());
             let stopped = matches!(face.state, InstanceState::Stopping | InstanceState::Stopped);
             let kept = keep && stopped && face.retired_by.as_ref() == Some(release);
-            if instance.exists() && !kept {
+            if instance.exists() && !kept && !instance.protected {
                 left.push(format!("instance {id}"));
             }
             for group in cloud.groups.values() {

@@ -124,6 +124,10 @@ pub struct Instance {
     pub app: Option<ReleaseId>,
     /// When the world broke it: a death, an illness, a person, a boot that failed.
     pub hurt: Option<Ms>,
+    /// AWS had no capacity for it after all.
+    pub short: bool,
+    /// A person has protected it against termination.
+    pub protected: bool,
     /// It fails its health check for now.
     pub sick: bool,
 }
@@ -206,6 +210,8 @@ pub struct Switch {
     pub weights: Past<Vec<(String, u32)>>,
     /// When a person last changed it.
     pub by_hand: Option<Ms>,
+    /// Since when it has lacked the service's tag.
+    pub untagged: Option<Ms>,
 }
 
 /// An Elastic IP address.

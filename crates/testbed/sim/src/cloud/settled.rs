@@ -30,6 +30,8 @@ impl Cloud {
                 client_token: None,
                 app: Some(release.clone()),
                 hurt: None,
+                short: false,
+                protected: false,
                 sick: false,
             };
             self.instances.insert(id.clone(), instance);

@@ -6,11 +6,11 @@ use crate::checks::Act;
 use crate::invocation::{Asked, Call, Delivery, Invocation, Went};
 use crate::mistake::Mistake;
 use crate::past::{MINUTE, Ms, SECOND, timestamp};
-use crate::pipes::holders;
+use crate::pipes::stands;
 use crate::plan::{Fault, PersonAct, REFUSED};
 use crate::port::{Answer, Ask};
 use rand::RngExt;
-use tagship::{Action, Decision, Error, Job, Kind, Outcome, STALE_SECS, Step};
+use tagship::{Action, Decision, Error, Execution, ExecutionState, Job, Kind, Outcome, STALE_SECS, Step};
 use tagship_emulator::report::{Failure, Success};
 
 /// The oldest observation that a change may be decided by: [`STALE_SECS`], 4 s to read the hold, 10 s for the call.
@@ -258,14 +258,35 @@ impl Day {
                 Some(Answer::Holding(Box::new(Ok(self.cloud.holding(role, release)))))
             }
             Asked::Port(Ask::Observe { parts, holding, settings, .. }) => {
+                let blind = self.chance(|odds| odds.unknown);
                 let (pipes, look) = (&self.pipes, (*parts, settings.as_deref()));
-                let world = self.cloud.observe(job, look, holding, |held| holders(pipes, held));
+                let behind = timestamp(self.cloud.now - self.cloud.nature.lag);
+                let world = self.cloud.observe(job, look, holding, |pipeline, release| {
+                    let is = stands(pipes, pipeline, release);
+                    match is.state {
+                        _ if blind => Execution { state: ExecutionState::NotFound, updated_at: None },
+                        // Its event comes before the answer says so.
+                        ExecutionState::Succeeded | ExecutionState::Ended if is.updated_at >= Some(behind) => {
+                            Execution { state: ExecutionState::Running, updated_at: None }
+                        }
+                        _ => is,
+                    }
+                });
                 Some(Answer::World(Box::new(world)))
             }
             Asked::Port(Ask::Apply(step)) => {
                 let looked = call.looked.max(self.cloud.now - STALE);
                 let act = Act { job, step, looked, sent: call.sent };
                 self.checks.before(&self.cloud, act);
+                let direct = self.invocations.get(&call.by).is_some_and(|it| it.delivery.answers.is_none());
+                if direct {
+                    let release = match step {
+                        Step::WriteHold { hold, .. } => (hold.pipeline.as_str(), &hold.release),
+                        _ => (job.pipeline.as_str(), &job.release),
+                    };
+                    let is = stands(&self.pipes, release.0, release.1);
+                    self.checks.believed(&self.cloud, act, &is);
+                }
                 let applied = self.cloud.apply(&job.role, step);
                 self.effects += 1;
                 let changes =

@@ -6,6 +6,7 @@ use super::queue::Event;
 use crate::invocation::{Asked, RETRY_COST};
 use crate::limits::Bucket;
 use crate::past::{Ms, SECOND};
+use crate::pipes::stands;
 use crate::port::Ask;
 use crate::requests::{self, Chains, Request};
 use rand::RngExt;
@@ -28,7 +29,10 @@ impl Day {
             Asked::Port(Ask::Pause | Ask::Sleep(_)) => Vec::new(),
             Asked::Port(Ask::Holding { .. }) => requests::holding(&self.cloud.holding(&job.role, &job.release), job),
             Asked::Port(Ask::Observe { parts, holding, settings, .. }) => {
-                requests::observation(&self.cloud, job, (*parts, settings.as_deref()), holding, &mut cached)
+                let look = (*parts, settings.as_deref());
+                requests::observation(&self.cloud, job, look, holding, &mut cached, |pipeline, release| {
+                    stands(&self.pipes, pipeline, release)
+                })
             }
             Asked::Port(Ask::Apply(step)) => requests::step(step, &mut cached),
             Asked::Report(..) => requests::report(),

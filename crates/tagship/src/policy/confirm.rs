@@ -1,0 +1,55 @@
+//! Whether a release's execution has ended as somebody says who is no pipeline: CodePipeline has the word.
+
+use crate::policy::cleanup::ABANDONED_SECS;
+use crate::{Action, Decision, Error, ExecutionState, First, Situation};
+use jiff::{SignedDuration, Timestamp};
+use std::ops::ControlFlow::{Break, Continue};
+
+/// So long CodePipeline is asked again, in seconds: the event of an end can come before the answer says so.
+pub(super) const ASKED_SECS: u32 = 60;
+
+/// Goes on if the release's execution has ended in a way that this action may follow. A pipeline's own job needs no
+/// such proof; whoever can send an event or invoke a function does.
+pub(super) fn confirmed(now: &Situation<'_>) -> First<()> {
+    use ExecutionState::{Ended, NotFound, Running, Succeeded};
+    if !now.direct {
+        return Continue(());
+    }
+    let (action, release) = (now.job.action, &now.job.release);
+    let Some(execution) = now.world.holder()? else {
+        return Break(Decision::Fail(Error::configuration(format!(
+            "{action} of {release}: CodePipeline is asked first whether its execution has ended, so add \"pipeline\", the \
+             name of its pipeline, to the invocation. Nothing was changed"
+        ))));
+    };
+    let (fits, awaited) = match action {
+        Action::Retire => (execution.state == Succeeded, "has succeeded"),
+        Action::Park => (matches!(execution.state, Succeeded | Ended), "has ended"),
+        _ => (execution.state == Ended, "has failed, or was stopped, superseded or cancelled"),
+    };
+    if fits {
+        return Continue(());
+    }
+    let says = match execution.state {
+        Running => "says that it is in progress",
+        Succeeded => "says that it has succeeded",
+        Ended => "says that it has failed, or was stopped, superseded or cancelled",
+        NotFound => "knows no such execution",
+    };
+    if let Some((_, left)) = now.left(now.began, ASKED_SECS) {
+        return Break(Decision::wait(format!(
+            "CodePipeline to say that the execution of {release} {awaited}: it {says} (asked for {left} s more)"
+        )));
+    }
+    // Deleted, with its pipeline or by its age: it can't go on. That it succeeded, nobody says. Of one that was known
+    // sweep must have seen it too, long before.
+    let long = |since: Timestamp| now.world.now().duration_since(since) >= SignedDuration::from_secs(ABANDONED_SECS);
+    let gone = now.held().is_none_or(|held| !held.hold.checked || held.hold.missing_since.is_some_and(long));
+    if execution.state == NotFound && gone && action != Action::Retire {
+        return Continue(());
+    }
+    Break(Decision::Fail(Error::release(format!(
+        "{action} of {release} was asked for directly, and is done only once its execution {awaited}: CodePipeline \
+         {says}. Nothing was changed. Answer its approval, or stop the execution; that leads here by itself"
+    ))))
+}
