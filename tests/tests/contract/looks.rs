@@ -128,6 +128,7 @@ impl Look {
         lines.push(format!("routing: {}", routing.is_some()));
         lines.extend(routing.iter().flat_map(|it| &it.groups).map(|it| format!("{it:?}")));
         lines.extend(routing.iter().flat_map(|it| &it.switches).map(|it| format!("{it:?}")));
+        lines.extend(routing.iter().map(|it| format!("untagged: {:?}", it.untagged)));
         lines.extend(addresses.iter().map(|it| format!("{it:?}")));
         lines.extend(names.iter().map(|it| format!("{it:?}")));
         lines.extend([format!("filtered: {filtered}"), format!("{deployment:?}"), format!("{artifact:?}")]);

@@ -77,6 +77,12 @@ impl<'a> Play<'a> {
     async fn listen(&mut self) {
         if matches!(self.scenario.named_settings().target_group, TargetGroup::Pair(_)) {
             self.names.bind("default", &self.wire.listener);
+            let tag = [
+                ("ResourceArns.member.1", self.wire.listener.as_str()),
+                ("Tags.member.1.Key", tagship::TAG_SERVICE),
+                ("Tags.member.1.Value", self.scenario.name),
+            ];
+            self.wire.query("elasticloadbalancing", "AddTags", &tag).await;
             self.turn("default", &[("a", 100), ("b", 0)]).await;
         }
     }
