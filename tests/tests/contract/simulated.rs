@@ -192,6 +192,8 @@ impl<'a> Simulated<'a> {
                 self.cloud.nature.boot_fails = 1.0;
                 self.turns(|turn| *turn == Turn::Boot(id.clone()));
                 self.cloud.nature.boot_fails = 0.0;
+                // Not for want of capacity, which a dice decides.
+                self.cloud.instances.get_mut(&id).expect("an instance").short = false;
             }
             Act::Settle => self.turns(|turn| matches!(turn, Turn::Gone(_) | Turn::Stopped(_))),
             Act::Check => {

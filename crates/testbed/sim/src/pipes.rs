@@ -113,7 +113,8 @@ pub fn execution(engine: Option<&Engine<Serial>>, release: &ReleaseId) -> Execut
                 Status::Succeeded => ExecutionState::Succeeded,
                 _ => ExecutionState::Ended,
             },
-            updated_at: Some(execution.updated),
+            // Who asks by the id isn't told when it was touched last, while it runs.
+            updated_at: execution.status.ended().then_some(execution.updated),
         },
         None => Execution { state: ExecutionState::NotFound, updated_at: None },
     }
