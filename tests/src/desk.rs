@@ -99,9 +99,17 @@ impl Desk {
     ) -> (Result<Bytes, FunctionError>, Option<Verdict>) {
         let job = &event["CodePipeline.job"];
         self.stands(job["data"]["actionConfiguration"]["configuration"]["UserParameters"].as_str(), "InProgress");
+        // What comes directly comes of an execution's end.
+        if let Some(direct) = event.get("tagship").filter(|direct| direct.is_object()) {
+            let status = if direct["action"] == "retire" { "Succeeded" } else { "Failed" };
+            self.stands(Some(&direct.to_string()), status);
+        }
         let id = job["id"].as_str().unwrap_or_default().to_owned();
         let (sender, mut reports) = mpsc::unbounded_channel();
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sender);
+        // What comes directly is no job: nothing is reported of it.
+        if !id.is_empty() {
+            self.jobs.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sender);
+        }
         let answer = local.lambda.invoke(&format!("tagship-{function}"), event.to_string().into()).await;
         let report = reports.try_recv().ok();
         (answer.expect("a function"), report.as_ref().and_then(verdict))
