@@ -28,7 +28,7 @@ fn first_generation(own: Releases<'_>) -> String {
     format!(
         "{{
             # the first generation's way
-            'SUBNET': 'tag:Name=app-?', 'SG': 'tag:tagship:service=OWN_PRODUCT',
+            'PIPELINE': 'own', 'SUBNET': 'tag:Name=app-?', 'SG': 'tag:tagship:service=OWN_PRODUCT',
             'AMI': 'tag:Name=application-*', 'INSTANCE_TYPE': \"['c5.large', 't3.micro']\",
             'INSTANCE_PROFILE': '{profile}', 'EIP': 'True', 'COUNT': 2, 'KEEP': 'stop', 'DRAIN': 2, 'ZONE': '{ZONE}',
             'DEPLOY': {{'VIA': 'codedeploy', 'APPLICATION': 'own', 'GROUP': 'OWN_PRODUCT'}},
