@@ -13,7 +13,8 @@ const IMAGE: &str = "ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-
 pub(super) async fn before_the_product(service: Service<'_>, pre_service: Service<'_>) {
     let (product, pre) = (service.releases, pre_service.releases);
     service.set(&product.offered(json!({"COUNT": 1, "AMI": IMAGE})).to_string());
-    pre_service.set(&pre.offered(json!({"COUNT": 1, "AMI": IMAGE, "TARGET_GROUP": "none"})).to_string());
+    pre_service
+        .set(&pre.offered(json!({"COUNT": 1, "AMI": IMAGE, "TARGET_GROUP": "none", "PRE_PRODUCT": true})).to_string());
     parked_when_it_is_rejected(product, pre).await;
     parked_when_the_product_is_approved(product, pre).await;
 }
