@@ -9,6 +9,9 @@ use tagship_tests::desk::{Desk, Verdict, artifact};
 use tagship_tests::releases::{LOOK, Releases};
 use tagship_tests::words::says;
 
+/// The release of the jobs without a pipeline, as CodePipeline writes an execution.
+const JOB: &str = "00000000-0000-4000-8000-000000000001";
+
 pub(super) async fn jobs_that_fail(service: Service<'_>) {
     let jobs = service.releases;
     service.set(&jobs.offered(json!({"COUNT": 1})).to_string());
@@ -17,8 +20,8 @@ pub(super) async fn jobs_that_fail(service: Service<'_>) {
         let verdict = desk.job(jobs.local, stage, Some("{}"), json!([]), 1).await;
         assert!(matches!(&verdict, Verdict::Failed(kind, _) if kind == "ConfigurationError"), "{stage}: {verdict:?}");
     }
-    holds_without_a_pipeline(jobs, &desk, "j1").await;
-    stopped_while_it_is_installed(jobs, "j1").await;
+    holds_without_a_pipeline(jobs, &desk, JOB).await;
+    stopped_while_it_is_installed(jobs, JOB).await;
     assert_eq!(leftovers(jobs.local, jobs.role, None).await.expect("an answer"), Vec::<String>::new());
 }
 
