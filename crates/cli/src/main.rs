@@ -1,0 +1,3 @@
+//! `tagship`: the command for everybody who releases, approves and operates.
+
+fn main() {}
