@@ -34,6 +34,9 @@ pub(crate) async fn execution(cloud: &Cloud, pipeline: &str, release: &ReleaseId
             | PipelineExecutionStatus::Superseded
             | PipelineExecutionStatus::Cancelled,
         ) => ExecutionState::Ended,
+        Some(PipelineExecutionStatus::Stopping) => {
+            return Ok(Execution { state: ExecutionState::Stopping, updated_at: None });
+        }
         _ => return Ok(Execution { state: ExecutionState::Running, updated_at: None }),
     };
     Ok(Execution { state, updated_at: ended_at(cloud, pipeline, release).await? })

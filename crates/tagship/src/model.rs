@@ -19,7 +19,7 @@ pub mod format;
 pub(crate) use format::VERSION;
 
 mod hold;
-pub use hold::{Artifact, Ended, Held, Hold, Holding, HowEnded, Phase, Previous, ended_key, hold_key};
+pub use hold::{Artifact, Back, Ended, Held, Hold, Holding, HowEnded, Phase, Previous, Split, ended_key, hold_key};
 
 mod job;
 pub use job::Job;

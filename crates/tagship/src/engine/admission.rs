@@ -96,6 +96,7 @@ const HAS_ENDED: &str = "this release has ended already";
 const LATE: &str = "this release has ended already: discard or park removes what is left";
 const RESTART: &str = "this release has ended: start a new execution (Release change), don't retry the stage";
 const BEING_ROLLED_BACK: &str = "this release is being rolled back: start a new execution";
+const GOES_BACK: &str = "this release has failed and its traffic goes back, as its hold says: start a new execution";
 const APPROVED: &str = "this release is approved already: nothing is left to do";
 const ANOTHER: &str = "another release holds the service";
 const NOT_HELD: &str = "this release doesn't hold the service: provision has not run, or it has been cleaned up";
@@ -109,6 +110,7 @@ pub fn provision(standing: Standing<'_>) -> Gate<Launching<'_>> {
         Another(held) if held.free() => Gate::Admit(Launching::Take(Some(held))),
         Another(held) => Gate::Admit(Launching::Await(held)),
         Holds(held) => match held.hold.phase {
+            Phase::Open if held.hold.back.is_some() => Gate::Refuse(GOES_BACK),
             Phase::Open => Gate::Admit(Launching::Act(held)),
             Phase::Approved => Gate::Nothing(APPROVED),
             Phase::Ending => Gate::Refuse(BEING_ROLLED_BACK),
@@ -116,8 +118,16 @@ pub fn provision(standing: Standing<'_>) -> Gate<Launching<'_>> {
     }
 }
 
-/// The column of deploy and shift.
-pub fn work(standing: Standing<'_>) -> Gate<&Held> {
+/// Deploy's column.
+pub fn deploy(standing: Standing<'_>) -> Gate<&Held> {
+    match shift(standing) {
+        Gate::Admit(held) if held.hold.back.is_some() => Gate::Refuse(GOES_BACK),
+        gate => gate,
+    }
+}
+
+/// Shift's column. Where the traffic goes back, it goes on with that.
+pub fn shift(standing: Standing<'_>) -> Gate<&Held> {
     use Standing::*;
     match standing {
         Ended | EndedHolding(..) | EndedLate(..) => Gate::Refuse(RESTART),
@@ -141,6 +151,7 @@ pub fn retire(standing: Standing<'_>) -> Gate<Turning<'_>> {
         Free => Gate::Refuse(NOT_HELD),
         Another(_) => Gate::Refuse(ANOTHER),
         Holds(held) => match held.hold.phase {
+            Phase::Open if held.hold.back.is_some() => Gate::Refuse(GOES_BACK),
             Phase::Open => Gate::Admit(Turning::Turn(held, Phase::Approved)),
             Phase::Approved => Gate::Admit(Turning::Act(held)),
             Phase::Ending => Gate::Refuse("this release was rejected or failed before: it can't be approved any more"),

@@ -290,7 +290,7 @@ impl<'a> Situation<'a> {
         self.seen_by(if discarded && !retried && self.held().is_some() { self.leaving_all(error) } else { error })
     }
 
-    fn leaving_all(&self, error: Error) -> Error {
+    pub(crate) fn leaving_all(&self, error: Error) -> Error {
         let release = &self.job.release;
         let world = self.world.as_read();
         let fleet = world.fleet(release).filter(|instance| !instance.gone());

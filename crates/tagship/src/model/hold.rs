@@ -5,6 +5,7 @@ use super::noun::{ReleaseId, ServiceRole};
 use super::settings::Settings;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Where the hold of a service lies in tagship's bucket.
 pub fn hold_key(role: &ServiceRole) -> String {
@@ -48,6 +49,12 @@ pub struct Hold {
     /// Who was live before the first weight moved; absent until then.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub previous: Option<Previous>,
+    /// How far a shift in steps has come; none before it, and where everything moves at once.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub split: Option<Split>,
+    /// Why the traffic goes back, written before a weight does. One way only: it never moves forward again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub back: Option<Back>,
     /// When the last weight had moved.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub moved_at: Option<Timestamp>,
@@ -78,6 +85,8 @@ impl Hold {
             artifact: None,
             group: None,
             previous: None,
+            split: None,
+            back: None,
             moved_at: None,
             kept_until: None,
             unknown: Unknown::default(),
@@ -149,6 +158,32 @@ pub struct Previous {
     pub release: Option<ReleaseId>,
     /// Its healthy targets at that moment (its instances, where there is no load balancer).
     pub healthy: u32,
+}
+
+/// How far a shift in steps has come. The steps themselves are in the settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Split {
+    /// The step that is being given or stands, counted from 0; beyond the last one everything is given.
+    pub step: usize,
+    /// The candidate's percentages that a switch may still have while the step is being given.
+    pub from: Vec<u32>,
+    /// The candidate's percentage at this step.
+    pub to: u32,
+    /// Since when every switch has it; none while it is being given.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub since: Option<Timestamp>,
+    /// The weight that the pair had on each switch (by its ARN) before the first step.
+    pub old: BTreeMap<String, u32>,
+}
+
+/// Why the traffic goes back, and since when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Back {
+    /// For people.
+    pub why: String,
+    /// When it was decided.
+    pub at: Timestamp,
 }
 
 /// How a release ended: `ended/<role>/<release>.json`.
@@ -247,6 +282,14 @@ mod tests {
             previous: Some(Previous { release: None, healthy: 0 }),
             moved_at: Some(Timestamp::UNIX_EPOCH),
             kept_until: Some(Timestamp::UNIX_EPOCH),
+            back: Some(Back { why: "an alarm".to_owned(), at: Timestamp::UNIX_EPOCH }),
+            split: Some(Split {
+                step: 1,
+                from: vec![10],
+                to: 50,
+                since: Some(Timestamp::UNIX_EPOCH),
+                old: BTreeMap::from([("arn:a".to_owned(), 100)]),
+            }),
             ..testing::hold(1)
         };
         let text = hold.to_json().expect("a hold can be written");

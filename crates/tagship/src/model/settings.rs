@@ -6,6 +6,8 @@ mod parse;
 pub(crate) use parse::sha256;
 mod selector;
 pub use selector::Selector;
+mod shift;
+pub use shift::{Shift, ShiftStep};
 mod resolve;
 pub use resolve::{Image, Resolved};
 
@@ -84,6 +86,9 @@ pub struct Settings {
     /// How many network hops away from an instance its metadata may be asked: a container on it is one more.
     #[serde(skip_serializing_if = "is_one", default = "one")]
     pub imds_hops: u32,
+    /// By which steps the traffic moves.
+    #[serde(skip_serializing_if = "Shift::at_once", default)]
+    pub shift: Shift,
 }
 
 fn is_false(flag: &bool) -> bool {

@@ -292,6 +292,13 @@ impl fmt::Display for Step {
                     let name = previous.release.as_ref().map_or("none", |release| release.short());
                     write!(f, ", previous {name} with {} healthy", previous.healthy)?;
                 }
+                if let Some(split) = &hold.split {
+                    let stands = if split.since.is_some() { "stands" } else { "is given" };
+                    write!(f, ", {} % {stands}", split.to)?;
+                }
+                if let Some(back) = &hold.back {
+                    write!(f, ", back: {}", back.why)?;
+                }
                 if let Some(at) = hold.moved_at {
                     write!(f, ", moved at {at}")?;
                 }

@@ -429,8 +429,10 @@ pub struct Execution {
 /// Where a pipeline execution stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExecutionState {
-    /// In progress or stopping.
+    /// In progress.
     Running,
+    /// A person has stopped it: it ends once its running actions have, or at once if they are abandoned.
+    Stopping,
     /// Succeeded.
     Succeeded,
     /// Failed, stopped, superseded or cancelled.

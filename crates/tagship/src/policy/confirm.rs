@@ -11,7 +11,7 @@ pub(super) const ASKED_SECS: u32 = 60;
 /// Goes on if the release's execution has ended in a way that this action may follow. A pipeline's own job needs no
 /// such proof; whoever can send an event or invoke a function does.
 pub(super) fn confirmed(now: &Situation<'_>) -> First<()> {
-    use ExecutionState::{Ended, NotFound, Running, Succeeded};
+    use ExecutionState::{Ended, NotFound, Running, Stopping, Succeeded};
     if !now.direct {
         return Continue(());
     }
@@ -32,6 +32,7 @@ pub(super) fn confirmed(now: &Situation<'_>) -> First<()> {
     }
     let says = match execution.state {
         Running => "says that it is in progress",
+        Stopping => "says that it is being stopped",
         Succeeded => "says that it has succeeded",
         Ended => "says that it has failed, or was stopped, superseded or cancelled",
         NotFound => "knows no such execution",

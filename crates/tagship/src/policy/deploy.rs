@@ -77,7 +77,7 @@ impl Planner for Deploy {
     type Memory = DeployMemory;
 
     fn admit(standing: Standing<'_>) -> Gate<&Held> {
-        admission::work(standing)
+        admission::deploy(standing)
     }
 
     fn decide<'a>(now: &Situation<'a>, held: &'a Held, memory: &mut DeployMemory) -> First<Done> {

@@ -1,7 +1,7 @@
 //! The pair and its switches, judged: what is set up wrongly, who is live, which group is free.
 
 use crate::settings::TargetGroup;
-use crate::{Error, Group, Health, Instance, ReleaseId, Routing, Step, Switch};
+use crate::{Error, Group, Health, Instance, ReleaseId, Routing, Split, Step, Switch};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The two groups and their switches.
@@ -22,6 +22,15 @@ pub enum Turn {
     Step(Step),
     /// Something that only a person can do, in words.
     Fault(String),
+}
+
+/// How much of each switch a group gets.
+#[derive(Debug, Clone, Copy)]
+pub struct Share<'a> {
+    /// Of the weight that the pair has on the switch.
+    pub percent: u32,
+    /// What the hold says of that weight, while it is divided.
+    pub split: Option<&'a Split>,
 }
 
 impl<'a> Pair<'a> {
@@ -166,33 +175,70 @@ impl<'a> Pair<'a> {
         found
     }
 
-    /// What a switch takes to give its whole weight to `group`, whatever a person made of it meanwhile.
-    pub fn turn(&self, switch: &Switch, group: &Group) -> Turn {
+    /// What a switch takes to give `share` of its weight to `group`, whatever a person made of it meanwhile.
+    pub fn turn(&self, switch: &Switch, group: &Group, share: Share<'_>) -> Turn {
         let other = self.other(group);
-        match (switch.weight(&group.arn), switch.weight(&other.arn)) {
-            (Some(1..), Some(0)) | (Some(_), None) => Turn::There,
-            (Some(to), Some(from)) => self.untagged(&switch.arn, &switch.label).map_or(
-                Turn::Step(Step::SetWeights {
-                    switch: switch.arn.clone(),
-                    label: switch.label.clone(),
-                    // One call moves the whole weight. The weight itself is kept, whatever ops chose.
-                    weights: vec![
-                        (group.arn.clone(), to, if to + from == 0 { 100 } else { (to + from).min(WEIGHT_MAX) }),
-                        (other.arn.clone(), from, 0),
-                    ],
-                    unstick: switch.sticky,
-                }),
-                Turn::Fault,
-            ),
-            (None, _) => Turn::Fault(only(&switch.label, other, group)),
+        let (to, from) = match (switch.weight(&group.arn), switch.weight(&other.arn)) {
+            (Some(_), None) if share.percent == 100 => return Turn::There,
+            (Some(1..), Some(0)) if share.percent == 100 => return Turn::There,
+            (Some(to), Some(from)) => (to, from),
+            (Some(_), None) => return Turn::Fault(only(&switch.label, group, other)),
+            (None, _) => return Turn::Fault(only(&switch.label, other, group)),
+        };
+        let Some((gets, leaves)) = self.divided(switch, share) else {
+            return Turn::Fault(format!(
+                "{} also gives weight to groups that aren't the pair's, and {} % of the pair's {} is no whole number: \
+                 give the live group a weight that the steps divide, such as 100, and the others in proportion",
+                switch.label,
+                share.percent,
+                self.total(switch, share)
+            ));
+        };
+        if (to, from) == (gets, leaves) {
+            return Turn::There;
         }
+        self.untagged(&switch.arn, &switch.label).map_or(
+            Turn::Step(Step::SetWeights {
+                switch: switch.arn.clone(),
+                label: switch.label.clone(),
+                // One call moves both weights. What the pair has in all is kept, whatever ops chose.
+                weights: vec![(group.arn.clone(), to, gets), (other.arn.clone(), from, leaves)],
+                unstick: switch.sticky,
+            }),
+            Turn::Fault,
+        )
     }
 
-    /// The first change towards `group`, and what only a person can do.
-    pub fn toward(&self, group: &Group) -> (Option<Step>, Vec<String>) {
+    /// What the pair's two groups have on a switch at a share: the one that it is for, then the other. Where the weight
+    /// doesn't divide, of 100; none if a third group has weight, whose part of the traffic that would change.
+    pub fn divided(&self, switch: &Switch, share: Share<'_>) -> Option<(u32, u32)> {
+        let total = self.total(switch, share);
+        let part = total * share.percent;
+        if part.is_multiple_of(100) {
+            return Some((part / 100, total - part / 100));
+        }
+        let ours = |arn: &str| self.groups.iter().any(|group| group.arn == arn);
+        let third = switch.weights.iter().any(|(arn, weight)| *weight > 0 && !ours(arn));
+        (!third).then_some((share.percent, 100 - share.percent))
+    }
+
+    /// The weight that the pair had on a switch before its traffic was divided.
+    fn total(&self, switch: &Switch, share: Share<'_>) -> u32 {
+        let now = || self.groups.iter().filter_map(|group| switch.weight(&group.arn)).sum::<u32>().min(WEIGHT_MAX);
+        let total = share.split.and_then(|split| split.old.get(&switch.arn).copied()).unwrap_or_else(now);
+        if total == 0 { 100 } else { total }
+    }
+
+    /// The first change that gives `group` everything, and what only a person can do.
+    pub fn toward(&self, group: &Group, split: Option<&Split>) -> (Option<Step>, Vec<String>) {
+        self.step(group, Share { percent: 100, split })
+    }
+
+    /// The first change that gives `group` its share on every switch, and what only a person can do.
+    pub fn step(&self, group: &Group, share: Share<'_>) -> (Option<Step>, Vec<String>) {
         let (mut step, mut faults) = (None, Vec::new());
         for switch in &self.routing.switches {
-            match self.turn(switch, group) {
+            match self.turn(switch, group, share) {
                 Turn::There => {}
                 Turn::Step(found) => step = step.or(Some(found)),
                 Turn::Fault(fault) => faults.push(fault),

@@ -3,6 +3,7 @@
 pub mod traffic;
 
 mod shift;
+mod steps;
 pub use shift::{Shift, ShiftMemory};
 
 mod rollback;

@@ -178,8 +178,8 @@ impl Checks {
         let unchanged = execution.updated_at.is_none_or(|at| at < timestamp(act.looked));
         let fits = match action {
             Action::Retire => execution.state == ExecutionState::Succeeded,
-            Action::Park => execution.state != ExecutionState::Running,
-            _ => !matches!(execution.state, ExecutionState::Running | ExecutionState::Succeeded),
+            Action::Park => !matches!(execution.state, ExecutionState::Running | ExecutionState::Stopping),
+            _ => matches!(execution.state, ExecutionState::Ended | ExecutionState::NotFound),
         };
         if ends && unchanged && !fits {
             let what =

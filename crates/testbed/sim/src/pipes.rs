@@ -109,7 +109,8 @@ pub fn execution(engine: Option<&Engine<Serial>>, release: &ReleaseId) -> Execut
     match engine.and_then(|engine| engine.execution(release.as_str())) {
         Some(execution) => Execution {
             state: match execution.status {
-                Status::InProgress | Status::Stopping => ExecutionState::Running,
+                Status::InProgress => ExecutionState::Running,
+                Status::Stopping => ExecutionState::Stopping,
                 Status::Succeeded => ExecutionState::Succeeded,
                 _ => ExecutionState::Ended,
             },

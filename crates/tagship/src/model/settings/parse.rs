@@ -2,6 +2,7 @@
 
 use super::fields::{Fields, dictionary, flag, name, number, short, text, texts, whole};
 use super::literal::Literal;
+use super::shift::{MAX_SHIFT_SECS, shift};
 use super::*;
 use crate::Offer;
 use sha2::{Digest, Sha256};
@@ -9,7 +10,7 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 /// The keys, as docs/SETTINGS.md has them.
-pub(super) const KEYS: [&str; 25] = [
+pub(super) const KEYS: [&str; 26] = [
     "SUBNET",
     "AMI",
     "INSTANCE_TYPE",
@@ -35,6 +36,7 @@ pub(super) const KEYS: [&str; 25] = [
     "PRE_PRODUCT",
     "ROLLBACK",
     "IMDS_HOPS",
+    "SHIFT",
 ];
 
 /// Reading the hold (4 s) and a changing call (10 s) must be over before SETTLE is: rule 3 of docs/RULES.md.
@@ -144,6 +146,8 @@ fn offer(role: &ServiceRole, fields: &mut Fields) -> Option<Offer> {
     let section = fields.optional("ROLLBACK", "{\"HEALTHY\": 0.5}", dictionary);
     let rollback = fields.section("ROLLBACK", &["HEALTHY"], section, rollback);
     let imds_hops = fields.optional("IMDS_HOPS", "a whole number from 1 to 64", |value| whole(value, 1..=64));
+    let shift = shift(fields);
+    gradual(fields, shift.as_ref(), target_group.as_ref(), timeouts.as_ref());
     if target_group == Some(TargetGroup::None) && zone.is_none() {
         fields.problem("ZONE", "required where TARGET_GROUP is \"none\": there, names are the only way in");
     }
@@ -174,9 +178,30 @@ fn offer(role: &ServiceRole, fields: &mut Fields) -> Option<Offer> {
             pre_product: pre_product.unwrap_or_default(),
             rollback: rollback.unwrap_or_default(),
             imds_hops: imds_hops.unwrap_or(1),
+            shift: shift.unwrap_or_default(),
         },
         user_data,
     })
+}
+
+/// What a shift in steps needs of the other keys.
+fn gradual(fields: &mut Fields, shift: Option<&Shift>, group: Option<&TargetGroup>, timeouts: Option<&Timeouts>) {
+    let Some(shift) = shift.filter(|shift| !shift.at_once()) else { return };
+    if group == Some(&TargetGroup::None) {
+        let problem =
+            "needs a load balancer, and TARGET_GROUP is \"none\": a name can't be divided. Write \"AllAtOnce\"";
+        fields.problem("SHIFT", problem);
+    }
+    let default = Timeouts::default();
+    let watch = u64::from(timeouts.unwrap_or(&default).watch_secs);
+    let secs = shift.secs() + watch;
+    if secs > MAX_SHIFT_SECS {
+        let problem = format!(
+            "the steps and TIMEOUTS.WATCH take {secs} s together: write at most {MAX_SHIFT_SECS} s, since CodePipeline \
+             ends the action after 24 hours"
+        );
+        fields.problem("SHIFT", &problem);
+    }
 }
 
 impl Default for Timeouts {

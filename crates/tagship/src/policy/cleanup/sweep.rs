@@ -85,7 +85,7 @@ pub fn abandoned(
 ) -> Option<(Action, String)> {
     let long = |since: Timestamp| now.duration_since(since) >= SignedDuration::from_secs(ABANDONED_SECS);
     let words = match execution.state {
-        ExecutionState::Running => return None,
+        ExecutionState::Running | ExecutionState::Stopping => return None,
         ExecutionState::Succeeded => "its execution succeeded",
         ExecutionState::Ended => "its execution failed, was stopped, superseded or cancelled",
         ExecutionState::NotFound if held.hold.checked && missing_since.is_some_and(long) => {

@@ -1,22 +1,23 @@
 //! Shift: moves the weights of every switch to the candidate, then watches it; gives them back if it fails.
 
 use super::traffic::{Traffic, live_names};
-use super::{CHANGES, LOOKS, READS, keeps_sticky, predecessor_name, previous, weights};
+use super::{CHANGES, LOOKS, READS, keeps_sticky, predecessor_name, previous, steps, weights};
 use crate::engine::{Gate, Memory, Standing, admission};
-use crate::policy::pair::{self, Pair, Turn};
+use crate::policy::pair::{self, Pair, Share, Turn};
 use crate::settings::TargetGroup;
 use crate::{
-    Action, Changes, Decision, Done, Error, First, Held, Parts, Planner, Previous, Situation, Step, bounded, counted,
+    Action, Back, Changes, Decision, Done, Error, First, Held, Parts, Planner, Previous, Situation, Step, bounded,
+    counted,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow::{Break, Continue};
 
-/// So much of why the traffic was given back is kept in the continuation token, in characters.
+/// So much of why the traffic goes back is kept in the hold, in characters.
 const REASON: usize = 600;
 
 /// Seconds between two looks at a release that is well while it is watched.
-const WATCH_EVERY_SECS: i64 = 5;
+pub(super) const WATCH_EVERY_SECS: i64 = 5;
 
 /// The planner of shift.
 #[derive(Debug)]
@@ -34,9 +35,15 @@ pub struct ShiftMemory {
     /// Whether AWS has refused to turn a switch's group stickiness off.
     #[serde(skip_serializing_if = "is_false")]
     pub keeps_sticky: bool,
-    /// Why the traffic was given back: once it has been, the targets no longer tell.
+    /// Looks in a row that found no healthy target of the predecessor while the traffic was divided.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub lone_looks: u8,
+    /// Since when the candidate hasn't been whole while a step was due.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub given_back: Option<String>,
+    pub unwhole_since: Option<Timestamp>,
+    /// When CodePipeline was asked last whether the execution is being stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<Timestamp>,
     /// Whether the live names have been seen to follow the weights.
     pub named: bool,
 }
@@ -53,17 +60,24 @@ impl Memory for ShiftMemory {}
 
 impl Planner for Shift {
     const ACTION: Action = Action::Shift;
-    const READS: Parts = READS;
+    const READS: Parts = READS.and(Parts::HOLDER);
     const CHANGES: Changes = CHANGES;
     type Entry<'a> = &'a Held;
     type Memory = ShiftMemory;
 
     fn admit(standing: Standing<'_>) -> Gate<&Held> {
-        admission::work(standing)
+        admission::shift(standing)
     }
 
     fn decide<'a>(now: &Situation<'a>, held: &'a Held, memory: &mut ShiftMemory) -> First<Done> {
         let hold = &held.hold;
+        if let Some(gone_back) = &hold.back {
+            let traffic = match Traffic::of(now, hold)? {
+                Ok(traffic) => traffic,
+                Err(error) => return Break(Decision::Fail(error)),
+            };
+            return back(now, held, traffic, &gone_back.why, memory);
+        }
         if let Some(moved_at) = hold.moved_at
             && let Some(healthy) = well(now, held, memory)?
         {
@@ -81,17 +95,15 @@ impl Planner for Shift {
         match hold.moved_at {
             None => forward(now, held, traffic, memory),
             Some(moved_at) if traffic.moved() => watched(now, held, traffic, moved_at, memory),
-            // It was moved before, and isn't any more: by this planner after a bad watch, or by a person.
+            // It was moved before, and isn't any more: a person has done that.
             Some(_) => {
-                let why = memory.given_back.clone();
                 memory.away_looks = memory.away_looks.saturating_add(1);
-                if why.is_none() && memory.away_looks < LOOKS {
+                if memory.away_looks < LOOKS {
                     return Break(Decision::wait(
                         "a second look at the switches: not all of them lead to this release",
                     ));
                 }
-                let why = why.as_deref().unwrap_or("somebody moved a switch away from this release after the shift");
-                back(now, held, traffic, why, memory)
+                Break(turn_back(now, held, "somebody moved a switch away from this release after the shift"))
             }
         }
     }
@@ -103,10 +115,19 @@ impl Planner for Shift {
 
 /// Before the last weight has moved.
 fn forward(now: &Situation<'_>, held: &Held, traffic: Traffic, memory: &mut ShiftMemory) -> First<Done> {
+    if let Some(split) = &held.hold.split {
+        return steps::forward(now, held, split, &traffic, memory);
+    }
     let write_previous = |traffic: &Traffic| {
+        let split = steps::begun(now, held, traffic)?;
+        if let Some(split) = &split
+            && let Some(error) = steps::undivided(now, held, split)?
+        {
+            return Break(Decision::Fail(now.leaving_all(error)));
+        }
         let release = traffic.predecessor.release.clone();
         let previous = Previous { release, healthy: traffic.predecessor.healthy };
-        let step = Situation::rewrite(held, |hold| hold.previous = Some(previous));
+        let step = Situation::rewrite(held, |hold| (hold.previous, hold.split) = (Some(previous), split));
         Break(Decision::act(step, "write down who is live before the first weight moves"))
     };
     // A person gave it weight before: discard must know that it had some, however this goes on.
@@ -120,10 +141,7 @@ fn forward(now: &Situation<'_>, held: &Held, traffic: Traffic, memory: &mut Shif
         }
         if traffic.candidate.any {
             let why = format!("the candidate failed while the switches moved to it ({why})");
-            return give_back(now, held, traffic, &why, memory);
-        }
-        if let Some(why) = memory.given_back.clone() {
-            return back(now, held, traffic, &why, memory);
+            return Break(turn_back(now, held, &why));
         }
         let fleet = "its fleet, which discard removes";
         let message = format!(
@@ -154,14 +172,15 @@ fn well(now: &Situation<'_>, held: &Held, memory: &ShiftMemory) -> First<Option<
     let (Some(arn), TargetGroup::Pair(_)) = (&hold.group, &hold.settings.target_group) else { return Continue(None) };
     let Ok(pair) = Pair::of(now.world.routing()?, &hold.settings.target_group) else { return Continue(None) };
     let Some(own) = pair.groups.into_iter().find(|group| group.arn == *arn) else { return Continue(None) };
-    let everywhere = pair.routing.switches.iter().all(|switch| pair.turn(switch, own) == Turn::There);
+    let all = Share { percent: 100, split: hold.split.as_ref() };
+    let everywhere = pair.routing.switches.iter().all(|switch| pair.turn(switch, own, all) == Turn::There);
     let healthy = pair::healthy(own);
-    let well = everywhere && memory.ailing_looks == 0 && memory.given_back.is_none() && healthy >= enough(held);
+    let well = everywhere && memory.ailing_looks == 0 && healthy >= enough(held);
     Continue(well.then_some(healthy))
 }
 
 /// Healthy targets that a release must have while it is watched.
-fn enough(held: &Held) -> u32 {
+pub(super) fn enough(held: &Held) -> u32 {
     previous(held).healthy.min(held.hold.settings.count).max(1)
 }
 
@@ -177,7 +196,7 @@ fn watched(
     memory.ailing_looks = if healthy < enough(held) { memory.ailing_looks.saturating_add(1) } else { 0 };
     if memory.ailing_looks >= LOOKS {
         let why = traffic.ailing.clone().unwrap_or_else(|| counted(healthy, "healthy target"));
-        return give_back(now, held, traffic, &format!("the release failed while it was watched ({why})"), memory);
+        return Break(turn_back(now, held, &format!("the release failed while it was watched ({why})")));
     }
     watch(now, held, healthy, moved_at, memory)
 }
@@ -216,11 +235,11 @@ fn watch(now: &Situation<'_>, held: &Held, healthy: u32, moved_at: Timestamp, me
     })
 }
 
-/// Restores the predecessor, and keeps in mind why.
-fn give_back(now: &Situation<'_>, held: &Held, traffic: Traffic, why: &str, memory: &mut ShiftMemory) -> First<Done> {
-    let why = bounded(why, REASON);
-    memory.given_back = Some(why.clone());
-    back(now, held, traffic, &why, memory)
+/// Writes down that the traffic goes back, before a weight does: nobody can split it again or approve it then.
+pub(super) fn turn_back(now: &Situation<'_>, held: &Held, why: &str) -> Decision {
+    let back = Back { why: bounded(why, REASON), at: now.world.since() };
+    let step = Situation::rewrite(held, |hold| hold.back = Some(back));
+    Decision::act(step, "the traffic goes back: written down before a weight moves")
 }
 
 /// Restores the predecessor, then fails.
@@ -228,8 +247,12 @@ fn back(now: &Situation<'_>, held: &Held, traffic: Traffic, why: &str, memory: &
     let hold = &held.hold;
     if traffic.candidate.any {
         let can = traffic.can_go_back(&previous(held), hold.settings.rollback.healthy_percent);
-        return Break(match traffic.predecessor.toward {
-            Some(step) if can => Decision::act(step.sticky(memory.keeps_sticky), "the predecessor serves again"),
+        let divided = traffic.predecessor.any && traffic.candidate.healthy > 0;
+        return Break(match (traffic.predecessor.toward.clone(), traffic.candidate.toward.clone()) {
+            (Some(step), _) if can => Decision::act(step.sticky(memory.keeps_sticky), "the predecessor serves again"),
+            (_, Some(step)) if !can && divided => {
+                Decision::act(step, "the predecessor can't serve: every switch goes to the release that does")
+            }
             _ => Decision::Fail(stuck(now, held, &traffic, why)),
         });
     }

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::testing::*;
-use crate::{Action, Health, Hold, Holding, Phase, World, names};
+use crate::{Action, Back, Health, Hold, Holding, Phase, World, names};
+
+mod steps;
 
 /// What a row changes of the usual middle of a release (1 live in a, 2 the candidate in b).
 struct Case {
@@ -23,6 +25,10 @@ impl Case {
         hold.moved_at = Some(at(90));
         self.moved(2);
         self.world.names = named(names::Names::Live, 2);
+    }
+
+    fn goes_back(&mut self, why: &str) {
+        self.hold().back = Some(Back { why: why.to_owned(), at: at(95) });
     }
 
     fn moved(&mut self, switches: usize) {
@@ -105,12 +111,21 @@ fn shift() {
             dies(case);
             case.moved(2);
         },
+        "do: write the hold of r0000002: Open, previous r0000001 with 2 healthy, back: the candidate failed while the \
+         switches moved to it (1 of 2 targets in web-b is healthy",
+    );
+    shift(
+        |case| {
+            dies(case);
+            case.moved(2);
+            case.goes_back("i-21 has died");
+        },
         "do: set HTTP:80 to arn:a=100, arn:b=0",
     );
     shift(
         |case| {
             dies(case);
-            case.shift.given_back = Some("i-21 has died".to_owned());
+            case.goes_back("i-21 has died");
         },
         "fail: i-21 has died: the traffic is back with r0000001",
     );
@@ -153,13 +168,21 @@ fn the_watch() {
             case.sick(1, 1);
             case.shift.ailing_looks = 1;
         },
+        "do: write the hold of r0000002: Open, previous r0000001 with 2 healthy, back: the release failed while it was \
+         watched (1 of 2",
+    );
+    watch(
+        |case| {
+            case.sick(1, 1);
+            case.goes_back("i-21 has died");
+        },
         "do: set HTTP:80 to arn:a=100, arn:b=0",
     );
     watch(|case| case.sick(1, 2), "wait: a second look at the release: 0 of 2");
     watch(
         |case| {
             case.sick(1, 2);
-            case.shift.ailing_looks = 1;
+            case.goes_back("both have died");
         },
         "do: set HTTP:80 to arn:a=100, arn:b=0",
     );
@@ -167,9 +190,9 @@ fn the_watch() {
         |case| {
             case.sick(0, 2);
             case.sick(1, 2);
-            case.shift.ailing_looks = 1;
+            case.goes_back("both have died");
         },
-        "fail: the release failed while it was watched (0 of 2 targets in web-b are healthy",
+        "fail: both have died, and nothing can be restored: r0000001 has 0 healthy targets",
     );
     // Half moved back by an invocation that died, or by a person.
     check(
@@ -187,17 +210,7 @@ fn the_watch() {
             case.shift.away_looks = 1;
             case.world.routing = world().routing.map(|routing| moved(routing, 1));
         },
-        "do: set HTTP:80 to arn:a=100, arn:b=0",
-    );
-    check(
-        Action::Shift,
-        |case| {
-            case.shifted();
-            case.shift.away_looks = 1;
-            case.world.routing = world().routing;
-            case.world.names = named(names::Names::Live, 1);
-        },
-        "fail: somebody moved a switch away from this release after the shift: the traffic is back with r0000001",
+        "do: write the hold of r0000002: Open, previous r0000001 with 2 healthy, back: somebody moved a switch away",
     );
     // Given back by this watch: the cause is told when the weights are where they were.
     check(
@@ -206,7 +219,7 @@ fn the_watch() {
             case.shifted();
             case.world.routing = world().routing;
             case.world.names = named(names::Names::Live, 1);
-            case.shift.given_back = Some("i-21 has died".to_owned());
+            case.goes_back("i-21 has died");
         },
         "fail: i-21 has died: the traffic is back with r0000001",
     );

@@ -104,13 +104,13 @@ fn by_weights(now: &Situation<'_>, hold: &Hold) -> First<Result<Traffic, Error>>
         // What was there before tagship carries no release: it serves nevertheless.
         None => pair::healthy(other),
     };
-    let (back, faults) = pair.toward(other);
+    let (back, faults) = pair.toward(other, hold.split.as_ref());
     Continue(Ok(Traffic {
         candidate: Side {
             release: Some(hold.release.clone()),
             healthy: pair::healthy(own),
             any: pair.weighted(own).next().is_some(),
-            toward: pair.toward(own).0,
+            toward: pair.toward(own, hold.split.as_ref()).0,
         },
         predecessor: Side { release: predecessor, healthy, any: pair.weighted(other).next().is_some(), toward: back },
         ailing: not_whole(own, &fleet, hold, &now.world.fleet(&hold.release)?),

@@ -1,0 +1,261 @@
+//! A shift in steps: every switch gets each step before the next begins, and the hold says how far it has come.
+
+use super::shift::{ShiftMemory, WATCH_EVERY_SECS, enough, turn_back};
+use super::traffic::Traffic;
+use super::{LOOKS, previous};
+use crate::policy::pair::{Pair, Share};
+use crate::{Decision, Done, Error, ExecutionState, First, Group, Held, Situation, Split, Switch, counted};
+use jiff::SignedDuration;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow::{Break, Continue};
+
+/// Seconds between two questions whether the execution is being stopped.
+const ASK_EVERY_SECS: i64 = 60;
+
+/// The plan as it begins: what each switch has, and the first step. Where the predecessor can't serve, everything is
+/// the first step.
+pub(super) fn begun(now: &Situation<'_>, held: &Held, traffic: &Traffic) -> First<Option<Split>> {
+    let (hold, plan) = (&held.hold, &held.hold.settings.shift);
+    if plan.at_once() {
+        return Continue(None);
+    }
+    let routing = now.world.routing()?;
+    let Ok(pair) = Pair::of(routing, &hold.settings.target_group) else { return Continue(None) };
+    let total = |switch: &Switch| pair.groups.iter().filter_map(|group| switch.weight(&group.arn)).sum::<u32>();
+    let old: BTreeMap<String, u32> =
+        routing.switches.iter().map(|switch| (switch.arn.clone(), total(switch))).collect();
+    let step = if traffic.predecessor.healthy == 0 { plan.steps.len() } else { 0 };
+    Continue(Some(Split { step, from: vec![0], to: plan.percent(step), since: None, old }))
+}
+
+/// What doesn't divide on a switch is told before anything moves.
+pub(super) fn undivided(now: &Situation<'_>, held: &Held, split: &Split) -> First<Option<Error>> {
+    let (pair, _) = match own(now, held)? {
+        Ok(found) => found,
+        Err(error) => return Continue(Some(error)),
+    };
+    let plan = &held.hold.settings.shift;
+    let shares = plan.steps.iter().map(|step| Share { percent: step.percent, split: Some(split) });
+    let whole = |switch: &&Switch| !shares.clone().all(|share| pair.divided(switch, share).is_some());
+    let problems: Vec<String> = pair.routing.switches.iter().filter(whole).map(undividable).collect();
+    Continue((!problems.is_empty()).then(|| Error::problems("SHIFT's steps don't fit the switches", &problems)))
+}
+
+fn undividable(switch: &Switch) -> String {
+    format!(
+        "{} also gives weight to groups that aren't the pair's, and the pair's own weight doesn't divide by the steps: \
+         give the live group a weight that does, such as 100, and the others in proportion",
+        switch.label
+    )
+}
+
+/// The pair, and the release's own group in it.
+fn own<'a>(now: &Situation<'a>, held: &'a Held) -> First<Result<(Pair<'a>, &'a Group), Error>> {
+    let routing = now.world.routing()?;
+    let pair = match Pair::of(routing, &held.hold.settings.target_group) {
+        Ok(pair) => pair,
+        Err(error) => return Continue(Err(error)),
+    };
+    let own = pair.groups.into_iter().find(|group| held.hold.group.as_ref() == Some(&group.arn));
+    Continue(own.map(|own| (pair, own)).ok_or_else(|| {
+        Error::release(format!(
+            "the target group of release {} ({}) isn't one of the pair any more: tag it with tagship:service={} again, or \
+             reject the release",
+            held.hold.release,
+            held.hold.group.as_deref().unwrap_or("none written"),
+            now.job.role
+        ))
+    }))
+}
+
+/// The next move of a shift that has begun, until everything has moved.
+pub(super) fn forward(
+    now: &Situation<'_>,
+    held: &Held,
+    split: &Split,
+    traffic: &Traffic,
+    memory: &mut ShiftMemory,
+) -> First<Done> {
+    let (pair, own) = match own(now, held)? {
+        Ok(found) => found,
+        Err(error) => return Break(Decision::Fail(error)),
+    };
+    if let Some(why) = stopped(now, memory)? {
+        return Break(turn_back(now, held, &why));
+    }
+    if let Some(why) = changed(&pair, own, split) {
+        memory.away_looks = memory.away_looks.saturating_add(1);
+        if memory.away_looks < LOOKS {
+            return Break(Decision::wait(format!("a second look at the switches: {why}")));
+        }
+        return Break(turn_back(now, held, &why));
+    }
+    memory.away_looks = 0;
+    health(now, held, split, traffic, memory)?;
+    match split.since {
+        None => given(now, held, split, traffic, &pair, own, memory),
+        Some(since) => {
+            let bake_secs = held.hold.settings.shift.steps.get(split.step).map_or(0, |step| step.bake_secs);
+            if let Some((until, left)) = now.left(since, bake_secs) {
+                let next = until.min(now.world.now() + SignedDuration::from_secs(WATCH_EVERY_SECS));
+                return Break(Decision::wait_until(next, baking(&pair, split, traffic, left, held)));
+            }
+            whole(now, held, traffic, memory)?;
+            Break(advance(held, split, split.step + 1, vec![split.to], "the step has stood long enough: the next one"))
+        }
+    }
+}
+
+/// Where it stands, for the console.
+fn baking(pair: &Pair<'_>, split: &Split, traffic: &Traffic, left: i64, held: &Held) -> String {
+    format!(
+        "{} % on {}, {} more; {} of {} healthy",
+        split.to,
+        counted(pair.routing.switches.len(), "switch"),
+        duration(left),
+        traffic.candidate.healthy,
+        counted(held.hold.settings.count, "target")
+    )
+}
+
+/// `3 min 20 s`.
+fn duration(secs: i64) -> String {
+    match (secs / 60, secs % 60) {
+        (0, secs) => format!("{secs} s"),
+        (minutes, 0) => format!("{minutes} min"),
+        (minutes, secs) => format!("{minutes} min {secs} s"),
+    }
+}
+
+/// Why it can't go on by itself: somebody stops the execution.
+fn stopped(now: &Situation<'_>, memory: &mut ShiftMemory) -> First<Option<String>> {
+    let due = |asked: jiff::Timestamp| now.left(asked, ASK_EVERY_SECS as u32).is_none();
+    if !memory.asked_at.is_none_or(due) {
+        return Continue(None);
+    }
+    let execution = now.world.holder()?;
+    memory.asked_at = Some(now.world.now());
+    let ends = execution.is_some_and(|it| matches!(it.state, ExecutionState::Stopping | ExecutionState::Ended));
+    Continue(ends.then(|| "somebody stopped the pipeline's execution".to_owned()))
+}
+
+/// What a person has made of a switch that neither the step nor the one before it explains.
+fn changed(pair: &Pair<'_>, own: &Group, split: &Split) -> Option<String> {
+    let shares: Vec<u32> = match split.since {
+        Some(_) => vec![split.to],
+        None => split.from.iter().copied().chain([split.to]).collect(),
+    };
+    let explained = |switch: &&Switch| {
+        let other = pair.other(own);
+        let is = switch.weight(&own.arn).zip(switch.weight(&other.arn));
+        shares
+            .iter()
+            .any(|percent| is.is_some() && is == pair.divided(switch, Share { percent: *percent, split: Some(split) }))
+    };
+    let switch = pair.routing.switches.iter().find(|switch| !explained(switch))?;
+    let weight = |group: &Group| switch.weight(&group.arn).map_or("none".to_owned(), |weight| weight.to_string());
+    Some(format!(
+        "somebody changed {} while the shift was at {} %: {} has {}, {} has {}",
+        switch.label,
+        split.to,
+        own.name,
+        weight(own),
+        pair.other(own).name,
+        weight(pair.other(own))
+    ))
+}
+
+/// Goes on if both that have weight can serve.
+fn health(now: &Situation<'_>, held: &Held, split: &Split, traffic: &Traffic, memory: &mut ShiftMemory) -> First<()> {
+    let (candidate, predecessor) = (&traffic.candidate, &traffic.predecessor);
+    let ailing = candidate.healthy < enough(held);
+    let alone = predecessor.healthy == 0 && candidate.healthy > 0 && split.to < 100;
+    memory.ailing_looks = if ailing { memory.ailing_looks.saturating_add(1) } else { 0 };
+    memory.lone_looks = if alone { memory.lone_looks.saturating_add(1) } else { 0 };
+    let serves = serves_alone(held, traffic);
+    if memory.lone_looks >= LOOKS || (memory.ailing_looks >= LOOKS && serves && split.to < 100) {
+        let from = split.from.iter().copied().filter(|_| split.since.is_none()).chain([split.to]).collect();
+        let last = held.hold.settings.shift.steps.len();
+        return Break(advance(
+            held,
+            split,
+            last,
+            from,
+            "the predecessor can't serve: every switch goes to the release",
+        ));
+    }
+    if memory.ailing_looks >= LOOKS && !serves {
+        let why = traffic.ailing.clone().unwrap_or_else(|| counted(candidate.healthy, "healthy target"));
+        let why = format!("the release failed with {} % of the traffic ({why})", split.to);
+        return Break(turn_back(now, held, &why));
+    }
+    if (ailing && !serves) || (alone && memory.lone_looks < LOOKS) {
+        let who = if ailing { "release" } else { "predecessor" };
+        return Break(Decision::wait(format!("a second look at the {who}: {}", healthy(traffic))));
+    }
+    Continue(())
+}
+
+/// Whether the release is the better of the two, and the predecessor can't have the traffic back.
+fn serves_alone(held: &Held, traffic: &Traffic) -> bool {
+    let percent = held.hold.settings.rollback.healthy_percent;
+    traffic.candidate.healthy > 0 && !traffic.can_go_back(&previous(held), percent)
+}
+
+fn healthy(traffic: &Traffic) -> String {
+    let (candidate, predecessor) = (traffic.candidate.healthy, traffic.predecessor.healthy);
+    format!("it has {}, its predecessor {predecessor}", counted(candidate, "healthy target"))
+}
+
+/// The next switch gets the step; once all have it, that is written down.
+fn given(
+    now: &Situation<'_>,
+    held: &Held,
+    split: &Split,
+    traffic: &Traffic,
+    pair: &Pair<'_>,
+    own: &Group,
+    memory: &mut ShiftMemory,
+) -> First<Done> {
+    let (step, faults) = pair.step(own, Share { percent: split.to, split: Some(split) });
+    if let Some(fault) = faults.first() {
+        return Break(turn_back(now, held, fault));
+    }
+    let since = now.world.since();
+    Break(match step {
+        Some(step) => {
+            whole(now, held, traffic, memory)?;
+            Decision::act(step, "the candidate is whole: a switch gets the step")
+        }
+        None if split.to == 100 => {
+            Decision::act(Situation::rewrite(held, |hold| hold.moved_at = Some(since)), "every switch has moved")
+        }
+        None => {
+            let split = Split { since: Some(since), ..split.clone() };
+            Decision::act(Situation::rewrite(held, |hold| hold.split = Some(split)), "every switch has the step")
+        }
+    })
+}
+
+/// Goes on if the release is whole, or the only one that serves; after `TIMEOUTS.HEALTHY` without, the traffic goes
+/// back.
+fn whole(now: &Situation<'_>, held: &Held, traffic: &Traffic, memory: &mut ShiftMemory) -> First<()> {
+    let Some(why) = traffic.ailing.as_ref().filter(|_| !serves_alone(held, traffic)) else {
+        memory.unwhole_since = None;
+        return Continue(());
+    };
+    let since = *memory.unwhole_since.get_or_insert(now.world.since());
+    Break(match now.left(since, held.hold.settings.timeouts.healthy_secs) {
+        Some((_, left)) => {
+            Decision::wait(format!("the release to be whole before the next step ({}): {why}", duration(left)))
+        }
+        None => turn_back(now, held, &format!("the release wasn't whole before the next step ({why})")),
+    })
+}
+
+/// Writes down that a step is being given.
+fn advance(held: &Held, split: &Split, step: usize, from: Vec<u32>, why: &'static str) -> Decision {
+    let to = held.hold.settings.shift.percent(step);
+    let split = Split { step, from, to, since: None, old: split.old.clone() };
+    Decision::act(Situation::rewrite(held, |hold| hold.split = Some(split)), why)
+}
