@@ -9,7 +9,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use std::collections::BTreeMap;
 use tagship::Action;
-use tagship::settings::{Eip, Keep, Selector, TargetGroup, Volume};
+use tagship::settings::{Eip, Keep, Selector, Shift, ShiftStep, TargetGroup, Volume};
 
 /// Faults and people do their worst for so long.
 const BUSY: Ms = 4 * HOUR;
@@ -99,6 +99,9 @@ fn service(rng: &mut Xoshiro256PlusPlus, name: &str) -> ServicePlan {
     if rng.random_bool(0.3) {
         service.settings.timeouts.postmortem_secs = rng.random_range(0..=20 * 60);
     }
+    if service.settings.target_group != TargetGroup::None && rng.random_bool(0.4) {
+        service.settings.shift = shift(rng);
+    }
     service.switches = rng.random_range(1..=3);
     service.queued = rng.random_bool(0.3);
     let mut at = 0;
@@ -112,6 +115,17 @@ fn service(rng: &mut Xoshiro256PlusPlus, name: &str) -> ServicePlan {
         }
     }
     service
+}
+
+/// One to three steps.
+fn shift(rng: &mut Xoshiro256PlusPlus) -> Shift {
+    let mut percent = 0;
+    let mut steps = Vec::new();
+    for _ in 0..rng.random_range(1..=3) {
+        percent += rng.random_range(1..=33);
+        steps.push(ShiftStep { percent, bake_secs: [1, 20, 60, 300][rng.random_range(0..4)] });
+    }
+    Shift { steps }
 }
 
 fn release(rng: &mut Xoshiro256PlusPlus, at: Ms) -> ReleasePlan {
@@ -140,7 +154,8 @@ fn act(rng: &mut Xoshiro256PlusPlus, services: &[ServicePlan]) -> (Ms, PersonAct
     let service = &services[rng.random_range(0..services.len())];
     let role = service.role.clone();
     let back = rng.random_range(SECOND..10 * MINUTE);
-    let act = match rng.random_range(0..26) {
+    let act = match rng.random_range(0..28) {
+        26 | 27 => PersonAct::Reweigh(role, rng.random_range(0..service.switches)),
         25 => PersonAct::SplitSwitch(role, rng.random_range(0..service.switches), back),
         0 => PersonAct::TurnSwitch(role, rng.random_range(0..service.switches), back),
         1 => PersonAct::AddStranger(role, rng.random_range(0..2), back),

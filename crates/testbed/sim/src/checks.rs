@@ -2,6 +2,7 @@
 
 mod fleet;
 mod names;
+mod steps;
 mod traffic;
 
 use crate::cloud::Cloud;
@@ -51,6 +52,8 @@ pub struct Checks {
     held: BTreeSet<(ServiceRole, ReleaseId)>,
     /// When each hold turned to ending.
     turned: BTreeMap<(ServiceRole, ReleaseId), Ms>,
+    /// When each release's hold said that its traffic goes back.
+    turned_back: steps::TurnedBack,
     /// Switches, and the node, that have served once.
     served: BTreeSet<(String, usize)>,
     /// Releases that met a want of capacity: another try may come too many.
@@ -104,7 +107,14 @@ impl Checks {
             self.other(cloud.now, &act.job.role, what);
         }
         match act.step {
-            Step::SetWeights { switch, weights, .. } => self.weights(cloud, act, switch, weights),
+            // A write by an older entity tag has no effect.
+            Step::WriteHold { hold, etag } if etag.as_ref() == cloud.holds.get(&act.job.role).map(|(_, etag)| etag) => {
+                self.stepped(cloud, act, hold);
+            }
+            Step::SetWeights { switch, weights, .. } => {
+                self.weights(cloud, act, switch, weights);
+                self.divided(cloud, act, switch, weights);
+            }
             Step::Deregister { group, targets } => {
                 for (id, port) in targets {
                     self.removal(cloud, act, id, Some((group, *port)));
@@ -192,6 +202,9 @@ impl Checks {
     pub fn after(&mut self, cloud: &Cloud, act: Act<'_>) {
         let role = &act.job.role;
         let is = cloud.holds.get(role).map(|(hold, _)| (hold.release.clone(), hold.phase));
+        if let Some((hold, _)) = cloud.holds.get(role) {
+            self.goes_back(cloud.now, role, hold);
+        }
         self.held.extend(is.iter().map(|(holder, _)| (role.clone(), holder.clone())));
         let log = self.holds.entry(role.clone()).or_insert_with(|| Past::new(0, None));
         let was = log.now().clone();
@@ -311,6 +324,7 @@ impl Checks {
 
     /// Rule 8, once the day is over.
     pub fn end(&mut self, cloud: &Cloud, unfinished: &[String]) {
+        self.undivided(cloud);
         for what in unfinished {
             self.violations.push(Violation { at: cloud.now, rule: 8, role: None, what: what.clone() });
         }

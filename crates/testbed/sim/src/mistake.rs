@@ -71,11 +71,19 @@ pub enum Mistake {
     NothingKept,
     /// Discard keeps what has failed, and leaves its targets where they are.
     KeptInItsGroup,
+    /// A step of a shift doesn't stand as long as it should.
+    BakeSkipped,
+    /// A step gives the candidate more than the settings say.
+    ShareExceeded,
+    /// That the traffic goes back is forgotten: it moves forward again, and may be approved.
+    BackForgotten,
+    /// The traffic goes back before that is written down.
+    BackUnwritten,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 32] = [
         Self::TokenWithoutSince,
         Self::NoSecondLook,
         Self::WeightsBeforeHealth,
@@ -104,6 +112,10 @@ impl Mistake {
         Self::UntaggedMoved,
         Self::NothingKept,
         Self::KeptInItsGroup,
+        Self::BakeSkipped,
+        Self::ShareExceeded,
+        Self::BackForgotten,
+        Self::BackUnwritten,
     ];
 }
 
@@ -143,6 +155,9 @@ impl<P: Planner> Planner for Wrong<P> {
         }
         if let Some(held) = holding.held.as_mut().filter(|_| mistake == Mistake::ProductParked) {
             held.hold.settings.pre_product = true;
+        }
+        if let Some(held) = holding.held.as_mut() {
+            misread(mistake, &mut held.hold);
         }
         let direct = now.direct && mistake != Mistake::DirectBelieved;
         // Where it writes no hold any more: the settings themselves are right.
@@ -191,6 +206,10 @@ fn altered(mistake: Mistake, now: &Situation<'_>, decision: First<Done>) -> Firs
             let token = format!("{}-{}", launch.client_token, now.began.as_second());
             with(launch, token, why, then)
         }
+        (Mistake::BackUnwritten, Action::Shift, Break(Decision::Do { step: Step::WriteHold { hold, etag }, why, then })) => {
+            let hold = Box::new(Hold { back: None, ..*hold });
+            Break(Decision::Do { step: Step::WriteHold { hold, etag }, why, then })
+        }
         (Mistake::HoldNeverFreed, _, Break(Decision::Do { step: Step::DeleteHold { .. }, .. })) => {
             Continue(Done::default())
         }
@@ -199,6 +218,18 @@ fn altered(mistake: Mistake, now: &Situation<'_>, decision: First<Done>) -> Firs
             instances => Break(Decision::act(Step::Terminate { instances }, "a planted mistake")),
         },
         (_, _, decision) => decision,
+    }
+}
+
+/// What the planner reads wrongly in its hold.
+fn misread(mistake: Mistake, hold: &mut Hold) {
+    match mistake {
+        Mistake::BakeSkipped => hold.settings.shift.steps.iter_mut().for_each(|step| step.bake_secs = 0),
+        Mistake::ShareExceeded => {
+            hold.settings.shift.steps.iter_mut().for_each(|step| step.percent = (step.percent + 7).min(99));
+        }
+        Mistake::BackForgotten => hold.back = None,
+        _ => {}
     }
 }
 

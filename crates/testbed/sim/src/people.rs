@@ -41,9 +41,10 @@ impl Cloud {
             PersonAct::SplitSwitch(role, n, back) => {
                 let arn = self.services.get(&role)?.switches.get(n)?.clone();
                 let switch = self.switches.get_mut(&arn)?;
-                let split = switch.weights.now().iter().all(|(_, weight)| *weight > 0);
-                // Who makes it whole again looks whether it still is split: tagship may have been quicker.
-                if (back == 0) != split {
+                let divided = switch.weights.now().iter().all(|(_, weight)| *weight > 0);
+                let own = divided && switch.weights.now().iter().all(|(_, weight)| [10, 90].contains(weight));
+                // Who makes it whole again looks whether it still is as it was left: tagship may have been quicker.
+                if if back == 0 { !own || switch.by_hand.is_none() } else { divided } {
                     return None;
                 }
                 switch.by_hand = Some(now);
@@ -58,6 +59,16 @@ impl Cloud {
                     }
                 });
                 (back > 0).then_some((back, PersonAct::SplitSwitch(role, n, 0)))
+            }
+            PersonAct::Reweigh(role, n) => {
+                let arn = self.services.get(&role)?.switches.get(n)?.clone();
+                let switch = self.switches.get_mut(&arn)?;
+                let divided = switch.weights.now().iter().filter(|(_, weight)| *weight > 0).count() > 1;
+                if divided {
+                    switch.by_hand = Some(now);
+                    switch.weights.alter(now, |weights| weights.iter_mut().for_each(|(_, weight)| *weight = *weight / 2 + 3));
+                }
+                None
             }
             PersonAct::AddStranger(role, n, back) => {
                 let arn = self.services.get(&role)?.groups.get(n)?.clone();

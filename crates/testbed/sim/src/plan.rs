@@ -89,6 +89,8 @@ pub enum PersonAct {
     UntagSwitch(ServiceRole, usize, Ms),
     /// Splits a switch's weight 90 to 10, and gives it whole to the greater again after so long.
     SplitSwitch(ServiceRole, usize, Ms),
+    /// Gives other numbers to a switch that is divided.
+    Reweigh(ServiceRole, usize),
     /// Registers an instance that isn't ours in a group of the pair, and takes it out after so long.
     AddStranger(ServiceRole, usize, Ms),
     /// Terminates an instance of the newest fleet, or one dies by itself.

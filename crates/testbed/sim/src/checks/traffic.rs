@@ -1,6 +1,7 @@
 //! Rules 1 to 4: who is asked, who gets weight, and who may be taken away.
 
 use super::names::live_key;
+use super::steps::better;
 use super::{Act, Checks, UNSEEN};
 use crate::cloud::Cloud;
 use crate::past::{Ms, Past, SECOND};
@@ -101,7 +102,12 @@ impl Checks {
             }
             let lost = group.targets.iter().any(|(_, target)| target.health.changed() >= from);
             let count = cloud.holds.get(role).map_or(1, |(hold, _)| hold.settings.count);
-            let right = if forward { bad.is_empty() && (good == count || lost) } else { good > 0 || lost };
+            // While the traffic is divided, or goes back: if its predecessor can't serve, the release gets everything.
+            let rescued = weights.iter().all(|(other, _, rest)| other == arn || *rest == 0)
+                && cloud.holds.get(role).is_some_and(|(hold, _)| hold.split.is_some() || hold.back.is_some())
+                && better(cloud, arn, weights, from);
+            let whole = bad.is_empty() && (good == count || lost);
+            let right = if forward { whole || (good > 0 && rescued) } else { good > 0 || lost };
             if !right {
                 let (key, to) = (format!("{switch} {}", act.job.release), &group.name);
                 self.broken(cloud.now, 2, role, key, || {

@@ -1,0 +1,124 @@
+//! Rule 10 and rule 13: a shift in steps moves by its plan alone, and what goes back stays back.
+
+use super::{Act, Checks, LATE};
+use crate::cloud::{Cloud, Switch};
+use crate::past::{Ms, SECOND, timestamp};
+use std::collections::BTreeSet;
+use tagship::{Action, Health, Hold, Job, Phase, ReleaseId, ServiceRole};
+
+impl Checks {
+    /// Right before a weight is set: only the plan in the hold divides a switch, and nothing that goes back is moved
+    /// forward.
+    pub(super) fn divided(&mut self, cloud: &Cloud, act: Act<'_>, arn: &str, weights: &[(String, u32, u32)]) {
+        let Job { role, release, action, .. } = act.job;
+        let Some((hold, _)) = cloud.holds.get(role).filter(|(hold, _)| hold.release == *release) else { return };
+        let Some(switch) = cloud.switches.get(arn) else { return };
+        let given = |group: &str| weights.iter().find(|(of, _, _)| of == group).map(|(_, _, to)| *to);
+        let Some(own) = hold.group.as_deref() else { return };
+        let (Some(to), Some(rest)) = (given(own), weights.iter().find(|(of, _, _)| of != own).map(|it| it.2)) else {
+            return;
+        };
+        if to > 0 && rest > 0 && !planned(cloud, role, hold, switch, (to, rest)) {
+            let what = format!("{action} of {} divides {} {to} to {rest}: not its plan", release.short(), switch.label);
+            self.broken(cloud.now, 13, role, format!("{arn} {release} {to}"), || what);
+        }
+        let had = switch.weights.now().iter().find(|(of, _)| of == own).map_or(0, |(_, weight)| *weight);
+        let turned = self.turned_back.get(&(role.clone(), release.clone()));
+        let forward = to > had && turned.is_some_and(|at| *at + LATE < act.sent);
+        // Where what was live before can't serve, the better one gets everything.
+        if forward && rest == 0 && better(cloud, own, weights, act.looked - cloud.nature.lag) {
+            return;
+        }
+        if forward {
+            let what = format!("{action} of {} moves {} forward after it was to go back", release.short(), switch.label);
+            self.broken(cloud.now, 10, role, format!("{arn} {release} forward"), || what);
+        }
+        if *action == Action::Shift && to < had && hold.back.is_none() && hold.phase == Phase::Open {
+            let what = format!("shift of {} gives {} back, and hasn't written why", release.short(), switch.label);
+            self.broken(cloud.now, 10, role, format!("{arn} {release} unwritten"), || what);
+        }
+    }
+
+    /// Right before the hold is written: a step follows another once that has stood, and on every switch.
+    pub(super) fn stepped(&mut self, cloud: &Cloud, act: Act<'_>, to: &Hold) {
+        let Job { role, release, .. } = act.job;
+        let Some((from, _)) = cloud.holds.get(role).filter(|(hold, _)| hold.release == *release) else { return };
+        if from.back.is_some() && (to.back.is_none() || to.phase == Phase::Approved) {
+            let what = format!("{} forgets that its traffic goes back", release.short());
+            self.broken(cloud.now, 10, role, format!("{release} forgets"), || what);
+        }
+        let (Some(was), Some(is)) = (&from.split, &to.split) else { return };
+        let own = to.group.as_deref().unwrap_or_default();
+        let other = cloud.groups.iter().find(|(arn, group)| group.service == *role && *arn != own);
+        let weak = other.is_some_and(|(arn, _)| healthy(cloud, arn, act.looked) < healthy(cloud, own, act.looked));
+        if is.step > was.step && !weak {
+            let bake = to.settings.shift.steps.get(was.step).map_or(0, |step| Ms::from(step.bake_secs) * SECOND);
+            let stood = was.since.is_some_and(|since| since + jiff::SignedDuration::from_millis(bake) <= timestamp(cloud.now));
+            if !stood || is.step != was.step + 1 {
+                let what = format!("{} goes on to {} % too early", release.short(), is.to);
+                self.broken(cloud.now, 13, role, format!("{release} early {}", is.to), || what);
+            }
+        }
+        if is.since.is_some() && was.since.is_none() {
+            let behind = cloud.switches.values().filter(|it| it.service == *role && it.by_hand.is_none()).find(|switch| {
+                let weight = switch.weights.now().iter().find(|(arn, _)| arn == own).map_or(0, |(_, weight)| *weight);
+                weight == 0
+            });
+            if let Some(behind) = behind {
+                let what = format!("{} has {} % nowhere on {}", release.short(), is.to, behind.label);
+                self.broken(cloud.now, 13, role, format!("{release} stands {}", is.to), || what);
+            }
+        }
+    }
+
+    /// Once the day is over: no switch is left divided but by a person.
+    pub(super) fn undivided(&mut self, cloud: &Cloud) {
+        let divided: BTreeSet<(ServiceRole, String)> = cloud
+            .switches
+            .values()
+            .filter(|switch| switch.by_hand.is_none())
+            .filter(|switch| switch.weights.now().iter().filter(|(_, weight)| *weight > 0).count() > 1)
+            .map(|switch| (switch.service.clone(), switch.label.clone()))
+            .collect();
+        for (role, label) in divided {
+            self.broken(cloud.now, 13, &role, format!("left {label}"), || format!("{label} stays divided"));
+        }
+    }
+
+    /// Remembers when a hold says that its traffic goes back.
+    pub(super) fn goes_back(&mut self, now: Ms, role: &ServiceRole, hold: &Hold) {
+        if hold.back.is_some() {
+            self.turned_back.entry((role.clone(), hold.release.clone())).or_insert(now);
+        }
+    }
+}
+
+/// Whether the hold's plan has these numbers for a switch: of the settings that the service has had, by its own weight,
+/// or of 100.
+fn planned(cloud: &Cloud, role: &ServiceRole, hold: &Hold, switch: &Switch, (to, rest): (u32, u32)) -> bool {
+    let Some(service) = cloud.services.get(role) else { return false };
+    let total = hold.split.as_ref().and_then(|split| split.old.get(switch_arn(cloud, switch)).copied()).unwrap_or(100);
+    service.settings.shift.steps.iter().any(|step| {
+        let exact = total * step.percent == to * 100 && to + rest == total;
+        exact || (to == step.percent && to + rest == 100)
+    })
+}
+
+fn switch_arn<'a>(cloud: &'a Cloud, switch: &Switch) -> &'a str {
+    cloud.switches.iter().find(|(_, it)| std::ptr::eq(*it, switch)).map_or("", |(arn, _)| arn)
+}
+
+/// Whether the release's group has more healthy targets than the other, or had when it was looked at.
+pub(super) fn better(cloud: &Cloud, own: &str, weights: &[(String, u32, u32)], from: Ms) -> bool {
+    let others = weights.iter().filter(|(arn, _, _)| arn != own);
+    others.map(|(arn, _, _)| healthy(cloud, arn, from)).all(|other| other < healthy(cloud, own, from))
+}
+
+/// Targets that are healthy, or were at some time since then in the group that is asked for last.
+fn healthy(cloud: &Cloud, arn: &str, from: Ms) -> usize {
+    let targets = cloud.groups.get(arn).into_iter().flat_map(|group| group.targets.values());
+    targets.filter(|it| it.health.at(from).is_some_and(|health| *health == Some(Health::Healthy))).count()
+}
+
+/// Whose traffic goes back, and since when.
+pub(super) type TurnedBack = std::collections::BTreeMap<(ServiceRole, ReleaseId), Ms>;
