@@ -181,7 +181,10 @@ impl Checks {
                     && hold.phase != Phase::Open
                     && own.is_some_and(|(is, _)| is.phase == Phase::Open)
             }
-            Step::WriteEnded(_) => own.is_none(),
+            // The first marker counts: what comes later is refused.
+            Step::WriteEnded(ended) => {
+                own.is_none() && !cloud.ended.contains_key(&(role.clone(), ended.release.clone()))
+            }
             _ => false,
         };
         // What has changed since it was looked at, nobody could know.

@@ -206,7 +206,11 @@ fn altered(mistake: Mistake, now: &Situation<'_>, decision: First<Done>) -> Firs
             let token = format!("{}-{}", launch.client_token, now.began.as_second());
             with(launch, token, why, then)
         }
-        (Mistake::BackUnwritten, Action::Shift, Break(Decision::Do { step: Step::WriteHold { hold, etag }, why, then })) => {
+        (
+            Mistake::BackUnwritten,
+            Action::Shift,
+            Break(Decision::Do { step: Step::WriteHold { hold, etag }, why, then }),
+        ) => {
             let hold = Box::new(Hold { back: None, ..*hold });
             Break(Decision::Do { step: Step::WriteHold { hold, etag }, why, then })
         }

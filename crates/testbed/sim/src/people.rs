@@ -66,7 +66,9 @@ impl Cloud {
                 let divided = switch.weights.now().iter().filter(|(_, weight)| *weight > 0).count() > 1;
                 if divided {
                     switch.by_hand = Some(now);
-                    switch.weights.alter(now, |weights| weights.iter_mut().for_each(|(_, weight)| *weight = *weight / 2 + 3));
+                    switch
+                        .weights
+                        .alter(now, |weights| weights.iter_mut().for_each(|(_, weight)| *weight = *weight / 2 + 3));
                 }
                 None
             }

@@ -83,7 +83,7 @@ pub(super) fn forward(
     if let Some(why) = stopped(now, memory)? {
         return Break(turn_back(now, held, &why));
     }
-    if let Some(why) = changed(&pair, own, split) {
+    if let Some(why) = changed(now, held, &pair, own, split) {
         memory.away_looks = memory.away_looks.saturating_add(1);
         if memory.away_looks < LOOKS {
             return Break(Decision::wait(format!("a second look at the switches: {why}")));
@@ -92,7 +92,8 @@ pub(super) fn forward(
     }
     memory.away_looks = 0;
     health(now, held, split, traffic, memory)?;
-    match split.since {
+    let (late, _) = pair.step(own, Share { percent: split.to, split: Some(split) });
+    match split.since.filter(|_| late.is_none()) {
         None => given(now, held, split, traffic, &pair, own, memory),
         Some(since) => {
             let bake_secs = held.hold.settings.shift.steps.get(split.step).map_or(0, |step| step.bake_secs);
@@ -139,12 +140,13 @@ fn stopped(now: &Situation<'_>, memory: &mut ShiftMemory) -> First<Option<String
     Continue(ends.then(|| "somebody stopped the pipeline's execution".to_owned()))
 }
 
-/// What a person has made of a switch that neither the step nor the one before it explains.
-fn changed(pair: &Pair<'_>, own: &Group, split: &Split) -> Option<String> {
-    let shares: Vec<u32> = match split.since {
-        Some(_) => vec![split.to],
-        None => split.from.iter().copied().chain([split.to]).collect(),
-    };
+/// What a person has made of a switch that neither the step nor the one before it explains. For `SETTLE` seconds after
+/// the step was given, the step before may be the late call of a process that died; a person's 0 % never is.
+fn changed(now: &Situation<'_>, held: &Held, pair: &Pair<'_>, own: &Group, split: &Split) -> Option<String> {
+    let settle_secs = held.hold.settings.timeouts.settle_secs;
+    let settled = split.since.is_some_and(|since| now.left(since, settle_secs).is_none());
+    let before = split.from.iter().copied().filter(|percent| !settled && (split.since.is_none() || *percent > 0));
+    let shares: Vec<u32> = before.chain([split.to]).collect();
     let explained = |switch: &&Switch| {
         let other = pair.other(own);
         let is = switch.weight(&own.arn).zip(switch.weight(&other.arn));

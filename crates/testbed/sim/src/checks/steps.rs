@@ -30,10 +30,12 @@ impl Checks {
             return;
         }
         if forward {
-            let what = format!("{action} of {} moves {} forward after it was to go back", release.short(), switch.label);
+            let what =
+                format!("{action} of {} moves {} forward after it was to go back", release.short(), switch.label);
             self.broken(cloud.now, 10, role, format!("{arn} {release} forward"), || what);
         }
-        if *action == Action::Shift && to < had && hold.back.is_none() && hold.phase == Phase::Open {
+        // Less than it has, but not nothing, is the late call of a process that has died in the step before.
+        if *action == Action::Shift && to == 0 && had > 0 && hold.back.is_none() && hold.phase == Phase::Open {
             let what = format!("shift of {} gives {} back, and hasn't written why", release.short(), switch.label);
             self.broken(cloud.now, 10, role, format!("{arn} {release} unwritten"), || what);
         }
@@ -52,18 +54,23 @@ impl Checks {
         let other = cloud.groups.iter().find(|(arn, group)| group.service == *role && *arn != own);
         let weak = other.is_some_and(|(arn, _)| healthy(cloud, arn, act.looked) < healthy(cloud, own, act.looked));
         if is.step > was.step && !weak {
-            let bake = to.settings.shift.steps.get(was.step).map_or(0, |step| Ms::from(step.bake_secs) * SECOND);
-            let stood = was.since.is_some_and(|since| since + jiff::SignedDuration::from_millis(bake) <= timestamp(cloud.now));
+            // By the settings themselves: the hold is what may be wrong.
+            let steps = cloud.services.get(role).map(|service| &service.settings.shift.steps);
+            let bake = steps.and_then(|steps| steps.get(was.step)).map_or(0, |step| Ms::from(step.bake_secs) * SECOND);
+            let stood =
+                was.since.is_some_and(|since| since + jiff::SignedDuration::from_millis(bake) <= timestamp(cloud.now));
             if !stood || is.step != was.step + 1 {
                 let what = format!("{} goes on to {} % too early", release.short(), is.to);
                 self.broken(cloud.now, 13, role, format!("{release} early {}", is.to), || what);
             }
         }
         if is.since.is_some() && was.since.is_none() {
-            let behind = cloud.switches.values().filter(|it| it.service == *role && it.by_hand.is_none()).find(|switch| {
-                let weight = switch.weights.now().iter().find(|(arn, _)| arn == own).map_or(0, |(_, weight)| *weight);
-                weight == 0
-            });
+            let behind =
+                cloud.switches.values().filter(|it| it.service == *role && it.by_hand.is_none()).find(|switch| {
+                    let weight =
+                        switch.weights.now().iter().find(|(arn, _)| arn == own).map_or(0, |(_, weight)| *weight);
+                    weight == 0
+                });
             if let Some(behind) = behind {
                 let what = format!("{} has {} % nowhere on {}", release.short(), is.to, behind.label);
                 self.broken(cloud.now, 13, role, format!("{release} stands {}", is.to), || what);
@@ -114,10 +121,12 @@ pub(super) fn better(cloud: &Cloud, own: &str, weights: &[(String, u32, u32)], f
     others.map(|(arn, _, _)| healthy(cloud, arn, from)).all(|other| other < healthy(cloud, own, from))
 }
 
-/// Targets that are healthy, or were at some time since then in the group that is asked for last.
+/// Targets that were healthy then. One whose release tag somebody has removed is nobody's.
 fn healthy(cloud: &Cloud, arn: &str, from: Ms) -> usize {
-    let targets = cloud.groups.get(arn).into_iter().flat_map(|group| group.targets.values());
-    targets.filter(|it| it.health.at(from).is_some_and(|health| *health == Some(Health::Healthy))).count()
+    let targets = cloud.groups.get(arn).into_iter().flat_map(|group| &group.targets);
+    let counts = |id: &str| cloud.instances.get(id).is_none_or(|it| it.face.now().release.is_some());
+    let healthy = targets.filter(|(_, it)| it.health.at(from).is_some_and(|is| *is == Some(Health::Healthy)));
+    healthy.filter(|((id, _), _)| counts(id)).count()
 }
 
 /// Whose traffic goes back, and since when.

@@ -34,7 +34,7 @@ fn what_the_version_before_wrote_is_read_and_written_as_it_was() {
 
 #[test]
 fn what_the_next_version_adds_is_kept() {
-    let added = json!({"SHIFT": {"CANARY": 10, "STEPS": [1, 2.5, null]}, "ON_ALARM": "rollback"});
+    let added = json!({"LATER": {"CANARY": 10, "STEPS": [1, 2.5, null]}, "LATER_TOO": "rollback"});
     let mut after = before();
     after["PIPELINE"] = json!("mzum-web");
     after["ROLLBACK"] = json!({"HEALTHY_PERCENT": 75});
