@@ -26,7 +26,7 @@ pub use job::Job;
 
 mod world;
 pub use world::{
-    Address, Deployment, DeploymentState, Execution, ExecutionState, Found, Group, Health, Installed, Instance,
+    Address, Alarm, AlarmState, Deployment, DeploymentState, Execution, ExecutionState, Found, Group, Health, Installed, Instance,
     InstanceState, Offer, Parts, Record, Routing, Switch, Target, UserData, World,
 };
 

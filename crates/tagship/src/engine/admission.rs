@@ -141,6 +141,18 @@ pub fn shift(standing: Standing<'_>) -> Gate<&Held> {
     }
 }
 
+/// Guard's column.
+pub fn guard(standing: Standing<'_>) -> Gate<&Held> {
+    match standing {
+        Standing::Holds(held) => match held.hold.phase {
+            Phase::Open => Gate::Admit(held),
+            Phase::Approved => Gate::Nothing("this release was approved before: alarms are for people now"),
+            Phase::Ending => Gate::Nothing("this release is being rolled back already"),
+        },
+        _ => Gate::Nothing("this release doesn't hold the service, so it has moved no traffic"),
+    }
+}
+
 /// Retire's column.
 pub fn retire(standing: Standing<'_>) -> Gate<Turning<'_>> {
     use Standing::*;

@@ -12,7 +12,7 @@ const DIRECT: &str = "tagship";
 /// The key of a CodePipeline job's event.
 const JOB: &str = "CodePipeline.job";
 /// The keys of the parameters.
-const KEYS: [&str; 4] = ["serviceRole", "release", "pipeline", "action"];
+const KEYS: [&str; 5] = ["serviceRole", "release", "pipeline", "action", "alarm"];
 /// What a value is that still names a variable.
 const UNRESOLVED: &str = "is a variable that CodePipeline has not resolved: correct its namespace and name (in a \
                           pipeline's action), or write the value itself (anywhere else)";
@@ -49,6 +49,11 @@ pub enum Request {
     Release(Job),
     /// Find holds that nobody ended, of every service.
     Sweep,
+    /// Give the traffic back of every open release that this alarm, or any alarm, speaks against.
+    Guard {
+        /// The alarm that has changed; none to look at all of them.
+        alarm: Option<String>,
+    },
 }
 
 /// Parameters that can't be acted on, and what of them could be read: for the failure's event.
@@ -131,6 +136,7 @@ struct Parameters {
     release: Option<ReleaseId>,
     pipeline: Option<String>,
     action: Option<Action>,
+    alarm: Option<String>,
     problems: Vec<String>,
 }
 
@@ -153,7 +159,7 @@ impl Parameters {
         match literal::json(text) {
             Ok(Literal::Dict(given)) => {
                 let mut parameters = Self::read(stage, given);
-                if parameters.pipeline.is_none() && parameters.action != Some(Action::Sweep) {
+                if parameters.pipeline.is_none() && !matches!(parameters.action, Some(Action::Sweep | Action::Guard)) {
                     parameters.missing("pipeline", "the pipeline's name");
                 }
                 Ok(parameters)
@@ -188,6 +194,7 @@ impl Parameters {
         };
         let (role, release, pipeline, action) =
             (text("serviceRole"), text("release"), text("pipeline"), text("action"));
+        let alarm = text("alarm");
         let accepted = stage.actions().iter().map(|action| action.as_str()).collect::<Vec<_>>().join(", ");
         let action = match action {
             None => stage.actions().first().copied(),
@@ -209,7 +216,10 @@ impl Parameters {
             let keys = KEYS.join(", ");
             problems.push(format!("{}: no such key{meant}; the keys are {keys}", unquoted(key)));
         }
-        Self { stage, role, release, pipeline, action, problems }
+        if alarm.is_some() && action != Some(Action::Guard) {
+            problems.push("alarm: only guard takes one".to_owned());
+        }
+        Self { stage, role, release, pipeline, action, alarm, problems }
     }
 
     /// A direct invocation need not name its pipeline, but provision writes it into the hold.
@@ -228,7 +238,12 @@ impl Parameters {
     }
 
     fn request(mut self, mut inputs: Vec<Artifact>) -> Result<Request, Box<Refused>> {
-        if self.action != Some(Action::Sweep) {
+        let every = match self.action {
+            Some(Action::Sweep) => true,
+            Some(Action::Guard) => self.role.is_none() && self.release.is_none(),
+            _ => false,
+        };
+        if !every {
             if self.role.is_none() {
                 self.missing("serviceRole", "the service's name, that of its settings variable");
             }
@@ -242,6 +257,9 @@ impl Parameters {
         }
         let (role, release, action) = match (self.action, &self.role, &self.release) {
             (Some(Action::Sweep), ..) if self.problems.is_empty() => return Ok(Request::Sweep),
+            (Some(Action::Guard), ..) if every && self.problems.is_empty() => {
+                return Ok(Request::Guard { alarm: self.alarm });
+            }
             (Some(action), Some(role), Some(release)) if self.problems.is_empty() => {
                 (role.clone(), release.clone(), action)
             }

@@ -4,7 +4,7 @@ use crate::engine::admission::{Gate, Standing, Word};
 use crate::engine::memo::Memory;
 use crate::model::VERSION;
 use crate::{
-    Action, Address, Artifact, Changes, Deployment, DeploymentState, Done, Error, Execution, Found, Held, Holding,
+    Action, Address, Alarm, Artifact, Changes, Deployment, DeploymentState, Done, Error, Execution, Found, Held, Holding,
     Instance, Job, Kind, Offer, Parts, Record, ReleaseId, Report, Routing, Step, UserData, World, counted, listed,
     names, settings::TargetGroup,
 };
@@ -223,6 +223,11 @@ impl<'a> View<'a> {
     /// The execution that is asked about; none if nobody says its pipeline.
     pub fn holder(self) -> First<Option<&'a Execution>> {
         self.part(Parts::HOLDER, |world| world.holder.as_ref())
+    }
+
+    /// The alarms that the settings name.
+    pub fn alarms(self) -> First<&'a [Alarm]> {
+        self.part(Parts::ALARMS, |world| &world.alarms[..])
     }
 
     /// The world as far as it has been read. Only what is told may depend on it, not what is decided.

@@ -55,6 +55,9 @@ pub struct Hold {
     /// Why the traffic goes back, written before a weight does. One way only: it never moves forward again.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub back: Option<Back>,
+    /// Alarms that rang before the first weight moved: they count once they have been OK.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub ringing: Vec<String>,
     /// When the last weight had moved.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub moved_at: Option<Timestamp>,
@@ -87,6 +90,7 @@ impl Hold {
             previous: None,
             split: None,
             back: None,
+            ringing: Vec::new(),
             moved_at: None,
             kept_until: None,
             unknown: Unknown::default(),
@@ -282,6 +286,7 @@ mod tests {
             previous: Some(Previous { release: None, healthy: 0 }),
             moved_at: Some(Timestamp::UNIX_EPOCH),
             kept_until: Some(Timestamp::UNIX_EPOCH),
+            ringing: vec!["web-5xx".to_owned()],
             back: Some(Back { why: "an alarm".to_owned(), at: Timestamp::UNIX_EPOCH }),
             split: Some(Split {
                 step: 1,

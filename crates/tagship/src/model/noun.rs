@@ -128,6 +128,8 @@ pub enum Action {
     Shift,
     /// Give the traffic back to the previous release.
     Rollback,
+    /// Give it back because an alarm rings or a person stops the execution.
+    Guard,
     /// Remove what the approved release replaced.
     Retire,
     /// Remove a rejected candidate.
@@ -144,7 +146,7 @@ impl Action {
         match self {
             Action::Provision => StageName::Provision,
             Action::Deploy => StageName::Deploy,
-            Action::Shift | Action::Rollback => StageName::Route,
+            Action::Shift | Action::Rollback | Action::Guard => StageName::Route,
             Action::Retire | Action::Discard | Action::Park | Action::Sweep => StageName::Cleanup,
         }
     }
@@ -156,7 +158,7 @@ impl Action {
             Action::Deploy => &["DeploymentId", "HealthyTargets", "Artifact"],
             Action::Shift | Action::Rollback => &["LiveRelease", "PreviousRelease"],
             Action::Retire | Action::Discard | Action::Park => &["Terminated"],
-            Action::Sweep => &[],
+            Action::Guard | Action::Sweep => &[],
         }
     }
 
@@ -167,6 +169,7 @@ impl Action {
             Action::Deploy => "deploy",
             Action::Shift => "shift",
             Action::Rollback => "rollback",
+            Action::Guard => "guard",
             Action::Retire => "retire",
             Action::Discard => "discard",
             Action::Park => "park",
@@ -213,7 +216,7 @@ impl StageName {
         match self {
             StageName::Provision => &[Action::Provision],
             StageName::Deploy => &[Action::Deploy],
-            StageName::Route => &[Action::Shift, Action::Rollback],
+            StageName::Route => &[Action::Shift, Action::Rollback, Action::Guard],
             StageName::Cleanup => &[Action::Retire, Action::Discard, Action::Park, Action::Sweep],
         }
     }

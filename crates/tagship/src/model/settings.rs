@@ -1,5 +1,7 @@
 //! What one release of a service is to be like: the settings, validated and normalised.
 
+mod alarms;
+pub use alarms::{MAX_ALARMS, OnAlarm};
 mod fields;
 pub(crate) mod literal;
 mod parse;
@@ -89,6 +91,23 @@ pub struct Settings {
     /// By which steps the traffic moves.
     #[serde(skip_serializing_if = "Shift::at_once", default)]
     pub shift: Shift,
+    /// CloudWatch alarms that send the traffic back; in a hold always names.
+    #[serde(skip_serializing_if = "Choice::is_empty", default = "Choice::none")]
+    pub alarms: Choice,
+    /// What is done when one of them rings.
+    #[serde(skip_serializing_if = "OnAlarm::is_rollback", default)]
+    pub on_alarm: OnAlarm,
+    /// How long after the last weight an alarm still sends the traffic back.
+    #[serde(rename = "GUARD", skip_serializing_if = "is_default_guard", default = "default_guard")]
+    pub guard_secs: u32,
+}
+
+fn default_guard() -> u32 {
+    3_600
+}
+
+fn is_default_guard(secs: &u32) -> bool {
+    *secs == default_guard()
 }
 
 fn is_false(flag: &bool) -> bool {
@@ -115,6 +134,24 @@ pub enum Choice {
     Ids(Vec<String>),
     /// To be looked up.
     Tags(Selector),
+}
+
+impl Choice {
+    /// The ids; none while it is tags.
+    pub fn ids(&self) -> &[String] {
+        match self {
+            Self::Ids(ids) => ids,
+            Self::Tags(_) => &[],
+        }
+    }
+
+    fn none() -> Self {
+        Self::Ids(Vec::new())
+    }
+
+    fn is_empty(&self) -> bool {
+        *self == Self::none()
+    }
 }
 
 /// What instances boot from.

@@ -129,6 +129,15 @@ pub enum Step {
         /// Why.
         reason: String,
     },
+    /// StopPipelineExecution, with abandon: its approval is not to be answered any more.
+    StopExecution {
+        /// The pipeline.
+        pipeline: String,
+        /// The release.
+        release: ReleaseId,
+        /// For people, at most 200 characters.
+        reason: String,
+    },
 }
 
 /// A kind of changing call, as far as a function's binary links it or not.
@@ -160,6 +169,8 @@ pub enum Change {
     Weights,
     /// PutEvents: that a release was abandoned.
     Tell,
+    /// StopPipelineExecution.
+    Stop,
 }
 
 /// A set of kinds of changes.
@@ -179,6 +190,12 @@ impl Changes {
             n += 1;
         }
         Self(set)
+    }
+
+    /// These, and one more.
+    #[must_use]
+    pub const fn and(self, change: Change) -> Self {
+        Self(self.0 | 1 << change as u16)
     }
 
     /// Whether it is one of them.
@@ -215,6 +232,7 @@ impl Step {
             Step::Deregister { .. } => Change::Deregister,
             Step::SetWeights { .. } => Change::Weights,
             Step::Abandon { .. } => Change::Tell,
+            Step::StopExecution { .. } => Change::Stop,
         }
     }
 }
@@ -336,6 +354,7 @@ impl fmt::Display for Step {
                 }
                 if *unstick { write!(f, ", group stickiness off") } else { Ok(()) }
             }
+            Step::StopExecution { release, reason, .. } => write!(f, "stop the execution of {release}: {reason}"),
             Step::Abandon { release, action, .. } => write!(f, "tell that {release} was abandoned: {action}"),
         }
     }

@@ -35,8 +35,10 @@ impl Parts {
     pub const ARTIFACT: Self = Self(1 << 9);
     /// The image's root device.
     pub const IMAGE: Self = Self(1 << 10);
+    /// The alarms that the settings name.
+    pub const ALARMS: Self = Self(1 << 11);
     /// All of them.
-    pub const ALL: Self = Self((1 << 11) - 1);
+    pub const ALL: Self = Self((1 << 12) - 1);
 
     /// These and those.
     #[must_use]
@@ -99,6 +101,8 @@ pub struct World {
     pub root_device: Option<String>,
     /// The execution that is asked about: [`crate::execution_of`].
     pub holder: Option<Execution>,
+    /// The alarms that the settings name, by name.
+    pub alarms: Vec<Alarm>,
 }
 
 /// The text of `USER_DATA`, which may hold secrets.
@@ -137,6 +141,7 @@ impl World {
             user_data,
             root_device,
             holder,
+            alarms,
             now: _,
             seen: _,
             read: _,
@@ -174,6 +179,9 @@ impl World {
         }
         if parts.has(Parts::HOLDER) {
             self.holder = holder;
+        }
+        if parts.has(Parts::ALARMS) {
+            self.alarms = alarms;
         }
     }
 }
@@ -415,6 +423,32 @@ pub struct Installed {
     pub succeeded: bool,
     /// If not: event, script, message and the tail of the log, as the agent told them.
     pub diagnostics: Option<String>,
+}
+
+/// A CloudWatch alarm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alarm {
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: AlarmState,
+    /// Since when; none if it isn't there.
+    pub since: Option<Timestamp>,
+    /// In CloudWatch's words.
+    pub reason: String,
+}
+
+/// An alarm's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AlarmState {
+    /// All is well.
+    Ok,
+    /// It rings.
+    Alarm,
+    /// INSUFFICIENT_DATA: no alarm, and said.
+    NoData,
+    /// CloudWatch doesn't show it.
+    Missing,
 }
 
 /// A pipeline execution.

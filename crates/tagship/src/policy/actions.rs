@@ -4,7 +4,7 @@
 use super::cleanup::{Discard, Park, Retire, Sweep};
 use super::deploy::Deploy;
 use super::provision::Provision;
-use super::route::{Rollback, Shift};
+use super::route::{Guard, Rollback, Shift};
 use crate::{Action, Changes, Parts, Planner, StageName};
 
 /// What is done with the planner of an action, whichever it is.
@@ -54,7 +54,7 @@ macro_rules! actions {
 actions! {
     ProvisionFunction (Provision) { Provision }
     DeployFunction (Deploy) { Deploy }
-    RouteFunction (Route) { Shift, Rollback }
+    RouteFunction (Route) { Shift, Rollback, Guard }
     CleanupFunction (Cleanup) { Retire, Discard, Park, Sweep }
 }
 

@@ -6,6 +6,9 @@ mod shift;
 mod steps;
 pub use shift::{Shift, ShiftMemory};
 
+mod alarms;
+mod guard;
+pub use guard::{Guard, GuardMemory};
 mod rollback;
 pub use rollback::{Rollback, RollbackMemory};
 

@@ -110,6 +110,7 @@ impl Line {
         match request {
             // Hundreds a day: what is said of them is in the log beside.
             Request::Sweep => Self::new("sweep", []),
+            Request::Guard { .. } => Self::new("guard", []),
             Request::Release(job) => Self::new(
                 job.action.as_str(),
                 [

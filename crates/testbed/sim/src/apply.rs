@@ -122,7 +122,7 @@ impl Cloud {
                     }
                 });
             }
-            Step::Abandon { .. } => {}
+            Step::Abandon { .. } | Step::StopExecution { .. } => {}
         }
         Ok(Applied::default())
     }

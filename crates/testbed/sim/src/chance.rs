@@ -8,8 +8,8 @@ use crate::plan::{Odds, PersonAct, Plan, ReleasePlan, SUBNETS, ServicePlan, TYPE
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use std::collections::BTreeMap;
-use tagship::Action;
-use tagship::settings::{Eip, Keep, Selector, Shift, ShiftStep, TargetGroup, Volume};
+use tagship::{Action, AlarmState};
+use tagship::settings::{Choice, Eip, Keep, OnAlarm, Selector, Shift, ShiftStep, TargetGroup, Volume};
 
 /// Faults and people do their worst for so long.
 const BUSY: Ms = 4 * HOUR;
@@ -99,6 +99,11 @@ fn service(rng: &mut Xoshiro256PlusPlus, name: &str) -> ServicePlan {
     if rng.random_bool(0.3) {
         service.settings.timeouts.postmortem_secs = rng.random_range(0..=20 * 60);
     }
+    if rng.random_bool(0.5) {
+        service.settings.alarms = Choice::Ids(vec![format!("{name}-5xx")]);
+        service.settings.guard_secs = [600, 3_600][rng.random_range(0..2)];
+        service.settings.on_alarm = if rng.random_bool(0.2) { OnAlarm::Tell } else { OnAlarm::Rollback };
+    }
     if service.settings.target_group != TargetGroup::None && rng.random_bool(0.4) {
         service.settings.shift = shift(rng);
     }
@@ -154,7 +159,11 @@ fn act(rng: &mut Xoshiro256PlusPlus, services: &[ServicePlan]) -> (Ms, PersonAct
     let service = &services[rng.random_range(0..services.len())];
     let role = service.role.clone();
     let back = rng.random_range(SECOND..10 * MINUTE);
-    let act = match rng.random_range(0..28) {
+    let act = match rng.random_range(0..31) {
+        28..31 => {
+            let state = if rng.random_bool(0.8) { AlarmState::Alarm } else { AlarmState::NoData };
+            PersonAct::Ring(role, state, 3 * back)
+        }
         26 | 27 => PersonAct::Reweigh(role, rng.random_range(0..service.switches)),
         25 => PersonAct::SplitSwitch(role, rng.random_range(0..service.switches), back),
         0 => PersonAct::TurnSwitch(role, rng.random_range(0..service.switches), back),

@@ -245,13 +245,17 @@ impl Checks {
     fn right(&mut self, cloud: &Cloud, act: Act<'_>) {
         if matches!(
             act.step,
-            Step::WriteHold { .. } | Step::DeleteHold { .. } | Step::WriteEnded(_) | Step::Abandon { .. }
+            Step::WriteHold { .. }
+                | Step::DeleteHold { .. }
+                | Step::WriteEnded(_)
+                | Step::Abandon { .. }
+                | Step::StopExecution { .. }
         ) {
             return;
         }
         let Job { role, release, action, .. } = act.job;
         let allowed = |phase: Phase| match action {
-            Action::Provision | Action::Deploy | Action::Shift => phase == Phase::Open,
+            Action::Provision | Action::Deploy | Action::Shift | Action::Guard => phase == Phase::Open,
             Action::Retire => phase == Phase::Approved,
             // Marked while it took the hold: its discard, or park, removes what it launched.
             Action::Discard | Action::Park if phase == Phase::Open => {

@@ -13,7 +13,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
 use tagship::settings::{Eip, Settings, TargetGroup};
-use tagship::{Artifact, DeploymentState, Ended, Health, Hold, InstanceState, Launch, Record, ReleaseId, ServiceRole};
+use tagship::{AlarmState, Artifact, DeploymentState, Ended, Health, Hold, InstanceState, Launch, Record, ReleaseId, ServiceRole};
 
 /// One account and Region.
 #[derive(Debug)]
@@ -52,6 +52,8 @@ pub struct Cloud {
     pub capacity: BTreeMap<(String, String), u32>,
     /// What each release's artifact is like.
     pub builds: BTreeMap<ReleaseId, Build>,
+    /// CloudWatch's alarms, by name.
+    pub alarms: BTreeMap<String, Past<AlarmState>>,
     /// What will happen by itself.
     pub due: Vec<(Ms, Turn)>,
     /// The account's token buckets.
@@ -86,6 +88,7 @@ impl Cloud {
             tokens: BTreeMap::new(),
             capacity: BTreeMap::new(),
             builds: BTreeMap::new(),
+            alarms: BTreeMap::new(),
             due: Vec::new(),
             buckets: Buckets::new(nature.limits.clone()),
             live: BTreeMap::new(),
@@ -137,6 +140,9 @@ impl Cloud {
             for _ in 0..2 * settings.count {
                 self.add_address(AddressFace { service: Some(role.clone()), release: None, associated: None });
             }
+        }
+        for name in settings.alarms.ids() {
+            self.alarms.insert(name.clone(), Past::new(0, AlarmState::Ok));
         }
         self.services.insert(role.clone(), Service { settings, groups, switches: arns, listeners: 1 });
     }

@@ -102,6 +102,9 @@ fn call(asked: &Asked) -> &'static str {
             (_, Phase::Ending) if hold.kept_until.is_some() => "writing until when it is kept",
             (_, Phase::Ending) => "ending",
             (_, Phase::Approved) => "approving",
+            _ if hold.back.is_some() => "writing why it goes back",
+            _ if hold.split.as_ref().is_some_and(|split| split.since.is_some()) => "writing that a step stands",
+            _ if hold.split.as_ref().is_some_and(|split| split.step > 0) => "writing the next step",
             _ if hold.moved_at.is_some() => "writing when all had moved",
             _ if hold.previous.is_some() => "writing who was live",
             _ if hold.artifact.is_some() => "writing the artifact",
@@ -125,5 +128,6 @@ fn call(asked: &Asked) -> &'static str {
         Step::Deregister { .. } => "DeregisterTargets",
         Step::SetWeights { .. } => "ModifyRule or ModifyListener",
         Step::Abandon { .. } => "PutEvents",
+        Step::StopExecution { .. } => "StopPipelineExecution",
     }
 }

@@ -12,7 +12,7 @@ use crate::coverage::Coverage;
 use crate::invocation::{Asked, Call, Invocation};
 use crate::mistake;
 use crate::past::{MINUTE, Ms, clock, timestamp};
-use crate::pipes::{APPROVAL, Blueprint, Pipe, Serial, pipeline_name, sweep};
+use crate::pipes::{APPROVAL, Blueprint, Pipe, Serial, guard, pipeline_name, sweep};
 use crate::plan::{Odds, PersonAct, Plan, ServicePlan};
 use crate::port::Answer;
 use rand::rngs::Xoshiro256PlusPlus;
@@ -20,12 +20,15 @@ use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 use tagship::settings::Settings;
-use tagship::{Job, ReleaseId, ServiceRole};
+use tagship::{Job, Phase, ReleaseId, ServiceRole};
 use tagship_emulator::engine::{Engine, Timings};
 use tagship_emulator::execution::{Artifact, Revision};
 
 /// How often sweep runs.
 const SWEEP: Ms = 5 * MINUTE;
+
+/// How often guard looks at every release that has moved weights.
+const GUARD: Ms = MINUTE;
 
 /// A line of the day's story.
 #[derive(Debug, Clone)]
@@ -157,6 +160,7 @@ impl Day {
             day.at(day.plan.calm, Event::Person(PersonAct::Mend));
         }
         day.at(SWEEP, Event::Sweep);
+        day.at(GUARD, Event::Guard);
         day
     }
 
@@ -304,6 +308,21 @@ impl Day {
                 }
                 self.after(SWEEP, Event::Sweep);
             }
+            Event::Guard => {
+                for role in self.cloud.holds.keys().cloned().collect::<Vec<_>>() {
+                    self.guard(&role);
+                }
+                self.after(GUARD, Event::Guard);
+            }
+        }
+    }
+
+    /// Asks guard to look at a service, as the function does for each hold that has moved weights.
+    fn guard(&mut self, role: &ServiceRole) {
+        let Some((hold, _)) = self.cloud.holds.get(role) else { return };
+        if hold.previous.is_some() && hold.phase == Phase::Open {
+            let job = guard(role, hold);
+            self.deliver(job, 0);
         }
     }
 
@@ -327,8 +346,13 @@ impl Day {
                 self.deliver(Job { role, release, pipeline, action, input: None }, 0);
             }
             act => {
+                let rung = if let PersonAct::Ring(role, ..) = &act { Some(role.clone()) } else { None };
                 if let Some((later, again)) = self.cloud.by_hand(act) {
                     self.after(later, Event::Person(again));
+                }
+                // CloudWatch's event.
+                if let Some(role) = rung {
+                    self.guard(&role);
                 }
                 let roles: Vec<ServiceRole> = self.cloud.services.keys().cloned().collect();
                 for node in self.cloud.nature.nodes {

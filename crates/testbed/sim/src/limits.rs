@@ -21,9 +21,11 @@ pub enum Bucket {
     Route53,
     /// All of Elastic Load Balancing.
     Balancing,
+    /// CloudWatch's DescribeAlarms.
+    Alarms,
 }
 
-const BUCKETS: usize = 8;
+const BUCKETS: usize = 9;
 
 /// How a bucket fills.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,6 +59,8 @@ pub struct Limits {
     pub mutating: Rate,
     /// Route 53.
     pub route53: Rate,
+    /// DescribeAlarms.
+    pub alarms: Rate,
     /// Elastic Load Balancing publishes no figure; none is no limit.
     pub balancing: Option<Rate>,
 }
@@ -72,6 +76,7 @@ impl Default for Limits {
             describe: Rate::new(100.0, 20.0),
             mutating: Rate::new(50.0, 5.0),
             route53: Rate::new(50.0, 10.0),
+            alarms: Rate::new(9.0, 9.0),
             balancing: None,
         }
     }
@@ -90,6 +95,7 @@ impl Limits {
             Bucket::Describe => Some(self.describe),
             Bucket::Mutating => Some(self.mutating),
             Bucket::Route53 => Some(self.route53),
+            Bucket::Alarms => Some(self.alarms),
             Bucket::Balancing => self.balancing,
         }
     }
@@ -158,4 +164,5 @@ const ALL: [Bucket; BUCKETS] = [
     Bucket::Mutating,
     Bucket::Route53,
     Bucket::Balancing,
+    Bucket::Alarms,
 ];

@@ -6,7 +6,7 @@ use std::ops::ControlFlow::{Break, Continue};
 use tagship::engine::{Gate, Standing};
 use tagship::names::{Names, batch, toward};
 use tagship::route::traffic::running;
-use tagship::settings::TargetGroup;
+use tagship::settings::{Choice, TargetGroup};
 use tagship::{
     Action, Changes, Decision, Done, Error, ExecutionState, First, Health, Hold, Kind, Launch, Parts, Phase, Planner,
     Situation, Step, View, World,
@@ -79,11 +79,13 @@ pub enum Mistake {
     BackForgotten,
     /// The traffic goes back before that is written down.
     BackUnwritten,
+    /// Nobody listens to alarms.
+    AlarmsIgnored,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::TokenWithoutSince,
         Self::NoSecondLook,
         Self::WeightsBeforeHealth,
@@ -116,6 +118,7 @@ impl Mistake {
         Self::ShareExceeded,
         Self::BackForgotten,
         Self::BackUnwritten,
+        Self::AlarmsIgnored,
     ];
 }
 
@@ -233,6 +236,7 @@ fn misread(mistake: Mistake, hold: &mut Hold) {
             hold.settings.shift.steps.iter_mut().for_each(|step| step.percent = (step.percent + 7).min(99));
         }
         Mistake::BackForgotten => hold.back = None,
+        Mistake::AlarmsIgnored => hold.settings.alarms = Choice::Ids(Vec::new()),
         _ => {}
     }
 }

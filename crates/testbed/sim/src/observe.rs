@@ -6,7 +6,7 @@ use crate::requests::SKEW;
 use rand::RngExt;
 use tagship::settings::{Eip, Settings};
 use tagship::{
-    Address, Deployment, DeploymentState, Error, Execution, Group, Held, Hold, Holding, Installed, Instance,
+    Address, Alarm, AlarmState, Deployment, DeploymentState, Error, Execution, Group, Held, Hold, Holding, Installed, Instance,
     InstanceState, Job, Offer, Parts, ReleaseId, Routing, ServiceRole, Switch, Target, World, execution_of,
 };
 
@@ -68,6 +68,10 @@ impl Cloud {
                     .map(|(arn, _)| arn.clone())
                     .collect(),
             });
+        }
+        if parts.has(Parts::ALARMS) {
+            let at = self.lagged();
+            world.alarms = settings.alarms.ids().iter().map(|name| self.describe_alarm(name, at)).collect();
         }
         if parts.has(Parts::ADDRESSES) {
             let at = self.lagged();
@@ -159,6 +163,13 @@ impl Cloud {
             sticky: false,
             sticky_secs: 0,
         })
+    }
+
+    fn describe_alarm(&self, name: &str, at: Ms) -> Alarm {
+        let found = self.alarms.get(name);
+        let state = found.and_then(|alarm| alarm.at(at)).copied().unwrap_or(AlarmState::Missing);
+        let since = found.map(|alarm| timestamp(alarm.began(at)));
+        Alarm { name: name.to_owned(), state, since, reason: "Threshold crossed".to_owned() }
     }
 
     fn describe_addresses(&self, role: &ServiceRole, settings: &Settings, at: Ms) -> Vec<Address> {

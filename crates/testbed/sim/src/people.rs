@@ -4,7 +4,7 @@ use crate::cloud::{Cloud, Face, Instance};
 use crate::past::{Ms, Past};
 use crate::plan::{PersonAct, SUBNETS};
 use tagship::settings::{Choice, Eip};
-use tagship::{Health, InstanceState, Phase, ServiceRole};
+use tagship::{AlarmState, Health, InstanceState, Phase, ServiceRole};
 
 impl Cloud {
     /// Does it; what is to be done about it later, and when.
@@ -71,6 +71,11 @@ impl Cloud {
                         .alter(now, |weights| weights.iter_mut().for_each(|(_, weight)| *weight = *weight / 2 + 3));
                 }
                 None
+            }
+            PersonAct::Ring(role, state, back) => {
+                let name = self.services.get(&role)?.settings.alarms.ids().first()?.clone();
+                self.alarms.get_mut(&name)?.set(now, if back > 0 { state } else { AlarmState::Ok });
+                (back > 0).then_some((back, PersonAct::Ring(role, state, 0)))
             }
             PersonAct::AddStranger(role, n, back) => {
                 let arn = self.services.get(&role)?.groups.get(n)?.clone();

@@ -142,6 +142,11 @@ pub fn sweep(role: &ServiceRole, hold: &Hold) -> Job {
     Job { role: role.clone(), release, pipeline, action: Action::Sweep, input: None }
 }
 
+/// A look of guard at one hold.
+pub fn guard(role: &ServiceRole, hold: &Hold) -> Job {
+    Job { action: Action::Guard, ..sweep(role, hold) }
+}
+
 /// How CodePipeline says that an execution of a pipeline stands.
 pub fn stands(pipes: &[Pipe], pipeline: &str, release: &ReleaseId) -> Execution {
     let pipe = pipes.iter().find(|pipe| pipe.name == pipeline);

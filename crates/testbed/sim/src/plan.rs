@@ -6,7 +6,7 @@ use crate::past::{HOUR, MINUTE, Ms, SECOND};
 use serde_json::json;
 use std::collections::BTreeMap;
 use tagship::settings::{Keep, Settings};
-use tagship::{Action, Kind, ServiceRole};
+use tagship::{Action, AlarmState, Kind, ServiceRole};
 
 /// All that a day is made from.
 #[derive(Debug, Clone)]
@@ -91,6 +91,8 @@ pub enum PersonAct {
     SplitSwitch(ServiceRole, usize, Ms),
     /// Gives other numbers to a switch that is divided.
     Reweigh(ServiceRole, usize),
+    /// The service's alarm gets this state, and is OK again after so long.
+    Ring(ServiceRole, AlarmState, Ms),
     /// Registers an instance that isn't ours in a group of the pair, and takes it out after so long.
     AddStranger(ServiceRole, usize, Ms),
     /// Terminates an instance of the newest fleet, or one dies by itself.
@@ -283,7 +285,7 @@ pub fn settings(role: &ServiceRole, count: u32) -> Settings {
     let written = json!({
         "SUBNET": SUBNETS, "AMI": "ami-1", "INSTANCE_TYPE": TYPES, "SG": "sg-1", "INSTANCE_PROFILE": "web",
         "DEPLOY": {"VIA": "codedeploy", "APPLICATION": "web", "GROUP": role.label()},
-        "COUNT": count, "ZONE": "cd.internal",
+        "COUNT": count, "ZONE": "cd.internal", "ALARMS": [],
     });
     let offer = Settings::parse(role, &written.to_string()).expect("the simulator's own settings are well formed");
     offer.settings

@@ -96,6 +96,9 @@ pub fn observation(
     if parts.has(Parts::ROUTING) {
         chains.extend(routing(cloud, job, cached));
     }
+    if parts.has(Parts::ALARMS) && !settings.alarms.ids().is_empty() {
+        chains.push(vec![read("cloudwatch:DescribeAlarms", Some(Bucket::Alarms))]);
+    }
     if parts.has(Parts::ADDRESSES) {
         chains.push(vec![read("ec2:DescribeAddresses", Some(Bucket::Describe))]);
     }
@@ -222,6 +225,7 @@ pub fn step(step: &Step, cached: &mut Cached) -> Chains {
             return vec![vec![change(look, Some(Bucket::Balancing)), change(set, Some(Bucket::Balancing))]];
         }
         Step::Abandon { .. } => change("events:PutEvents", None),
+        Step::StopExecution { .. } => change("codepipeline:StopPipelineExecution", None),
     };
     vec![vec![request]]
 }

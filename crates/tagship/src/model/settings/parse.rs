@@ -2,6 +2,7 @@
 
 use super::fields::{Fields, dictionary, flag, name, number, short, text, texts, whole};
 use super::literal::Literal;
+use super::alarms::alarms;
 use super::shift::{MAX_SHIFT_SECS, shift};
 use super::*;
 use crate::Offer;
@@ -10,7 +11,7 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 /// The keys, as docs/SETTINGS.md has them.
-pub(super) const KEYS: [&str; 26] = [
+pub(super) const KEYS: [&str; 29] = [
     "SUBNET",
     "AMI",
     "INSTANCE_TYPE",
@@ -37,6 +38,9 @@ pub(super) const KEYS: [&str; 26] = [
     "ROLLBACK",
     "IMDS_HOPS",
     "SHIFT",
+    "ALARMS",
+    "ON_ALARM",
+    "GUARD",
 ];
 
 /// Reading the hold (4 s) and a changing call (10 s) must be over before SETTLE is: rule 3 of docs/RULES.md.
@@ -147,6 +151,17 @@ fn offer(role: &ServiceRole, fields: &mut Fields) -> Option<Offer> {
     let rollback = fields.section("ROLLBACK", &["HEALTHY"], section, rollback);
     let imds_hops = fields.optional("IMDS_HOPS", "a whole number from 1 to 64", |value| whole(value, 1..=64));
     let shift = shift(fields);
+    let alarms = fields.optional(
+        "ALARMS",
+        "at most 100 names of alarms, or a tag selector (tag:KEY=PATTERN[,KEY=PATTERN…])",
+        alarms,
+    );
+    let on_alarm = fields.optional("ON_ALARM", "\"rollback\" or \"tell\"", |value| match value.as_str()? {
+        "rollback" => Some(OnAlarm::Rollback),
+        "tell" => Some(OnAlarm::Tell),
+        _ => None,
+    });
+    let guard = fields.optional("GUARD", "seconds from 0 to 604800", |value| whole(value, 0..=604_800));
     gradual(fields, shift.as_ref(), target_group.as_ref(), timeouts.as_ref());
     if target_group == Some(TargetGroup::None) && zone.is_none() {
         fields.problem("ZONE", "required where TARGET_GROUP is \"none\": there, names are the only way in");
@@ -179,6 +194,9 @@ fn offer(role: &ServiceRole, fields: &mut Fields) -> Option<Offer> {
             rollback: rollback.unwrap_or_default(),
             imds_hops: imds_hops.unwrap_or(1),
             shift: shift.unwrap_or_default(),
+            alarms: alarms.unwrap_or_else(|| Choice::Tags(Selector::service(role))),
+            on_alarm: on_alarm.unwrap_or_default(),
+            guard_secs: guard.unwrap_or_else(default_guard),
         },
         user_data,
     })

@@ -1,6 +1,6 @@
 //! What the settings refer to becomes ids: a release goes by what its selectors found when it took the hold.
 
-use super::{Ami, Choice, Settings, is_id};
+use super::{Ami, Choice, MAX_ALARMS, Settings, is_id};
 use crate::Error;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -16,13 +16,15 @@ pub struct Resolved {
     pub image_parameter: Option<String>,
     /// Ids of the security groups found.
     pub security_groups: Vec<String>,
+    /// Names of the alarms that exist, of those that are named or that the tags find.
+    pub alarms: Vec<String>,
 }
 
 impl std::fmt::Debug for Resolved {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { subnets, images, image_parameter: _, security_groups } = self;
+        let Self { subnets, images, image_parameter: _, security_groups, alarms } = self;
         let mut shown = f.debug_struct("Resolved");
-        shown.field("subnets", subnets).field("images", images).field("security_groups", security_groups);
+        shown.field("subnets", subnets).field("images", images).field("security_groups", security_groups).field("alarms", alarms);
         shown.finish_non_exhaustive()
     }
 }
@@ -45,6 +47,10 @@ impl Settings {
         }
         if let Err(problem) = self.sg.resolve("SG", "security group", found.security_groups) {
             problems.push(problem);
+        }
+        match heeded(&self.alarms, found.alarms) {
+            Ok(names) => self.alarms = Choice::Ids(names),
+            Err(problem) => problems.push(problem),
         }
         let image = match &self.ami {
             Ami::Id(id) => Ok(id.clone()),
@@ -69,6 +75,21 @@ impl Settings {
             true => Ok(self),
             false => Err(Error::problems("the settings name what isn't there; correct them or the tags", &problems)),
         }
+    }
+}
+
+/// The names of the alarms, each of which exists. Tags that find none are no problem.
+fn heeded(choice: &Choice, found: Vec<String>) -> Result<Vec<String>, String> {
+    if let Choice::Ids(names) = choice {
+        let missing: Vec<&str> = names.iter().filter(|name| !found.contains(name)).map(String::as_str).collect();
+        if !missing.is_empty() {
+            return Err(format!("ALARMS: CloudWatch has no alarm {} in this Region", crate::listed(missing)));
+        }
+    }
+    let names: BTreeSet<String> = found.into_iter().collect();
+    match names.len() {
+        ..=MAX_ALARMS => Ok(names.into_iter().collect()),
+        many => Err(format!("ALARMS: {many} alarms match: at most {MAX_ALARMS} can be heeded, so name those that matter")),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Shift: moves the weights of every switch to the candidate, then watches it; gives them back if it fails.
 
+use super::alarms::{self, Heard, heard};
 use super::traffic::{Traffic, live_names};
 use super::{CHANGES, LOOKS, READS, keeps_sticky, predecessor_name, previous, steps, weights};
 use crate::engine::{Gate, Memory, Standing, admission};
@@ -41,6 +42,12 @@ pub struct ShiftMemory {
     /// Since when the candidate hasn't been whole while a step was due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unwhole_since: Option<Timestamp>,
+    /// When the alarms were looked at last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listened_at: Option<Timestamp>,
+    /// What they said, for people.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub alarms: String,
     /// When CodePipeline was asked last whether the execution is being stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked_at: Option<Timestamp>,
@@ -60,7 +67,7 @@ impl Memory for ShiftMemory {}
 
 impl Planner for Shift {
     const ACTION: Action = Action::Shift;
-    const READS: Parts = READS.and(Parts::HOLDER);
+    const READS: Parts = READS.and(Parts::HOLDER).and(Parts::ALARMS);
     const CHANGES: Changes = CHANGES;
     type Entry<'a> = &'a Held;
     type Memory = ShiftMemory;
@@ -77,6 +84,18 @@ impl Planner for Shift {
                 Err(error) => return Break(Decision::Fail(error)),
             };
             return back(now, held, traffic, &gone_back.why, memory);
+        }
+        let listens = hold.previous.is_some() && alarms::due(now, held, memory.listened_at);
+        if listens {
+            match heard(now, held)? {
+                Heard::Rang(why, _) => return Break(turn_back(now, held, &why)),
+                Heard::Quieted(decision) => return Break(decision),
+                Heard::Unknown(why) => return Break(Decision::wait(why)),
+                Heard::Quiet(words) | Heard::Tell(words, _) => {
+                    memory.listened_at = Some(now.world.now());
+                    memory.alarms = bounded(&words, REASON);
+                }
+            }
         }
         if let Some(moved_at) = hold.moved_at
             && let Some(healthy) = well(now, held, memory)?
@@ -127,7 +146,10 @@ fn forward(now: &Situation<'_>, held: &Held, traffic: Traffic, memory: &mut Shif
         }
         let release = traffic.predecessor.release.clone();
         let previous = Previous { release, healthy: traffic.predecessor.healthy };
-        let step = Situation::rewrite(held, |hold| (hold.previous, hold.split) = (Some(previous), split));
+        let ringing = alarms::ringing(now, held)?;
+        let step = Situation::rewrite(held, |hold| {
+            (hold.previous, hold.split, hold.ringing) = (Some(previous), split, ringing);
+        });
         Break(Decision::act(step, "write down who is live before the first weight moves"))
     };
     // A person gave it weight before: discard must know that it had some, however this goes on.
@@ -242,23 +264,46 @@ pub(super) fn turn_back(now: &Situation<'_>, held: &Held, why: &str) -> Decision
     Decision::act(step, "the traffic goes back: written down before a weight moves")
 }
 
-/// Restores the predecessor, then fails.
-fn back(now: &Situation<'_>, held: &Held, traffic: Traffic, why: &str, memory: &ShiftMemory) -> First<Done> {
+/// What has become of traffic that goes back.
+pub(super) enum Restored {
+    /// It is with the predecessor again.
+    Back,
+    /// It can't be, or not everywhere.
+    Stuck(Error),
+}
+
+/// Restores the predecessor, on every switch that can go back.
+pub(super) fn restore(
+    now: &Situation<'_>,
+    held: &Held,
+    traffic: Traffic,
+    why: &str,
+    keeps_sticky: bool,
+) -> First<Restored> {
     let hold = &held.hold;
     if traffic.candidate.any {
         let can = traffic.can_go_back(&previous(held), hold.settings.rollback.healthy_percent);
         let divided = traffic.predecessor.any && traffic.candidate.healthy > 0;
         return Break(match (traffic.predecessor.toward.clone(), traffic.candidate.toward.clone()) {
-            (Some(step), _) if can => Decision::act(step.sticky(memory.keeps_sticky), "the predecessor serves again"),
+            (Some(step), _) if can => Decision::act(step.sticky(keeps_sticky), "the predecessor serves again"),
             (_, Some(step)) if !can && divided => {
                 Decision::act(step, "the predecessor can't serve: every switch goes to the release that does")
             }
-            _ => Decision::Fail(stuck(now, held, &traffic, why)),
+            _ => return Continue(Restored::Stuck(stuck(now, held, &traffic, why))),
         });
     }
     if let Some(step) = live_names(now, hold, previous(held).release.as_ref())? {
         return Break(Decision::act(step, "the live names follow the weights"));
     }
+    Continue(Restored::Back)
+}
+
+/// Restores the predecessor, then fails.
+fn back(now: &Situation<'_>, held: &Held, traffic: Traffic, why: &str, memory: &ShiftMemory) -> First<Done> {
+    if let Restored::Stuck(error) = restore(now, held, traffic, why, memory.keeps_sticky)? {
+        return Break(Decision::Fail(error));
+    }
+    let hold = &held.hold;
     let fleet = format!("the fleet of {}, which discard removes", hold.release);
     let message = format!(
         "{why}: the traffic is back with {}. Left behind: {fleet}. Find the cause in its instances' logs before you start \

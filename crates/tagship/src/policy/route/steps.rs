@@ -99,7 +99,11 @@ pub(super) fn forward(
             let bake_secs = held.hold.settings.shift.steps.get(split.step).map_or(0, |step| step.bake_secs);
             if let Some((until, left)) = now.left(since, bake_secs) {
                 let next = until.min(now.world.now() + SignedDuration::from_secs(WATCH_EVERY_SECS));
-                return Break(Decision::wait_until(next, baking(&pair, split, traffic, left, held)));
+                let mut words = baking(&pair, split, traffic, left, held);
+                if !memory.alarms.is_empty() {
+                    words = format!("{words}; {}", memory.alarms);
+                }
+                return Break(Decision::wait_until(next, words));
             }
             whole(now, held, traffic, memory)?;
             Break(advance(held, split, split.step + 1, vec![split.to], "the step has stood long enough: the next one"))

@@ -51,6 +51,9 @@ pub(super) fn after_failure(kind: Kind, stage: StageName, action: Option<Action>
         Some(Action::Discard | Action::Park) => {
             "What is left still costs money. The sweep repeats the action every five minutes; you can repeat it sooner."
         }
+        Some(Action::Guard) => {
+            "Look at the switches' weights now: traffic may not be back. Guard tries again every minute."
+        }
         Some(Action::Sweep) | None => "Nothing was changed.",
     };
     format!("{remedy} {meanwhile}")

@@ -2,9 +2,13 @@
 
 use super::{Act, Checks, LATE};
 use crate::cloud::{Cloud, Switch};
-use crate::past::{Ms, SECOND, timestamp};
+use crate::past::{MINUTE, Ms, SECOND, timestamp};
 use std::collections::BTreeSet;
-use tagship::{Action, Health, Hold, Job, Phase, ReleaseId, ServiceRole};
+use tagship::settings::OnAlarm;
+use tagship::{Action, AlarmState, Health, Hold, Job, Phase, ReleaseId, ServiceRole};
+
+/// Guard looks every minute; its events may get lost, and AWS may throttle.
+const UNHEARD: Ms = 12 * MINUTE;
 
 impl Checks {
     /// Right before a weight is set: only the plan in the hold divides a switch, and nothing that goes back is moved
@@ -49,6 +53,9 @@ impl Checks {
             let what = format!("{} forgets that its traffic goes back", release.short());
             self.broken(cloud.now, 10, role, format!("{release} forgets"), || what);
         }
+        if to.phase == Phase::Approved {
+            self.deaf(cloud, act, from);
+        }
         let (Some(was), Some(is)) = (&from.split, &to.split) else { return };
         let own = to.group.as_deref().unwrap_or_default();
         let other = cloud.groups.iter().find(|(arn, group)| group.service == *role && *arn != own);
@@ -75,6 +82,27 @@ impl Checks {
                 let what = format!("{} has {} % nowhere on {}", release.short(), is.to, behind.label);
                 self.broken(cloud.now, 13, role, format!("{release} stands {}", is.to), || what);
             }
+        }
+    }
+
+    /// Right before an approval: an alarm that has rung for long sends the traffic back first.
+    fn deaf(&mut self, cloud: &Cloud, act: Act<'_>, hold: &Hold) {
+        let Job { role, release, .. } = act.job;
+        let Some(service) = cloud.services.get(role) else { return };
+        let Some(moved) = hold.moved_at.filter(|_| service.settings.on_alarm == OnAlarm::Rollback) else { return };
+        let guarded = moved + jiff::SignedDuration::from_secs(service.settings.guard_secs.into());
+        let rings = |name: &&String| {
+            let Some(alarm) = cloud.alarms.get(*name) else { return false };
+            let since = alarm.changed();
+            *alarm.now() == AlarmState::Alarm
+                && since + UNHEARD < cloud.now
+                && timestamp(since + UNHEARD) < guarded
+                && moved + jiff::SignedDuration::from_millis(UNHEARD) < timestamp(cloud.now)
+                && !hold.ringing.contains(name)
+        };
+        if let Some(name) = service.settings.alarms.ids().iter().find(rings) {
+            let what = format!("{} is approved, and {name} rings", release.short());
+            self.broken(cloud.now, 10, role, format!("{release} deaf"), || what);
         }
     }
 

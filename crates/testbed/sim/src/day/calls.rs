@@ -316,6 +316,13 @@ impl Day {
                 {
                     self.abandoned(&job.role, release, pipeline, *action, reason);
                 }
+                if let Step::StopExecution { release, reason, .. } = step {
+                    let now = timestamp(self.cloud.now);
+                    if let Some(pipe) = self.pipes.iter().position(|it| it.engine.execution(release.as_str()).is_some()) {
+                        let _ = self.pipes[pipe].engine.stop(now, release.as_str(), true, Some(reason.clone()));
+                        self.pump(pipe);
+                    }
+                }
                 Some(Answer::Applied(applied))
             }
             Asked::Report(outcome, token) => {

@@ -35,6 +35,8 @@ pub(super) enum Event {
     Stop(usize, Id, bool),
     Person(PersonAct),
     Sweep,
+    /// Guard is asked on its schedule.
+    Guard,
 }
 
 pub(super) struct Due(pub(super) Ms, pub(super) u64, pub(super) Event);
