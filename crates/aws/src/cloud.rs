@@ -100,6 +100,8 @@ struct Clients {
     codedeploy: OnceLock<aws_sdk_codedeploy::Client>,
     codedeploy_changes: OnceLock<aws_sdk_codedeploy::Client>,
     codepipeline: OnceLock<aws_sdk_codepipeline::Client>,
+    codepipeline_changes: OnceLock<aws_sdk_codepipeline::Client>,
+    cloudwatch: OnceLock<aws_sdk_cloudwatch::Client>,
     ssm: OnceLock<aws_sdk_ssm::Client>,
     events_changes: OnceLock<aws_sdk_eventbridge::Client>,
     sns_changes: OnceLock<aws_sdk_sns::Client>,
@@ -134,6 +136,8 @@ clients! {
     codedeploy: aws_sdk_codedeploy from reads;
     codedeploy_changes: aws_sdk_codedeploy from changes;
     codepipeline: aws_sdk_codepipeline from reads;
+    codepipeline_changes: aws_sdk_codepipeline from changes;
+    cloudwatch: aws_sdk_cloudwatch from reads;
     ssm: aws_sdk_ssm from reads;
     events_changes: aws_sdk_eventbridge from changes;
     sns_changes: aws_sdk_sns from changes;

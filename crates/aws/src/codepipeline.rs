@@ -57,6 +57,18 @@ async fn ended_at(cloud: &Cloud, pipeline: &str, release: &ReleaseId) -> Result<
     Ok(None)
 }
 
+/// StopPipelineExecution, abandoning what runs. One that is being stopped, or can't be stopped any more, is as good.
+pub(crate) async fn stop(cloud: &Cloud, pipeline: &str, release: &ReleaseId, reason: &str) -> Result<(), Error> {
+    const DONE: [&str; 2] = ["DuplicatedStopRequestException", "PipelineExecutionNotStoppableException"];
+    let request = cloud.codepipeline_changes().stop_pipeline_execution().pipeline_name(pipeline);
+    let sent = request.pipeline_execution_id(release.as_str()).abandon(true).reason(reason).send().await;
+    let what = format!("execution {release} of pipeline {pipeline}");
+    match sent.called("codepipeline:StopPipelineExecution", what) {
+        Err(error) if error.code.as_deref().is_some_and(|code| DONE.contains(&code)) => Ok(()),
+        stopped => stopped.map(|_| ()),
+    }
+}
+
 /// A job's end as CodePipeline is told.
 pub(crate) enum Verdict<'a> {
     Done(&'a Done),

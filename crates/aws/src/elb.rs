@@ -68,7 +68,7 @@ pub(crate) async fn routing(
         return Ok(Routing { groups, switches, untagged });
     }
     let at = Instant::now();
-    let arns = group_arns(cloud, selector).await?;
+    let arns = tagged(cloud, "elasticloadbalancing:targetgroup", selector).await?;
     let found = match <[TargetGroup; 2]>::try_from(groups(cloud, &arns).await?) {
         Ok(pair) => pair,
         Err(others) => {
@@ -122,12 +122,12 @@ async fn untagged(cloud: &Cloud, role: &ServiceRole, arns: &[String]) -> Result<
 }
 
 /// GetResources knows exact values only: it is asked for the keys, and patterns are matched here.
-async fn group_arns(cloud: &Cloud, selector: &Selector) -> Result<Vec<String>, Error> {
+pub(crate) async fn tagged(cloud: &Cloud, r#type: &str, selector: &Selector) -> Result<Vec<String>, Error> {
     let keys = selector.parts.iter().map(|(key, _)| TagFilter::builder().key(key).build()).collect();
     let request = cloud
         .tagging()
         .get_resources()
-        .resource_type_filters("elasticloadbalancing:targetgroup")
+        .resource_type_filters(r#type)
         .set_tag_filters(Some(keys))
         .resources_per_page(100);
     let mut resources = request.into_paginator().items().send();

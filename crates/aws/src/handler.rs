@@ -11,8 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 use tagship::metrics::Line;
 use tagship::notify::{self, Notice};
 use tagship::{
-    Action, Caller, Done, Error, Function, Invocation, Job, Kind, Memo, Outcome, Planner, Request, StageName, Visit,
-    cleanup,
+    Action, Caller, Done, Error, Function, Hold, Invocation, Job, Kind, Memo, Outcome, Phase, Planner, Request,
+    ServiceRole, StageName, Visit, cleanup, route,
 };
 use tracing::{Instrument, error, info, info_span, warn};
 
@@ -67,19 +67,47 @@ impl Turn<'_> {
         outcome
     }
 
-    /// Looks after every hold, one after another; what failed is told at the end.
+    /// Looks after every hold.
     async fn sweep(&self) -> Outcome {
         let holds = match holds::list(self.cloud).await {
             Ok(holds) => holds,
             Err(error) => return Outcome::Failed(error),
         };
         metrics::write(&Line::oldest_hold(&holds, Timestamp::now()));
+        // Abandoned releases are told of one by one, by the step itself.
+        self.each::<cleanup::Sweep>(holds, "no hold was left behind").await
+    }
+
+    /// Listens for every open release that has moved weights and heeds this alarm, or any.
+    async fn guard(&self, alarm: Option<&String>) -> Outcome {
+        let holds = match holds::list(self.cloud).await {
+            Ok(holds) => holds,
+            Err(error) => return Outcome::Failed(error),
+        };
+        let heeds = |hold: &Hold| alarm.is_none_or(|alarm| hold.settings.alarms.ids().contains(alarm));
+        let concerned = |(_, hold): &(ServiceRole, Hold)| {
+            hold.phase == Phase::Open && hold.previous.is_some() && heeds(hold)
+        };
+        let holds = holds.into_iter().filter(concerned).collect();
+        self.each::<route::Guard>(holds, "no release that has traffic heeds it").await
+    }
+
+    /// Runs an action for these holds, one after another; what failed is told at the end.
+    async fn each<P: Planner>(&self, holds: Vec<(ServiceRole, Hold)>, idle: &str) -> Outcome {
         let (mut done, mut failed) = (Vec::new(), Vec::new());
         for (role, hold) in holds {
-            let job = Job { role, release: hold.release, pipeline: hold.pipeline, action: Action::Sweep, input: None };
+            let job = Job { role, release: hold.release, pipeline: hold.pipeline, action: P::ACTION, input: None };
             let span = info_span!("hold", service = %job.role, release = %job.release);
             let mut memo = Memo::new(Timestamp::now());
-            match self.run::<cleanup::Sweep>(&job, &mut memo).instrument(span).await {
+            let outcome = self.run::<P>(&job, &mut memo).instrument(span).await;
+            let acted = !matches!(outcome, Outcome::Done(Done { nothing: true, .. }));
+            if acted
+                && P::ACTION == Action::Guard
+                && let Some(notice) = Notice::of(&job, &outcome, memo.began, Timestamp::now())
+            {
+                self.tell(&notice).await;
+            }
+            match outcome {
                 Outcome::Done(Done { nothing: true, .. }) => {}
                 Outcome::Done(Done { message, .. }) => done.push(message),
                 Outcome::Waiting(why) => failed.push(Error::new(Kind::Unavailable, format!("{}: {why}", job.role))),
@@ -88,8 +116,7 @@ impl Turn<'_> {
         }
         match failed.pop() {
             None if done.is_empty() => {
-                let message = "no hold was left behind".to_owned();
-                Outcome::Done(Done { nothing: true, message, ..Done::default() })
+                Outcome::Done(Done { nothing: true, message: idle.to_owned(), ..Done::default() })
             }
             None => Outcome::Done(Done { message: done.join("; "), ..Done::default() }),
             Some(last) => {
@@ -154,7 +181,7 @@ fn budget(deadline: SystemTime, now: SystemTime) -> Duration {
 fn subject(invocation: &Invocation) -> (&str, &str) {
     match &invocation.request {
         Ok(Request::Release(job)) => (job.role.as_str(), job.release.as_str()),
-        Ok(Request::Sweep) => ("", ""),
+        Ok(Request::Sweep | Request::Guard { .. }) => ("", ""),
         Err(refused) => (
             refused.role.as_ref().map_or("", |role| role.as_str()),
             refused.release.as_ref().map_or("", |release| release.as_str()),
@@ -176,9 +203,12 @@ async fn handle<F: Function>(cloud: &Cloud, until: Instant, invocation: Invocati
             let message = "TAGSHIP_BUCKET is not set: it names tagship's own bucket (infra/ sets it)";
             (Outcome::Failed(Error::configuration(message)), None)
         }
-        // Abandoned releases have been told of one by one.
         Ok(Request::Sweep) if const { matches!(F::STAGE, StageName::Cleanup) } => (turn.sweep().await, None),
         Ok(Request::Sweep) => (Outcome::Failed(foreign(F::STAGE, Action::Sweep)), None),
+        Ok(Request::Guard { alarm }) if const { matches!(F::STAGE, StageName::Route) } => {
+            (turn.guard(alarm.as_ref()).await, None)
+        }
+        Ok(Request::Guard { .. }) => (Outcome::Failed(foreign(F::STAGE, Action::Guard)), None),
         Ok(Request::Release(job)) => match F::visit(job.action, Run { turn: &turn, job, continuation }) {
             None => (Outcome::Failed(foreign(F::STAGE, job.action)), None),
             Some(run) => {

@@ -20,6 +20,7 @@ mod elb;
 
 mod route53;
 
+mod cloudwatch;
 mod codedeploy;
 
 mod codepipeline;

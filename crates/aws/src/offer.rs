@@ -1,7 +1,7 @@
 //! The settings of a service as its variable says them now, with every selector looked up.
 
 use crate::error::Called;
-use crate::{Cloud, ec2};
+use crate::{Cloud, cloudwatch, ec2};
 use tagship::settings::{Ami, Resolved, Settings, missing, reference};
 use tagship::{Error, Offer, ServiceRole};
 
@@ -14,13 +14,14 @@ pub(crate) async fn resolved(cloud: &Cloud, role: &ServiceRole) -> Result<Offer,
             _ => Ok(None),
         }
     };
-    let (subnets, security_groups, images, image_parameter) = tokio::try_join!(
+    let (subnets, security_groups, images, image_parameter, alarms) = tokio::try_join!(
         ec2::subnets(cloud, &settings.subnet),
         ec2::security_groups(cloud, &settings.sg),
         ec2::images(cloud, &settings.ami),
         parameter,
+        cloudwatch::heeded(cloud, &settings.alarms),
     )?;
-    let found = Resolved { subnets, images, image_parameter, security_groups };
+    let found = Resolved { subnets, images, image_parameter, security_groups, alarms };
     Ok(Offer { settings: settings.resolve(found)?, user_data })
 }
 

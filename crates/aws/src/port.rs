@@ -1,6 +1,6 @@
 //! [`Aws`], the port: which calls one observation and one step are.
 
-use crate::{Cloud, artifact, cloud, codedeploy, codepipeline, ec2, elb, events, holds, metrics, offer, route53};
+use crate::{Cloud, artifact, cloud, cloudwatch, codedeploy, codepipeline, ec2, elb, events, holds, metrics, offer, route53};
 use jiff::Timestamp;
 use std::future::{Future, ready};
 use std::marker::PhantomData;
@@ -11,7 +11,7 @@ use tagship::metrics::Line;
 use tagship::notify::Notice;
 use tagship::settings::{Ami, Settings, TargetGroup};
 use tagship::{
-    Address, Applied, Artifact, Change, Decision, Deployment, Error, Execution, Found, Hold, Holding, Instance, Job,
+    Address, Alarm, Applied, Artifact, Change, Decision, Deployment, Error, Execution, Found, Hold, Holding, Instance, Job,
     Kind, Look, Offer, Parts, Planner, Port, Record, ReleaseId, Routing, ServiceRole, Step, UserData, World,
 };
 use tracing::info;
@@ -130,8 +130,14 @@ impl<'a, P: Planner> Aws<'a, P> {
             }
             _ => unread(),
         };
-        let (instances, routing, addresses, names, filtered, deployment, artifact) =
-            tokio::try_join!(instances, routing, addresses, names, filtered, deployment, artifact)?;
+        let alarms: Call<'_, Vec<Alarm>> = match settings.alarms.ids() {
+            names if !names.is_empty() && const { P::READS.has(Parts::ALARMS) } && reads(Parts::ALARMS) => {
+                Box::pin(cloudwatch::alarms(cloud, names))
+            }
+            _ => unread(),
+        };
+        let (instances, routing, addresses, names, filtered, deployment, artifact, alarms) =
+            tokio::try_join!(instances, routing, addresses, names, filtered, deployment, artifact, alarms)?;
         Ok(World {
             instances,
             routing,
@@ -144,6 +150,7 @@ impl<'a, P: Planner> Aws<'a, P> {
             user_data,
             root_device,
             holder,
+            alarms,
             ..World::default()
         })
     }
@@ -234,6 +241,9 @@ impl<'a, P: Planner> Aws<'a, P> {
             Step::Deregister { group, targets } => linked!(Deregister, elb::deregister(cloud, group, targets)),
             Step::SetWeights { switch, label, weights, unstick } => {
                 linked!(Weights, elb::set_weights(cloud, switch, label, weights, *unstick))
+            }
+            Step::StopExecution { pipeline, release, reason } => {
+                linked!(Stop, codepipeline::stop(cloud, pipeline, release, reason))
             }
             Step::Abandon { release, pipeline, action, reason } => linked!(Tell, async move {
                 let notice = Notice::abandoned(role, release, pipeline, *action, reason);

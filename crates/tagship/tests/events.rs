@@ -77,6 +77,10 @@ fn read(sample: &str) -> (String, String, String) {
     };
     let (caller, what) = match &invocation.request {
         Ok(Request::Sweep) => (caller.to_owned(), "sweep".to_owned()),
+        Ok(Request::Guard { alarm }) => {
+            let alarm = alarm.as_ref().map(|alarm| format!(" {alarm}")).unwrap_or_default();
+            (caller.to_owned(), format!("guard{alarm}"))
+        }
         Ok(Request::Release(job)) => {
             let input = job.input.as_ref().map(|input| format!(" with {}", input.key)).unwrap_or_default();
             let what = format!("{} {} {} {}{input}", job.action, job.role, job.release.short(), job.pipeline);

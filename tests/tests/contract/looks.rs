@@ -5,8 +5,15 @@ use tagship::settings::{Settings, TargetGroup};
 use tagship::{Action, Holding, Kind, Parts, Planner, ReleaseId, StageName, Visit, World, actions};
 
 /// One action for each set of parts that a planner may read.
-pub(crate) const LOOKERS: [Action; 6] =
-    [Action::Provision, Action::Deploy, Action::Shift, Action::Rollback, Action::Discard, Action::Sweep];
+pub(crate) const LOOKERS: [Action; 7] = [
+    Action::Provision,
+    Action::Deploy,
+    Action::Shift,
+    Action::Rollback,
+    Action::Guard,
+    Action::Discard,
+    Action::Sweep,
+];
 
 /// No planner reads another set.
 pub(crate) fn assert_complete() {
@@ -122,6 +129,7 @@ impl Look {
             user_data,
             root_device,
             holder,
+            alarms,
         } = world;
         lines.push(format!("{read:?}"));
         lines.extend(instances.iter().map(|it| format!("{it:?}")));
@@ -137,6 +145,7 @@ impl Look {
             format!("{user_data:?}"),
             format!("{root_device:?}"),
             format!("{holder:?}"),
+            format!("{alarms:?}"),
         ]);
         lines
     }

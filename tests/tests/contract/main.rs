@@ -71,7 +71,7 @@ macro_rules! variants {
 variants!(step_name, STEPS: Step {
     WriteHold, WriteEnded, DeleteHold, Launch, Terminate, TagRetired, Stop, AllocateAddress, AssociateAddress,
     DisassociateAddress, ReleaseAddress, ChangeNames, FilterDeployments, CreateDeployment, StopDeployment, Register,
-    Deregister, SetWeights, Abandon,
+    Deregister, SetWeights, Abandon, StopExecution,
 });
 variants!(health_name, HEALTHS: Health { Initial, Healthy, Unhealthy, Unused, Draining, Unavailable });
 

@@ -15,8 +15,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use tagship::settings::Settings;
 use tagship::{
-    Address, Artifact, Deployment, Ended, Execution, Group, Held, Hold, Holding, Installed, Instance, Launch,
-    NameChange, Offer, Previous, Record, ReleaseId, Routing, Step, Switch, Target, World,
+    Address, Artifact, Back, Deployment, Ended, Execution, Group, Held, Hold, Holding, Installed, Instance, Launch,
+    NameChange, Offer, Previous, Record, ReleaseId, Routing, Split, Step, Switch, Target, World,
 };
 
 use crate::scenario::{named_artifact, release};
@@ -166,6 +166,11 @@ impl Names {
                 weights: weights.iter().map(|(group, is, to)| (id(group), *is, *to)).collect(),
                 unstick: *unstick,
             },
+            Step::StopExecution { pipeline, release, reason } => Step::StopExecution {
+                pipeline: pipeline.clone(),
+                release: self.real_release(release),
+                reason: reason.clone(),
+            },
             Step::Abandon { release, pipeline, action, reason } => Step::Abandon {
                 release: self.real_release(release),
                 pipeline: pipeline.clone(),
@@ -197,6 +202,13 @@ impl Names {
                 release: previous.release.as_ref().map(|release| self.real_release(release)),
                 healthy: previous.healthy,
             }),
+            split: hold.split.as_ref().map(|split| Split {
+                old: split.old.iter().map(|(switch, weight)| (self.real(switch), *weight)).collect(),
+                since: split.since.map(|_| self.now),
+                ..split.clone()
+            }),
+            back: hold.back.as_ref().map(|back| Back { at: self.now, ..back.clone() }),
+            ringing: hold.ringing.clone(),
             moved_at: hold.moved_at.map(|_| self.now),
         }
     }
@@ -235,6 +247,9 @@ impl Names {
             artifact,
             group,
             previous,
+            split,
+            back,
+            ringing,
             moved_at,
             unknown,
         } = hold;
@@ -255,6 +270,15 @@ impl Names {
                 release: release.as_ref().map(|release| self.release(release)),
                 healthy: *healthy,
             }),
+            split: split.as_ref().map(|Split { step, from, to, since, old }| Split {
+                step: *step,
+                from: from.clone(),
+                to: *to,
+                since: since.map(|_| Timestamp::UNIX_EPOCH),
+                old: old.iter().map(|(switch, weight)| (self.name("switch", switch), *weight)).collect(),
+            }),
+            back: back.as_ref().map(|Back { why, at: _ }| Back { why: why.clone(), at: Timestamp::UNIX_EPOCH }),
+            ringing: ringing.clone(),
             moved_at: moved_at.map(|_| Timestamp::UNIX_EPOCH),
         }
     }
@@ -275,8 +299,10 @@ impl Names {
             user_data,
             root_device,
             holder,
+            alarms,
         } = world;
         World {
+            alarms,
             now: Timestamp::UNIX_EPOCH,
             seen: Timestamp::UNIX_EPOCH,
             instances: sorted_by(instances.into_iter().map(|it| self.instance(it)), |it| it.id.clone()),

@@ -129,6 +129,8 @@ impl Scenario {
     /// The usual settings of a service, with this scenario's over them.
     pub(crate) fn text(&self, usual: Value) -> String {
         let mut settings = usual;
+        // Named, as everything here is: tags would be looked up.
+        settings["ALARMS"] = json!([]);
         for (key, value) in self.settings.as_object().into_iter().flatten() {
             settings[key] = value.clone();
         }

@@ -94,6 +94,11 @@ impl<'a> Simulated<'a> {
             }
             None => self.cloud.apply(&self.scenario.role(), &step).map(drop),
         };
+        if let Step::StopExecution { release, reason, .. } = &step {
+            let now = self.cloud.timestamp();
+            // One that has ended is as good as stopped.
+            let _ = self.engine.stop(now, release.as_str(), true, Some(reason.clone()));
+        }
         // Shown if the test fails.
         let applied = applied.inspect_err(|error| println!("{}: simulator: {error}", self.scenario.name));
         (applied, operations([chains]))

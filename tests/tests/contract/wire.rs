@@ -43,7 +43,7 @@ impl Planner for Everything {
     type Memory = ();
 
     fn admit(standing: Standing<'_>) -> Gate<&Held> {
-        admission::work(standing)
+        admission::shift(standing)
     }
 
     fn decide<'a>(_: &Situation<'a>, _: &'a Held, (): &mut ()) -> First<Done> {

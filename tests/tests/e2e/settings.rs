@@ -6,6 +6,7 @@
 mod addresses;
 mod by_name;
 mod failing;
+mod gradual;
 mod pool;
 mod pre_product;
 
@@ -22,6 +23,7 @@ use tagship_tests::variables::Variables;
 use addresses::addresses_of_its_own;
 use by_name::reached_by_name;
 use failing::jobs_that_fail;
+use gradual::traffic_in_steps;
 use pool::addresses_of_a_pool;
 use pre_product::before_the_product;
 
@@ -48,6 +50,7 @@ async fn every_setting_does_what_it_says() {
         Line::quick("pool", "POOL_PRODUCT", "pool.example.com", 20),
         Line::quick("worker", "WORKER", "worker.example.com", 30),
         shop,
+        Line::quick("steps", "STEPS_PRODUCT", "steps.example.com", 70),
         Line::quick("jobs", "JOBS", "jobs.example.com", 60),
     ];
     let local = start(Plan { sweep: Some(Duration::from_secs(20)), ..Plan::new(lines) }).await;
@@ -70,6 +73,7 @@ async fn every_setting_does_what_it_says() {
         addresses_of_a_pool(service("pool", "POOL_PRODUCT")),
         reached_by_name(service("worker", "WORKER")),
         before_the_product(service("shop", "SHOP_PRODUCT"), service("shop", "SHOP_QA")),
+        traffic_in_steps(service("steps", "STEPS_PRODUCT")),
         jobs_that_fail(service("jobs", "JOBS")),
     );
     requests_are_what_aws_takes(&local).await;

@@ -159,6 +159,7 @@ impl Local {
         );
         gateway.serve("events", Arc::new(events.clone()));
         events.watch_uploads(&gateway);
+        events.watch_alarms(&gateway);
         let pipelines = CodePipeline::start(
             codepipeline::Config {
                 account: account.account.clone(),

@@ -4,7 +4,7 @@ use crate::cloud::{Build, Cloud, names_under};
 use crate::past::{Ms, timestamp};
 use crate::requests::SKEW;
 use rand::RngExt;
-use tagship::settings::{Eip, Settings};
+use tagship::settings::{Choice, Eip, Settings};
 use tagship::{
     Address, Alarm, AlarmState, Deployment, DeploymentState, Error, Execution, Group, Held, Hold, Holding, Installed, Instance,
     InstanceState, Job, Offer, Parts, ReleaseId, Routing, ServiceRole, Switch, Target, World, execution_of,
@@ -41,7 +41,10 @@ impl Cloud {
             world.holder = execution_of(job, holding).map(|(pipeline, release)| execution(pipeline, release));
         }
         if parts.has(Parts::OFFER) {
-            world.offer = Some(Offer { settings: service.settings.clone(), user_data: None });
+            // Tags that find no alarm.
+            let alarms = Choice::Ids(service.settings.alarms.ids().to_vec());
+            let settings = Settings { alarms, ..service.settings.clone() };
+            world.offer = Some(Offer { settings, user_data: None });
         }
         if parts.has(Parts::IMAGE) {
             world.root_device = Some("/dev/xvda".to_owned());

@@ -285,7 +285,7 @@ pub fn settings(role: &ServiceRole, count: u32) -> Settings {
     let written = json!({
         "SUBNET": SUBNETS, "AMI": "ami-1", "INSTANCE_TYPE": TYPES, "SG": "sg-1", "INSTANCE_PROFILE": "web",
         "DEPLOY": {"VIA": "codedeploy", "APPLICATION": "web", "GROUP": role.label()},
-        "COUNT": count, "ZONE": "cd.internal", "ALARMS": [],
+        "COUNT": count, "ZONE": "cd.internal",
     });
     let offer = Settings::parse(role, &written.to_string()).expect("the simulator's own settings are well formed");
     offer.settings

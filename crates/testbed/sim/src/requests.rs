@@ -4,7 +4,7 @@ use crate::cloud::{Cloud, names_under};
 use crate::limits::Bucket;
 use crate::past::{MINUTE, Ms, SECOND, timestamp};
 use jiff::SignedDuration;
-use tagship::settings::Settings;
+use tagship::settings::{Choice, Settings};
 use tagship::{
     DeploymentState, Execution, ExecutionState, Hold, Holding, Job, Parts, ReleaseId, ServiceRole, Step, execution_of,
 };
@@ -84,6 +84,13 @@ pub fn observation(
             chain.push(read("codepipeline:ListPipelineExecutions", None));
         }
         chains.push(chain);
+    }
+    if let Some(service) = cloud.services.get(&job.role).filter(|_| parts.has(Parts::OFFER)) {
+        chains.extend(match &service.settings.alarms {
+            Choice::Tags(_) => Some(vec![read("tag:GetResources", None)]),
+            Choice::Ids(names) if names.is_empty() => None,
+            Choice::Ids(_) => Some(vec![read("cloudwatch:DescribeAlarms", Some(Bucket::Alarms))]),
+        });
     }
     if parts.has(Parts::IMAGE) {
         chains.push(vec![read("ec2:DescribeImages", Some(Bucket::Describe))]);

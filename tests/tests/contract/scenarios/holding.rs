@@ -6,7 +6,7 @@ use serde_json::Value;
 use tagship::{Action, Ended, Hold, HowEnded, Phase, Previous, Step};
 
 pub(crate) fn all() -> Vec<Scenario> {
-    vec![hold(), markers(), holders(), overtaken(), approved(), gone()]
+    vec![hold(), markers(), holders(), stopped(), overtaken(), approved(), gone()]
 }
 
 /// Every write is a compare-and-swap.
@@ -79,6 +79,18 @@ fn holders() -> Scenario {
             Move::Act(Act::Look),
             abandon(steps, "r1"),
         ]
+    })
+}
+
+/// An alarm has sent the traffic back while an approval is open: its execution is stopped. A second time changes nothing.
+fn stopped() -> Scenario {
+    Scenario::new("STOPPED", Value::Null, &["r1"], |steps| {
+        let stop = || {
+            let (release, pipeline) = (release("r1"), steps.hold("r1").pipeline);
+            Move::Step(Step::StopExecution { release, pipeline, reason: "alarm web-5xx is in ALARM".to_owned() })
+        };
+        let start = Move::Act(Act::Start("r1"));
+        vec![start, steps.take("r1"), Move::Act(Act::Look), stop(), Move::Act(Act::Look), stop()]
     })
 }
 

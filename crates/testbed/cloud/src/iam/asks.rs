@@ -57,9 +57,10 @@ impl Asked<'_> {
             ("route53", "ListResourceRecordSets" | "ChangeResourceRecordSets") => vec![self.names()],
             ("s3", _) => self.objects(),
             ("codedeploy", _) => self.deployments().await,
-            ("codepipeline", "GetPipelineExecution" | "ListPipelineExecutions") => {
+            ("codepipeline", "GetPipelineExecution" | "ListPipelineExecutions" | "StopPipelineExecution") => {
                 vec![self.of(self.arn("codepipeline", &text(&self.json()["pipelineName"])))]
             }
+            ("monitoring", "DescribeAlarms") => vec![self.of(self.arn("cloudwatch", "alarm:*"))],
             ("ssm", "GetParameter") => {
                 let name = text(&self.json()["Name"]);
                 // AWS's public parameters are of no account.
@@ -81,7 +82,11 @@ impl Asked<'_> {
 
     /// The call's own action on a resource.
     fn of(&self, resource: impl Into<String>) -> Request {
-        let prefix = if self.call.service == "tagging" { "tag" } else { &self.call.service };
+        let prefix = match self.call.service.as_str() {
+            "tagging" => "tag",
+            "monitoring" => "cloudwatch",
+            service => service,
+        };
         request(&format!("{prefix}:{}", self.call.operation), resource)
     }
 

@@ -13,6 +13,19 @@ pub struct Caller {
     name: &'static str,
 }
 
+/// A CloudWatch alarm as it stands.
+#[derive(Clone, Debug)]
+pub struct Alarm {
+    /// Its name.
+    pub name: String,
+    /// Its ARN.
+    pub arn: String,
+    /// `OK`, `ALARM` or `INSUFFICIENT_DATA`.
+    pub state: String,
+    /// In CloudWatch's words.
+    pub reason: String,
+}
+
 /// Why a call failed, for people.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
@@ -62,6 +75,24 @@ impl Caller {
             .header("content-length", 0)
             .header("x-amz-copy-source", format!("{}?versionId={version}", source.path()));
         self.send(request, "s3").await.map(drop)
+    }
+
+    /// Every alarm as it stands.
+    pub async fn alarms(&self) -> Result<Vec<Alarm>, CallError> {
+        let target = ("x-amz-target", "GraniteServiceVersion20100801.DescribeAlarms");
+        let body = serde_json::json!({"AlarmTypes": ["MetricAlarm", "CompositeAlarm"]}).to_string();
+        let request = self.http.post(&self.endpoint_url).header(target.0, target.1);
+        let request = request.header("content-type", "application/x-amz-json-1.0").body(body);
+        let found: serde_json::Value = self.send(request, "monitoring").await?.json().await?;
+        let alarms = ["MetricAlarms", "CompositeAlarms"].into_iter().filter_map(|kind| found[kind].as_array()).flatten();
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let read = |alarm: &serde_json::Value| Alarm {
+            name: text(&alarm["AlarmName"]),
+            arn: text(&alarm["AlarmArn"]),
+            state: text(&alarm["StateValue"]),
+            reason: text(&alarm["StateReason"]),
+        };
+        Ok(alarms.map(read).collect())
     }
 
     /// Publishes to an SNS topic.

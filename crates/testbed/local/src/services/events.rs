@@ -1,11 +1,12 @@
 //! EventBridge: events matched against the rules of infra/*.yaml, and delivered to their targets.
 
-use crate::services::caller::Caller;
+use crate::services::caller::{Alarm, Caller};
 use crate::services::lambda::Lambda;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tagship_cloud::gateway::{Call, Gateway, Reply};
@@ -54,6 +55,8 @@ struct Shared {
     deliveries: RwLock<Option<Deliveries>>,
     listeners: broadcast::Sender<Arc<Value>>,
     tasks: Mutex<JoinSet<()>>,
+    /// Each alarm's state as it was seen last.
+    alarms: Mutex<BTreeMap<String, String>>,
 }
 
 impl std::fmt::Debug for Events {
@@ -75,6 +78,7 @@ impl Events {
             deliveries: RwLock::default(),
             listeners: broadcast::channel(LISTENER_EVENTS_MAX).0,
             tasks: Mutex::default(),
+            alarms: Mutex::default(),
         });
         for (index, rule) in shared.rules.iter().enumerate() {
             if let On::Every(rate) = rule.on {
@@ -132,6 +136,43 @@ impl Events {
                     Self { shared }.emit(event);
                 }
             });
+        }
+    }
+
+    /// Makes an event of each change of an alarm's state, as CloudWatch does.
+    pub fn watch_alarms(&self, gateway: &Gateway) {
+        for operation in ["PutMetricAlarm", "PutCompositeAlarm", "SetAlarmState"] {
+            let weak = Arc::downgrade(&self.shared);
+            gateway.on_success("monitoring", operation, move |_, _| {
+                if let Some(shared) = weak.upgrade() {
+                    let events = Self { shared: Arc::clone(&shared) };
+                    shared.spawn(async move { events.alarms_changed().await });
+                }
+            });
+        }
+    }
+
+    /// Looks at all alarms, and tells of those whose state isn't the one seen before.
+    async fn alarms_changed(&self) {
+        let alarms = match self.shared.sns.alarms().await {
+            Ok(alarms) => alarms,
+            Err(error) => return tracing::warn!(%error, "the alarms can't be read"),
+        };
+        for Alarm { name, arn, state, reason } in alarms {
+            let before = {
+                let mut states = self.shared.alarms.lock().unwrap_or_else(PoisonError::into_inner);
+                states.insert(name.clone(), state.clone())
+            };
+            if before.as_ref() != Some(&state) {
+                let previous = json!({"value": before.as_deref().unwrap_or("INSUFFICIENT_DATA")});
+                let detail = json!({
+                    "alarmName": name,
+                    "state": {"value": state, "reason": reason, "timestamp": Timestamp::now().to_string()},
+                    "previousState": previous,
+                });
+                let event = self.shared.event("aws.cloudwatch", "CloudWatch Alarm State Change", json!([arn]), detail);
+                self.emit(event);
+            }
         }
     }
 

@@ -1,0 +1,110 @@
+//! Traffic that moves in steps, and what sends it back: an alarm in a step, an alarm while an approval is open, a stop.
+
+use super::Service;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use tagship_local::artifact::Variant;
+use tagship_local::state::{Action, InstanceState, Target, TargetState};
+use tagship_tests::releases::Releases;
+use tagship_tests::words::says;
+
+pub(super) async fn traffic_in_steps(service: Service<'_>) {
+    let shop = service.releases;
+    let steps = |bake: u32| json!({"STEPS": [{"WEIGHT": 25, "BAKE": bake}, {"WEIGHT": 50, "BAKE": 1}]});
+    let set = |bake| service.set(&shop.offered(json!({"COUNT": 1, "SHIFT": steps(bake)})).to_string());
+    alarm(shop);
+    set(1);
+    let first = shop.succeed("g1").await;
+    let second = every_step_is_seen(shop, &first).await;
+    alarm_while_an_approval_is_open(shop, &second).await;
+    set(600);
+    alarm_in_a_step(shop, &second).await;
+    stopped_in_a_step(shop, &second).await;
+}
+
+/// The service's alarm, found by its tag.
+fn alarm(shop: Releases<'_>) {
+    shop.aws(&format!(
+        "cloudwatch put-metric-alarm --alarm-name steps-5xx --namespace AWS/ApplicationELB --metric-name \
+         HTTPCode_Target_5XX_Count --statistic Sum --period 60 --evaluation-periods 1 --threshold 10 \
+         --comparison-operator GreaterThanThreshold --tags Key=tagship:service,Value={}",
+        shop.role
+    ));
+    rings(shop, "OK");
+}
+
+fn rings(shop: Releases<'_>, state: &str) {
+    shop.aws(&format!(
+        "cloudwatch set-alarm-state --alarm-name steps-5xx --state-value {state} --state-reason by-hand"
+    ));
+}
+
+/// The weights of a release's group and of the other, on every rule; none while the rules disagree.
+fn weights(shop: Releases<'_>, release: &str) -> Option<(u32, u32)> {
+    let fleet = shop.ids(release);
+    let state = shop.local.states.borrow();
+    let pair = &shop.local.account.services[shop.role].target_groups;
+    let holds = |target: &Target| fleet.contains(&target.id) && target.state != TargetState::Draining;
+    let own = state.target_groups.iter().find(|group| pair.contains(&group.arn) && group.targets.iter().any(holds))?;
+    let forwards = state.listeners.iter().flat_map(|listener| &listener.rules).flat_map(|rule| &rule.actions);
+    let forwards = forwards.filter_map(|action| match action {
+        Action::Forward { groups, .. } if groups.iter().any(|group| group.arn == own.arn) => Some(groups),
+        _ => None,
+    });
+    let shares: BTreeSet<(u32, u32)> = forwards
+        .map(|groups| {
+            let of = |mine: bool| groups.iter().filter(|group| (group.arn == own.arn) == mine).map(|it| it.weight).sum();
+            (of(true), of(false))
+        })
+        .collect();
+    if shares.len() == 1 { shares.first().copied() } else { None }
+}
+
+async fn until_weights(shop: Releases<'_>, release: &str, wanted: (u32, u32)) {
+    shop.local.until(|_| weights(shop, release) == Some(wanted)).await;
+}
+
+async fn every_step_is_seen(shop: Releases<'_>, first: &str) -> String {
+    let second = shop.upload("g2", Variant::Healthy).await;
+    shop.approve(&second, "QaApproval").await;
+    until_weights(shop, &second, (25, 75)).await;
+    until_weights(shop, &second, (50, 50)).await;
+    until_weights(shop, &second, (100, 0)).await;
+    shop.approve(&second, "FinalApproval").await;
+    shop.ends(&second, "Succeeded", "approved").await;
+    shop.reaches(first, InstanceState::Terminated).await;
+    second
+}
+
+/// CloudWatch's event makes guard give the traffic back and stop the execution, so that nobody approves it.
+async fn alarm_while_an_approval_is_open(shop: Releases<'_>, live: &str) {
+    let release = shop.upload("g3", Variant::Healthy).await;
+    shop.approve(&release, "QaApproval").await;
+    shop.asked(&release, "FinalApproval").await;
+    rings(shop, "ALARM");
+    until_weights(shop, live, (100, 0)).await;
+    shop.ends(&release, "Stopped", "discarded").await;
+    rings(shop, "OK");
+}
+
+async fn alarm_in_a_step(shop: Releases<'_>, live: &str) {
+    let release = shop.upload("g4", Variant::Healthy).await;
+    shop.approve(&release, "QaApproval").await;
+    until_weights(shop, &release, (25, 75)).await;
+    rings(shop, "ALARM");
+    let (_, message) = shop.fails(&release, "Route").await;
+    says("g4", &message, &["alarm steps-5xx is in ALARM", "the traffic is back with", live]);
+    shop.marked(&release, "discarded").await;
+    rings(shop, "OK");
+}
+
+/// Without abandon: the action would go on to its end.
+async fn stopped_in_a_step(shop: Releases<'_>, live: &str) {
+    let release = shop.upload("g5", Variant::Healthy).await;
+    shop.approve(&release, "QaApproval").await;
+    until_weights(shop, &release, (25, 75)).await;
+    let stop: Value = json!({"pipelineName": shop.pipeline, "pipelineExecutionId": release, "reason": "not now"});
+    shop.local.ops.pipeline("StopPipelineExecution", stop).await.expect("stopped");
+    until_weights(shop, live, (100, 0)).await;
+    shop.marked(&release, "discarded").await;
+}
