@@ -32,12 +32,8 @@ pub(crate) async fn alarms(cloud: &Cloud, names: &[String]) -> Result<Vec<Alarm>
             found.extend(alarm.alarm_name().map(|name| (name.to_owned(), seen(name, is))));
         }
     }
-    let missing = |name: &String| Alarm {
-        name: name.clone(),
-        state: AlarmState::Missing,
-        since: None,
-        reason: String::new(),
-    };
+    let missing =
+        |name: &String| Alarm { name: name.clone(), state: AlarmState::Missing, since: None, reason: String::new() };
     Ok(names.iter().map(|name| found.remove(name).unwrap_or_else(|| missing(name))).collect())
 }
 

@@ -85,9 +85,8 @@ impl Turn<'_> {
             Err(error) => return Outcome::Failed(error),
         };
         let heeds = |hold: &Hold| alarm.is_none_or(|alarm| hold.settings.alarms.ids().contains(alarm));
-        let concerned = |(_, hold): &(ServiceRole, Hold)| {
-            hold.phase == Phase::Open && hold.previous.is_some() && heeds(hold)
-        };
+        let concerned =
+            |(_, hold): &(ServiceRole, Hold)| hold.phase == Phase::Open && hold.previous.is_some() && heeds(hold);
         let holds = holds.into_iter().filter(concerned).collect();
         self.each::<route::Guard>(holds, "no release that has traffic heeds it").await
     }

@@ -1,6 +1,8 @@
 //! [`Aws`], the port: which calls one observation and one step are.
 
-use crate::{Cloud, artifact, cloud, cloudwatch, codedeploy, codepipeline, ec2, elb, events, holds, metrics, offer, route53};
+use crate::{
+    Cloud, artifact, cloud, cloudwatch, codedeploy, codepipeline, ec2, elb, events, holds, metrics, offer, route53,
+};
 use jiff::Timestamp;
 use std::future::{Future, ready};
 use std::marker::PhantomData;
@@ -11,8 +13,8 @@ use tagship::metrics::Line;
 use tagship::notify::Notice;
 use tagship::settings::{Ami, Settings, TargetGroup};
 use tagship::{
-    Address, Alarm, Applied, Artifact, Change, Decision, Deployment, Error, Execution, Found, Hold, Holding, Instance, Job,
-    Kind, Look, Offer, Parts, Planner, Port, Record, ReleaseId, Routing, ServiceRole, Step, UserData, World,
+    Address, Alarm, Applied, Artifact, Change, Decision, Deployment, Error, Execution, Found, Hold, Holding, Instance,
+    Job, Kind, Look, Offer, Parts, Planner, Port, Record, ReleaseId, Routing, ServiceRole, Step, UserData, World,
 };
 use tracing::info;
 

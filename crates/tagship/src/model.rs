@@ -26,8 +26,8 @@ pub use job::Job;
 
 mod world;
 pub use world::{
-    Address, Alarm, AlarmState, Deployment, DeploymentState, Execution, ExecutionState, Found, Group, Health, Installed, Instance,
-    InstanceState, Offer, Parts, Record, Routing, Switch, Target, UserData, World,
+    Address, Alarm, AlarmState, Deployment, DeploymentState, Execution, ExecutionState, Found, Group, Health,
+    Installed, Instance, InstanceState, Offer, Parts, Record, Routing, Switch, Target, UserData, World,
 };
 
 mod step;

@@ -5,15 +5,8 @@ use tagship::settings::{Settings, TargetGroup};
 use tagship::{Action, Holding, Kind, Parts, Planner, ReleaseId, StageName, Visit, World, actions};
 
 /// One action for each set of parts that a planner may read.
-pub(crate) const LOOKERS: [Action; 7] = [
-    Action::Provision,
-    Action::Deploy,
-    Action::Shift,
-    Action::Rollback,
-    Action::Guard,
-    Action::Discard,
-    Action::Sweep,
-];
+pub(crate) const LOOKERS: [Action; 7] =
+    [Action::Provision, Action::Deploy, Action::Shift, Action::Rollback, Action::Guard, Action::Discard, Action::Sweep];
 
 /// No planner reads another set.
 pub(crate) fn assert_complete() {

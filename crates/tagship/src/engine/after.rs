@@ -13,7 +13,11 @@ pub fn after(mut world: World, step: &Step, applied: &Applied) -> Option<World> 
     };
     match step {
         // The bucket isn't part of the world.
-        Step::WriteHold { .. } | Step::WriteEnded(_) | Step::DeleteHold { .. } | Step::Abandon { .. } | Step::StopExecution { .. } => {}
+        Step::WriteHold { .. }
+        | Step::WriteEnded(_)
+        | Step::DeleteHold { .. }
+        | Step::Abandon { .. }
+        | Step::StopExecution { .. } => {}
         Step::Terminate { instances } => state(&mut world, instances, InstanceState::ShuttingDown),
         Step::Stop { instances } => state(&mut world, instances, InstanceState::Stopping),
         Step::TagRetired { instances, by } => {

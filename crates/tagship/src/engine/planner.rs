@@ -4,9 +4,9 @@ use crate::engine::admission::{Gate, Standing, Word};
 use crate::engine::memo::Memory;
 use crate::model::VERSION;
 use crate::{
-    Action, Address, Alarm, Artifact, Changes, Deployment, DeploymentState, Done, Error, Execution, Found, Held, Holding,
-    Instance, Job, Kind, Offer, Parts, Record, ReleaseId, Report, Routing, Step, UserData, World, counted, listed,
-    names, settings::TargetGroup,
+    Action, Address, Alarm, Artifact, Changes, Deployment, DeploymentState, Done, Error, Execution, Found, Held,
+    Holding, Instance, Job, Kind, Offer, Parts, Record, ReleaseId, Report, Routing, Step, UserData, World, counted,
+    listed, names, settings::TargetGroup,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;

@@ -144,7 +144,9 @@ pub async fn run<P: Planner, T: Port>(port: &T, job: &Job, memo: &mut Memo<P::Me
                         return Outcome::Failed(error);
                     }
                     throttled = if kind == Kind::Throttled { throttled + 1 } else { 0 };
-                    (format!("AWS to accept the request: {}", error.message), None)
+                    let why = format!("AWS to accept the request: {}", error.message);
+                    port.tell(job, &Decision::wait(why.clone()));
+                    (why, None)
                 }
                 _ => return Outcome::Failed(error),
             },

@@ -8,8 +8,8 @@ use crate::plan::{Odds, PersonAct, Plan, ReleasePlan, SUBNETS, ServicePlan, TYPE
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use std::collections::BTreeMap;
-use tagship::{Action, AlarmState};
 use tagship::settings::{Choice, Eip, Keep, OnAlarm, Selector, Shift, ShiftStep, TargetGroup, Volume};
+use tagship::{Action, AlarmState};
 
 /// Faults and people do their worst for so long.
 const BUSY: Ms = 4 * HOUR;

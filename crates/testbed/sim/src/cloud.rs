@@ -13,7 +13,9 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
 use tagship::settings::{Eip, Settings, TargetGroup};
-use tagship::{AlarmState, Artifact, DeploymentState, Ended, Health, Hold, InstanceState, Launch, Record, ReleaseId, ServiceRole};
+use tagship::{
+    AlarmState, Artifact, DeploymentState, Ended, Health, Hold, InstanceState, Launch, Record, ReleaseId, ServiceRole,
+};
 
 /// One account and Region.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use crate::requests::SKEW;
 use rand::RngExt;
 use tagship::settings::{Choice, Eip, Settings};
 use tagship::{
-    Address, Alarm, AlarmState, Deployment, DeploymentState, Error, Execution, Group, Held, Hold, Holding, Installed, Instance,
-    InstanceState, Job, Offer, Parts, ReleaseId, Routing, ServiceRole, Switch, Target, World, execution_of,
+    Address, Alarm, AlarmState, Deployment, DeploymentState, Error, Execution, Group, Held, Hold, Holding, Installed,
+    Instance, InstanceState, Job, Offer, Parts, ReleaseId, Routing, ServiceRole, Switch, Target, World, execution_of,
 };
 
 impl Cloud {

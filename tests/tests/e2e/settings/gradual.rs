@@ -53,7 +53,8 @@ fn weights(shop: Releases<'_>, release: &str) -> Option<(u32, u32)> {
     });
     let shares: BTreeSet<(u32, u32)> = forwards
         .map(|groups| {
-            let of = |mine: bool| groups.iter().filter(|group| (group.arn == own.arn) == mine).map(|it| it.weight).sum();
+            let of =
+                |mine: bool| groups.iter().filter(|group| (group.arn == own.arn) == mine).map(|it| it.weight).sum();
             (of(true), of(false))
         })
         .collect();

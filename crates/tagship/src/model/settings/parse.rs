@@ -1,8 +1,8 @@
 //! What ops wrote becomes valid settings: all problems at once, each with its key and what to write instead.
 
+use super::alarms::alarms;
 use super::fields::{Fields, dictionary, flag, name, number, short, text, texts, whole};
 use super::literal::Literal;
-use super::alarms::alarms;
 use super::shift::{MAX_SHIFT_SECS, shift};
 use super::*;
 use crate::Offer;

@@ -24,7 +24,11 @@ impl std::fmt::Debug for Resolved {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { subnets, images, image_parameter: _, security_groups, alarms } = self;
         let mut shown = f.debug_struct("Resolved");
-        shown.field("subnets", subnets).field("images", images).field("security_groups", security_groups).field("alarms", alarms);
+        shown
+            .field("subnets", subnets)
+            .field("images", images)
+            .field("security_groups", security_groups)
+            .field("alarms", alarms);
         shown.finish_non_exhaustive()
     }
 }
@@ -89,7 +93,9 @@ fn heeded(choice: &Choice, found: Vec<String>) -> Result<Vec<String>, String> {
     let names: BTreeSet<String> = found.into_iter().collect();
     match names.len() {
         ..=MAX_ALARMS => Ok(names.into_iter().collect()),
-        many => Err(format!("ALARMS: {many} alarms match: at most {MAX_ALARMS} can be heeded, so name those that matter")),
+        many => {
+            Err(format!("ALARMS: {many} alarms match: at most {MAX_ALARMS} can be heeded, so name those that matter"))
+        }
     }
 }
 

@@ -49,7 +49,10 @@ pub(super) fn heard(now: &Situation<'_>, held: &Held) -> First<Heard> {
         hold.ringing.iter().cloned().partition(|name| state(name) == Some(AlarmState::Ok));
     if !quiet.is_empty() {
         let step = Situation::rewrite(held, |hold| hold.ringing = still);
-        return Continue(Heard::Quieted(Decision::act(step, "an alarm that rang before is quiet: it counts from here on")));
+        return Continue(Heard::Quieted(Decision::act(
+            step,
+            "an alarm that rang before is quiet: it counts from here on",
+        )));
     }
     let rings = |alarm: &&Alarm| alarm.state == AlarmState::Alarm && !hold.ringing.contains(&alarm.name);
     if let Some(alarm) = alarms.iter().find(rings) {
@@ -66,7 +69,10 @@ pub(super) fn heard(now: &Situation<'_>, held: &Held) -> First<Heard> {
         let names = listed(unknown);
         return Continue(Heard::Unknown(format!("CloudWatch to show {names}: ALARMS names it, and it isn't there")));
     }
-    let words: Vec<String> = alarms.iter().map(|alarm| format!("{} {}", alarm.name, words(alarm, hold.ringing.contains(&alarm.name)))).collect();
+    let words: Vec<String> = alarms
+        .iter()
+        .map(|alarm| format!("{} {}", alarm.name, words(alarm, hold.ringing.contains(&alarm.name))))
+        .collect();
     Continue(Heard::Quiet(format!("alarms: {}", listed(words.iter().map(String::as_str)))))
 }
 

@@ -7,7 +7,8 @@ use super::traffic::Traffic;
 use super::{CHANGES, READS, keeps_sticky, predecessor_name};
 use crate::engine::{Gate, Memory, Standing, admission};
 use crate::{
-    Action, Change, Changes, Decision, Done, Ending, Error, ExecutionState, First, Held, Parts, Planner, Situation, Step,
+    Action, Change, Changes, Decision, Done, Ending, Error, ExecutionState, First, Held, Parts, Planner, Situation,
+    Step,
 };
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow::{Break, Continue};
@@ -110,7 +111,11 @@ fn give_back(now: &Situation<'_>, held: &Held, why: &str, memory: &GuardMemory) 
         let reason = crate::bounded(&format!("tagship: {why}"), STOP_REASON);
         let step = Step::StopExecution { pipeline: hold.pipeline.clone(), release: hold.release.clone(), reason };
         let then = Some(Box::new(gone_back(now, held, why)));
-        return Break(Decision::Do { step, why: "an approval is open, and there is nothing to approve any more", then });
+        return Break(Decision::Do {
+            step,
+            why: "an approval is open, and there is nothing to approve any more",
+            then,
+        });
     }
     Continue(gone_back(now, held, why))
 }

@@ -23,7 +23,7 @@ from moto.moto_server.werkzeug_app import (  # noqa: E402
 from werkzeug.serving import make_server  # noqa: E402
 from werkzeug.wrappers import Request, Response  # noqa: E402
 
-from . import clock, ec2, elbv2, route53, speed, state  # noqa: E402
+from . import cbor, clock, ec2, elbv2, route53, speed, state  # noqa: E402
 
 READS = ("Describe", "List", "Get", "BatchGet", "Head")
 
@@ -39,6 +39,8 @@ class Application:
         clock.advance()
         if environ["PATH_INFO"].startswith("/tagship/"):
             return own_route(Request(environ))(environ, start_response)
+        if (answer := cbor.call(self, environ, start_response)) is not None:
+            return answer
         service, operation = self.operation(environ)
         changing = not operation.startswith(READS)
         try:

@@ -84,7 +84,8 @@ impl Caller {
         let request = self.http.post(&self.endpoint_url).header(target.0, target.1);
         let request = request.header("content-type", "application/x-amz-json-1.0").body(body);
         let found: serde_json::Value = self.send(request, "monitoring").await?.json().await?;
-        let alarms = ["MetricAlarms", "CompositeAlarms"].into_iter().filter_map(|kind| found[kind].as_array()).flatten();
+        let alarms =
+            ["MetricAlarms", "CompositeAlarms"].into_iter().filter_map(|kind| found[kind].as_array()).flatten();
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
         let read = |alarm: &serde_json::Value| Alarm {
             name: text(&alarm["AlarmName"]),

@@ -318,7 +318,8 @@ impl Day {
                 }
                 if let Step::StopExecution { release, reason, .. } = step {
                     let now = timestamp(self.cloud.now);
-                    if let Some(pipe) = self.pipes.iter().position(|it| it.engine.execution(release.as_str()).is_some()) {
+                    if let Some(pipe) = self.pipes.iter().position(|it| it.engine.execution(release.as_str()).is_some())
+                    {
                         let _ = self.pipes[pipe].engine.stop(now, release.as_str(), true, Some(reason.clone()));
                         self.pump(pipe);
                     }
