@@ -9,8 +9,8 @@ use std::path::{Component, Path, PathBuf};
 use tagship::engine::{Standing, Word};
 use tagship::settings::Settings;
 use tagship::{
-    Action, Ended, Held, Hold, Holding, HowEnded, Offer, Phase, Planner, ReleaseId, ServiceRole, StageName, Visit,
-    actions,
+    Action, Back, Ended, Held, Hold, Holding, HowEnded, Offer, Phase, Planner, ReleaseId, ServiceRole, StageName,
+    Visit, actions,
 };
 
 /// Directories that are built, not written.
@@ -241,6 +241,11 @@ fn bucket(state: &str) -> Holding {
         "another release holds, but has ended" => (held(2, Phase::Approved, true), None),
         "another release holds, has ended, but its hold is open" => (held(2, Phase::Open, true), None),
         "this release holds: open" => (held(1, Phase::Open, false), None),
+        "this release holds: open, its traffic goes back" => {
+            let back = Back { why: "an alarm".to_owned(), at: jiff::Timestamp::UNIX_EPOCH };
+            let held = held(1, Phase::Open, false);
+            (held.map(|held| Held { hold: Hold { back: Some(back), ..held.hold }, ..held }), None)
+        }
         "this release holds: approved" => (held(1, Phase::Approved, false), None),
         "this release holds: ending" => (held(1, Phase::Ending, false), None),
         other => panic!("docs/RULES.md has a row that this test doesn't know: {other}"),
@@ -267,7 +272,7 @@ fn the_table_of_phases_is_the_codes() {
     let (columns, rows) = rows.split_first().expect("a head");
     let told: BTreeSet<&str> = columns[1..].iter().map(String::as_str).collect();
     assert_eq!(told, named.keys().copied().collect(), "a column for each action");
-    assert_eq!(rows.len(), 10, "a row for each state of the bucket");
+    assert_eq!(rows.len(), 11, "a row for each state of the bucket");
     let release = ReleaseId::try_from("release-1".to_owned()).expect("a release");
     let mut wrong = Vec::new();
     for row in rows {

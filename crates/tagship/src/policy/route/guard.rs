@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow::{Break, Continue};
 
 /// Seconds after the watch for which shift may still report by itself: then it fails with the reason.
-const REPORTS_SECS: u32 = 60;
+const REPORTS_SECS: u32 = 10;
 
 /// The planner of guard.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct Guard;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GuardMemory {
+    /// Whether this invocation has moved something: people are told once.
+    pub moved: bool,
     /// Whether AWS has refused to turn a switch's group stickiness off.
     pub keeps_sticky: bool,
 }
@@ -72,8 +74,8 @@ impl Planner for Guard {
         }
     }
 
-    fn learn(refused: &Step, error: &Error, _memory: &GuardMemory) -> Option<GuardMemory> {
-        keeps_sticky(refused, error).then_some(GuardMemory { keeps_sticky: true })
+    fn learn(refused: &Step, error: &Error, memory: &GuardMemory) -> Option<GuardMemory> {
+        keeps_sticky(refused, error).then_some(GuardMemory { keeps_sticky: true, ..memory.clone() })
     }
 }
 
@@ -95,18 +97,30 @@ fn told(now: &Situation<'_>, held: &Held, why: &str, alarm: String, because: &st
 }
 
 /// Weights first; then the execution is stopped, where nobody else ends it.
-fn give_back(now: &Situation<'_>, held: &Held, why: &str, memory: &GuardMemory) -> First<Done> {
+fn give_back(now: &Situation<'_>, held: &Held, why: &str, memory: &mut GuardMemory) -> First<Done> {
     let hold = &held.hold;
     let traffic = match Traffic::of(now, hold)? {
         Ok(traffic) => traffic,
         Err(error) => return Break(Decision::Fail(error)),
     };
+    // Kept only if there is still something to move.
+    let moved = std::mem::replace(&mut memory.moved, true);
     if let Restored::Stuck(error) = restore(now, held, traffic, why, memory.keeps_sticky)? {
         return Break(Decision::Fail(error));
     }
+    memory.moved = moved;
     // Shift itself fails with the reason, while it runs.
-    let over = hold.moved_at.is_some_and(|at| now.left(at, hold.settings.timeouts.watch_secs + REPORTS_SECS).is_none());
-    let waits = now.world.holder()?.is_some_and(|execution| execution.state == ExecutionState::Running);
+    let watch = |at| now.left(at, hold.settings.timeouts.watch_secs + REPORTS_SECS);
+    let over = match hold.moved_at.map(watch) {
+        Some(Some((until, left))) if left <= i64::from(REPORTS_SECS) => {
+            return Break(Decision::wait_until(until, "shift to fail by itself, if it still runs"));
+        }
+        watched => watched == Some(None),
+    };
+    let waits = now
+        .world
+        .holder()?
+        .is_some_and(|execution| matches!(execution.state, ExecutionState::Running | ExecutionState::Stopping));
     if over && waits {
         let reason = crate::bounded(&format!("tagship: {why}"), STOP_REASON);
         let step = Step::StopExecution { pipeline: hold.pipeline.clone(), release: hold.release.clone(), reason };
@@ -117,7 +131,7 @@ fn give_back(now: &Situation<'_>, held: &Held, why: &str, memory: &GuardMemory) 
             then,
         });
     }
-    Continue(gone_back(now, held, why))
+    Continue(Done { nothing: !moved, ..gone_back(now, held, why) })
 }
 
 /// CodePipeline's limit of a reason, in characters.

@@ -1,3 +1,0 @@
-//! `tagship`: the command for everybody who releases, approves and operates.
-
-fn main() {}
