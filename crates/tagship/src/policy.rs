@@ -2,6 +2,8 @@
 
 pub mod pair;
 
+pub mod compare;
+
 mod confirm;
 
 pub mod provision;
