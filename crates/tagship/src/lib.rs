@@ -25,7 +25,7 @@ pub use engine::{
 
 mod policy;
 pub use policy::actions::{self, Function, Visit};
-pub use policy::{cleanup, deploy, pair, provision, route};
+pub use policy::{cleanup, compare, deploy, pair, provision, route};
 
 mod report;
 pub use report::{metrics, notify};

@@ -1,6 +1,6 @@
 //! The pair and its switches, judged: what is set up wrongly, who is live, which group is free.
 
-use crate::settings::TargetGroup;
+use crate::settings::{Shift, TargetGroup};
 use crate::{Error, Group, Health, Instance, ReleaseId, Routing, Split, Step, Switch};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -220,6 +220,29 @@ impl<'a> Pair<'a> {
         let ours = |arn: &str| self.groups.iter().any(|group| group.arn == arn);
         let third = switch.weights.iter().any(|(arn, weight)| *weight > 0 && !ours(arn));
         (!third).then_some((share.percent, 100 - share.percent))
+    }
+
+    /// Whether each switch can have each step.
+    ///
+    /// # Errors
+    ///
+    /// The switches that can't, all at once.
+    pub fn fits(&self, shift: &Shift, split: Option<&Split>) -> Result<(), Error> {
+        let shares = shift.steps.iter().map(|step| Share { percent: step.percent, split });
+        let whole = |switch: &&Switch| !shares.clone().all(|share| self.divided(switch, share).is_some());
+        let problem = |switch: &Switch| {
+            format!(
+                "{} also gives weight to groups that aren't the pair's, and the pair's own weight doesn't divide by the \
+                 steps: give the live group a weight that does, such as 100, and the others in proportion",
+                switch.label
+            )
+        };
+        let problems: Vec<String> = self.routing.switches.iter().filter(whole).map(problem).collect();
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::problems("SHIFT's steps don't fit the switches", &problems))
+        }
     }
 
     /// The weight that the pair had on a switch before its traffic was divided.

@@ -200,7 +200,7 @@ fn check_pair(now: &Situation<'_>, settings: &Settings) -> First<Result<(), Erro
         return Continue(Ok(()));
     }
     let pair = Pair::judge(now.world.routing()?, &settings.target_group);
-    Continue(pair.and_then(|pair| pair.candidate().map(|_| ())))
+    Continue(pair.and_then(|pair| pair.candidate().and(pair.fits(&settings.shift, None))))
 }
 
 fn await_holder(now: &Situation<'_>, holder: &Held, memory: &mut ProvisionMemory) -> First<Done> {

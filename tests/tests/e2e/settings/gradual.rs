@@ -11,13 +11,16 @@ use tagship_tests::words::says;
 pub(super) async fn traffic_in_steps(service: Service<'_>) {
     let shop = service.releases;
     let steps = |bake: u32| json!({"STEPS": [{"WEIGHT": 25, "BAKE": bake}, {"WEIGHT": 50, "BAKE": 1}]});
-    let set = |bake| service.set(&shop.offered(json!({"COUNT": 1, "SHIFT": steps(bake)})).to_string());
+    let set = |bake, alarms: &str| {
+        let changes = json!({"COUNT": 1, "SHIFT": steps(bake), "ALARMS": alarms});
+        service.set(&shop.offered(changes).to_string());
+    };
     alarm(shop);
-    set(1);
+    set(1, "tag:tagship:service=STEPS_PRODUCT");
     let first = shop.succeed("g1").await;
     let second = every_step_is_seen(shop, &first).await;
     alarm_while_an_approval_is_open(shop, &second).await;
-    set(600);
+    set(600, "steps-5xx");
     alarm_in_a_step(shop, &second).await;
     stopped_in_a_step(shop, &second).await;
 }

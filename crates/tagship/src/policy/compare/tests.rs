@@ -4,6 +4,7 @@ use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
 use super::*;
+use std::slice::from_ref;
 
 const BAR: Bar = Bar { errors: 2.0, confidence: 0.99 };
 
@@ -11,9 +12,12 @@ fn counts(requests: u64, errors: u64) -> Counts {
     Counts { requests, c2xx: requests - errors, ..Counts::default() }
 }
 
-/// Minutes from 0 on; each (requests, errors) of the candidate and of the predecessor.
-fn minutes(of: &[((u64, u64), (u64, u64))]) -> Vec<Minute> {
-    let minute = |(at, &(candidate, predecessor)): (usize, &((u64, u64), (u64, u64)))| Minute {
+/// Requests and errors in a minute: of the candidate, then of the predecessor.
+type Counted = ((u64, u64), (u64, u64));
+
+/// Minutes from 0 on.
+fn minutes(of: &[Counted]) -> Vec<Minute> {
+    let minute = |(at, &(candidate, predecessor)): (usize, &Counted)| Minute {
         start: at as i64 * MINUTE,
         candidate: counts(candidate.0, candidate.1),
         predecessor: counts(predecessor.0, predecessor.1),
@@ -22,9 +26,9 @@ fn minutes(of: &[((u64, u64), (u64, u64))]) -> Vec<Minute> {
 }
 
 /// The verdict's name and its evidence, if all minutes may be compared.
-fn check(of: &[((u64, u64), (u64, u64))], name: &str, evidence: f64) {
-    let all = [-10 * MINUTE..1_000_000];
-    let verdict = compare(&minutes(of), Times { now: 1_000_000, steady: &all, hooks: &[] }, BAR);
+fn check(of: &[Counted], name: &str, evidence: f64) {
+    let all = -10 * MINUTE..1_000_000;
+    let verdict = compare(&minutes(of), Times { now: 1_000_000, steady: from_ref(&all), hooks: &[] }, BAR);
     let (is, figures) = match verdict {
         Verdict::Bad(figures) => ("bad", figures),
         Verdict::NotBad(figures) => ("not bad", figures),
@@ -64,8 +68,8 @@ fn verdicts() {
 #[test]
 fn only_whole_quiet_minutes_are_compared() {
     let allowed = |since: i64, until: i64, hooks: &[Range<i64>], now: i64| -> Vec<i64> {
-        let steady = [since..until];
-        (0..10).filter(|at| Times { now, steady: &steady, hooks }.allow(at * MINUTE)).collect()
+        let steady = since..until;
+        (0..10).filter(|at| Times { now, steady: from_ref(&steady), hooks }.allow(at * MINUTE)).collect()
     };
     assert_eq!(allowed(0, 300, &[], 10_000), [1, 2, 3, 4]);
     assert_eq!(allowed(1, 299, &[], 10_000), [2, 3]);
@@ -98,8 +102,8 @@ impl Traffic {
     fn found(&mut self, candidate: f64, predecessor: f64, bake: i64) -> bool {
         let random = |_| ((300, self.errors(300.0 * candidate)), (2700, self.errors(2700.0 * predecessor)));
         let minutes = minutes(&(0..bake / MINUTE).map(random).collect::<Vec<_>>());
-        let steady = [0..bake];
-        let look = |now| compare(&minutes, Times { now, steady: &steady, hooks: &[] }, BAR);
+        let steady = 0..bake;
+        let look = |now| compare(&minutes, Times { now, steady: from_ref(&steady), hooks: &[] }, BAR);
         (1..=bake / MINUTE).any(|minute| matches!(look(minute * MINUTE), Verdict::Bad(_)))
     }
 

@@ -1,7 +1,7 @@
 //! Situations of provision, and what is decided in each.
 
 use super::*;
-use crate::settings::{Eip, Selector, sha256};
+use crate::settings::{Eip, Selector, ShiftStep, sha256};
 use crate::testing::*;
 use crate::{
     Address, Artifact, Execution, ExecutionState, Holding, Launch, Offer, Previous, Target, UserData, World, names,
@@ -136,6 +136,15 @@ fn the_hold_is_taken_when_all_can_be_launched() {
     free(
         |case| case.world.routing.as_mut().expect("routing").switches[1].sticky = true,
         "fail: the switches of tag:tagship:service=WEB_PRODUCT can't be used as they stand:\n- HTTPS:443 has group stickiness",
+    );
+    free(
+        |case| {
+            let settings = &mut case.world.offer.as_mut().expect("an offer").settings;
+            settings.shift.steps = vec![ShiftStep { percent: 5, bake_secs: 60 }];
+            let switch = &mut case.world.routing.as_mut().expect("routing").switches[1];
+            switch.weights = vec![("arn:a".to_owned(), 1), ("arn:b".to_owned(), 0), ("arn:c".to_owned(), 9)];
+        },
+        "fail: SHIFT's steps don't fit the switches:\n- HTTPS:443 also gives weight to groups that aren't the pair's",
     );
     free(
         |case| {

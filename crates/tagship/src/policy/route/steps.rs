@@ -34,19 +34,7 @@ pub(super) fn undivided(now: &Situation<'_>, held: &Held, split: &Split) -> Firs
         Ok(found) => found,
         Err(error) => return Continue(Some(error)),
     };
-    let plan = &held.hold.settings.shift;
-    let shares = plan.steps.iter().map(|step| Share { percent: step.percent, split: Some(split) });
-    let whole = |switch: &&Switch| !shares.clone().all(|share| pair.divided(switch, share).is_some());
-    let problems: Vec<String> = pair.routing.switches.iter().filter(whole).map(undividable).collect();
-    Continue((!problems.is_empty()).then(|| Error::problems("SHIFT's steps don't fit the switches", &problems)))
-}
-
-fn undividable(switch: &Switch) -> String {
-    format!(
-        "{} also gives weight to groups that aren't the pair's, and the pair's own weight doesn't divide by the steps: \
-         give the live group a weight that does, such as 100, and the others in proportion",
-        switch.label
-    )
+    Continue(pair.fits(&held.hold.settings.shift, Some(split)).err())
 }
 
 /// The pair, and the release's own group in it.
