@@ -6,6 +6,7 @@ use crate::{Kind, Offer};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+mod gradual;
 mod selectors;
 mod text;
 mod versions;
