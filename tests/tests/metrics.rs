@@ -40,6 +40,10 @@ fn written() -> Found {
             if action == Action::Rollback {
                 outcomes.extend([done(Ending::RolledBack), done(Ending::Kept)]);
             }
+            if action == Action::Guard {
+                outcomes =
+                    vec![done(Ending::RolledBack), done(Ending::Rings), Outcome::Failed(Error::release("it failed"))];
+            }
             lines.extend(outcomes.iter().map(|outcome| {
                 let notice = Notice::of(&job, outcome, now, now).expect("an end");
                 Line::ended(&notice).with_calls(Calls::default())

@@ -105,6 +105,7 @@ impl Turn<'_> {
                 && let Some(notice) = Notice::of(&job, &outcome, memo.began, Timestamp::now())
             {
                 self.tell(&notice).await;
+                metrics::write(&Line::ended(&notice));
             }
             match outcome {
                 Outcome::Done(Done { nothing: true, .. }) => {}

@@ -43,4 +43,6 @@ pub enum Ending {
     RolledBack,
     /// `Release Kept`
     Kept,
+    /// `Alarm Rings`: people decide.
+    Rings,
 }

@@ -37,6 +37,7 @@ impl Metric {
             Headline::Failed => Self { by_service: true, ..Self::count("StageFailed") },
             Headline::RolledBack => Self::count("ReleaseRolledBack"),
             Headline::Kept => Self::count("ReleaseKept"),
+            Headline::Rings => Self::count("AlarmRings"),
             Headline::Abandoned => Self::count("ReleaseAbandoned"),
         }
     }
@@ -77,6 +78,7 @@ impl Line {
             Headline::Failed => "failed",
             Headline::RolledBack => "rolled back",
             Headline::Kept => "kept",
+            Headline::Rings => "told",
             Headline::Abandoned => "abandoned",
         };
         let mut line = Self::new(

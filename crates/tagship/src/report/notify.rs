@@ -59,6 +59,8 @@ pub enum Headline {
     RolledBack,
     /// Nothing could be restored: the rejected release stays live.
     Kept,
+    /// An alarm rings, and the release keeps its traffic: people decide.
+    Rings,
     /// A release whose end nobody handled was found.
     Abandoned,
 }
@@ -71,6 +73,7 @@ impl Headline {
             Headline::Failed => "Stage Failed",
             Headline::RolledBack => "Release Rolled Back",
             Headline::Kept => "Release Kept",
+            Headline::Rings => "Alarm Rings",
             Headline::Abandoned => "Release Abandoned",
         }
     }
@@ -117,6 +120,7 @@ impl Notice {
                     Ending::Succeeded => Headline::Succeeded,
                     Ending::RolledBack => Headline::RolledBack,
                     Ending::Kept => Headline::Kept,
+                    Ending::Rings => Headline::Rings,
                 };
                 let next = after_success(headline, job.action, &job.pipeline);
                 (headline, bounded(&done.message, MAX_MESSAGE), done.report.clone(), None, next)

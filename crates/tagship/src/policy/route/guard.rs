@@ -91,7 +91,9 @@ fn told(now: &Situation<'_>, held: &Held, why: &str, alarm: String, because: &st
          go back",
         now.job.role
     );
-    let then = Some(Box::new(Done { message, report: now.report(), ..Done::default() }));
+    let mut report = now.report();
+    report.ending = Ending::Rings;
+    let then = Some(Box::new(Done { message, report, ..Done::default() }));
     let step = Situation::rewrite(held, |hold| hold.ringing.push(alarm));
     Decision::Do { step, why: "it is told, and counts again once it has been OK", then }
 }

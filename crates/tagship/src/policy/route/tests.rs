@@ -4,6 +4,7 @@ use super::*;
 use crate::testing::*;
 use crate::{Action, Back, Health, Hold, Holding, Phase, World, names};
 
+mod guard;
 mod steps;
 
 /// What a row changes of the usual middle of a release (1 live in a, 2 the candidate in b).
@@ -50,6 +51,7 @@ fn check(action: Action, change: impl FnOnce(&mut Case), expected: &str) {
     change(&mut case);
     let found = match action {
         Action::Rollback => ask::<Rollback>(&case.holding, &case.world, (at(0), 0), &mut case.rollback),
+        Action::Guard => ask::<Guard>(&case.holding, &case.world, (at(0), 0), &mut GuardMemory::default()),
         _ => ask::<Shift>(&case.holding, &case.world, (at(0), 0), &mut case.shift),
     };
     assert!(found.starts_with(expected), "expected {expected:?}…\n   found {found:?}");

@@ -59,6 +59,7 @@ fn each_end_is_counted_as_its_event_is_called() {
         (Action::Retire, done(Ending::Succeeded), "retire: StageSucceeded=1 Elapsed=90"),
         (Action::Rollback, done(Ending::RolledBack), "rollback: ReleaseRolledBack=1 Elapsed=90"),
         (Action::Rollback, done(Ending::Kept), "rollback: ReleaseKept=1 Elapsed=90"),
+        (Action::Guard, done(Ending::Rings), "guard: AlarmRings=1 Elapsed=90"),
         (
             Action::Deploy,
             Outcome::Failed(Error::new(Kind::Denied, "no")),

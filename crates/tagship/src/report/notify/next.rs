@@ -10,6 +10,10 @@ pub(super) fn after_success(headline: Headline, action: Action, pipeline: &str) 
             "This release still serves, though it was rejected: nothing could be restored. Release a build that works."
                 .to_owned()
         }
+        (Headline::Rings, _) => format!(
+            "Look at the alarm and at the service now, and decide: reject the release in pipeline {pipeline}, or stop its \
+             execution, and the traffic goes back. The same ringing isn't told again."
+        ),
         (Headline::RolledBack, _) => {
             "Nothing right away: the previous release serves. Find out what was wrong.".to_owned()
         }

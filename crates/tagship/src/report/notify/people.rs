@@ -21,6 +21,7 @@ impl Headline {
             Headline::Failed => "FAILED",
             Headline::RolledBack => "ROLLED BACK",
             Headline::Kept => "KEPT",
+            Headline::Rings => "ALARM",
             Headline::Abandoned => "ABANDONED",
         }
     }
@@ -29,7 +30,9 @@ impl Headline {
     fn icon(self) -> &'static str {
         match self {
             Headline::Succeeded => ":white_check_mark:",
-            Headline::Failed | Headline::RolledBack | Headline::Kept | Headline::Abandoned => ":rotating_light:",
+            Headline::Failed | Headline::RolledBack | Headline::Kept | Headline::Rings | Headline::Abandoned => {
+                ":rotating_light:"
+            }
         }
     }
 }
