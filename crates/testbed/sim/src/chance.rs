@@ -42,7 +42,7 @@ pub fn plan(seed: u64, mistake: Option<Mistake>) -> Plan {
         lost: 0.003 * harsh,
         refuse: 0.005 * harsh,
         freeze: 0.000_03 * harsh,
-        stale: 0.003 * harsh,
+        stale: 0.008 * harsh,
         slow: 0.05 * harsh,
         race: 0.01 * harsh,
         duplicate: 0.1 * harsh,
