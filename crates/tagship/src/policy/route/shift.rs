@@ -283,7 +283,8 @@ pub(super) fn restore(
     let hold = &held.hold;
     if traffic.candidate.any {
         let can = traffic.can_go_back(&previous(held), hold.settings.rollback.healthy_percent);
-        let divided = traffic.predecessor.any && traffic.candidate.healthy > 0;
+        // Of a shift at once, rollback decides that.
+        let divided = hold.split.is_some() && traffic.predecessor.any && traffic.candidate.healthy > 0;
         return Break(match (traffic.predecessor.toward.clone(), traffic.candidate.toward.clone()) {
             (Some(step), _) if can => Decision::act(step.sticky(keeps_sticky), "the predecessor serves again"),
             (_, Some(step)) if !can && divided => {

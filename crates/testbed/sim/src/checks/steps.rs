@@ -28,7 +28,9 @@ impl Checks {
         }
         let had = switch.weights.now().iter().find(|(of, _)| of == own).map_or(0, |(_, weight)| *weight);
         let turned = self.turned_back.get(&(role.clone(), release.clone()));
-        let forward = to > had && turned.is_some_and(|at| *at + LATE < act.sent);
+        // Rollback decides by itself what serves, where nothing can be restored.
+        let listens = matches!(action, Action::Shift | Action::Guard);
+        let forward = listens && to > had && turned.is_some_and(|at| *at + LATE < act.sent);
         // Where what was live before can't serve, the better one gets everything.
         if forward && rest == 0 && better(cloud, own, weights, act.looked - cloud.nature.lag) {
             return;

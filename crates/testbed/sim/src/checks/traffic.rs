@@ -104,9 +104,9 @@ impl Checks {
             }
             let lost = group.targets.iter().any(|(_, target)| target.health.changed() >= from);
             let count = cloud.holds.get(role).map_or(1, |(hold, _)| hold.settings.count);
-            // While the traffic is divided, or goes back: if its predecessor can't serve, the release gets everything.
+            // While the traffic is divided: if its predecessor can't serve, the release gets everything.
             let rescued = weights.iter().all(|(other, _, rest)| other == arn || *rest == 0)
-                && cloud.holds.get(role).is_some_and(|(hold, _)| hold.split.is_some() || hold.back.is_some())
+                && cloud.holds.get(role).is_some_and(|(hold, _)| hold.split.is_some())
                 && better(cloud, arn, weights, from);
             let whole = bad.is_empty() && (good == count || lost);
             let right = if forward { whole || (good > 0 && rescued) } else { good > 0 || lost };
