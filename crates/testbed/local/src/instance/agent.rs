@@ -1,12 +1,8 @@
 //! The CodeDeploy agent of one instance: fetches commands, carries them out, reports.
 
-pub mod appspec;
 mod bundle;
 mod hooks;
 mod install;
-pub mod permission;
-pub mod value;
-mod yaml;
 
 use crate::instance::processes;
 use install::Places;
@@ -205,7 +201,7 @@ impl Agent {
         install::install(&spec, Places { archive: &archive, root: &self.args.root, cleanup: &cleanup }, &behavior)?;
         let last = self.last_install(&deployment.group_id);
         std::fs::write(&last, &deployment.id).map_err(|error| error.to_string())?;
-        Ok(spec.warnings)
+        Ok(spec.warnings.into_iter().map(|warning| warning.message).collect())
     }
 
     async fn hook(

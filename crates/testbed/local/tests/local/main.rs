@@ -1,7 +1,6 @@
 //! The local cloud's parts against real sockets and processes, without moto and AWS.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod appspec;
 mod backend;
 mod balancer;
 mod cloud;

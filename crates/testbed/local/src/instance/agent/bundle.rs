@@ -1,10 +1,10 @@
 //! Unpacks a revision's archive and reads its appspec.
 
-use super::appspec::AppSpec;
 use super::install::{about, entries};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use tagship_appspec::AppSpec;
 
 /// The name that CodeDeploy looks for at the top of the archive.
 const APPSPEC: &str = "appspec.yml";

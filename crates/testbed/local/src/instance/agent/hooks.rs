@@ -1,6 +1,5 @@
 //! Runs the scripts of one lifecycle event.
 
-use super::appspec::Script;
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::Write;
@@ -8,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
+use tagship_appspec::Script;
 use tagship_emulator::deployment::Diagnostics;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};

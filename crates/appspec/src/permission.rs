@@ -1,7 +1,7 @@
 //! The `permissions` of an appspec: which of the copied files, and what they get.
 
-use super::appspec::{list, strip, wrong};
-use super::value::Value;
+use crate::appspec::{Remarks, list, strip, wrong};
+use crate::value::Value;
 
 /// What the copies at or under one object get.
 ///
@@ -24,18 +24,20 @@ pub struct Permission {
     /// Three or four octal digits.
     pub mode: Option<String>,
     /// Whether an access list has a default, which only directories may have.
-    pub(super) default_acl: bool,
+    pub(crate) default_acl: bool,
     /// Whether there is an SELinux context without a range.
-    pub(super) context_without_range: bool,
+    pub(crate) context_without_range: bool,
+    /// Where the file says so.
+    pub line: Option<u64>,
 }
 
 const EVERYTHING: &str = "**";
 
 impl Permission {
-    /// Reads one; what surely isn't meant goes to `warnings`.
-    pub(super) fn read(value: &Value, warnings: &mut Vec<String>) -> Result<Self, String> {
+    pub(crate) fn read(value: &Value, at: &str, remarks: &mut Remarks) -> Option<Self> {
         if !matches!(value, Value::Map(_)) {
-            return Err(wrong("an entry of permissions", value, "a mapping with an object"));
+            remarks.refuse(at, wrong("an entry of permissions", value, "a mapping with an object"));
+            return None;
         }
         let object = value.get("object");
         let no_object = || {
@@ -44,27 +46,34 @@ impl Permission {
                 .to_owned()
         };
         if object.is_nil() {
-            return Err(no_object());
+            remarks.refuse(at, no_object());
         }
+        let without = object.is_nil();
         let object = strip(&object.to_s()).to_owned();
+        let below = |key: &str| format!("{at}/{key}");
         let pattern = value.get("pattern");
-        let except = list(&value.get("except"), "except", "a list of names")?;
-        let types = types(&value.get("type"))?;
+        let except = remarks.found(&below("except"), list(&value.get("except"), "except", "a list of names"));
+        let types = remarks.found(&below("type"), types(&value.get("type")));
         let mode = value.get("mode");
         if let Value::Octal(number) = mode {
-            warnings.push(format!(
+            let message = format!(
                 "permissions of {object}: `mode: 0{number:o}` without quotes is the number {number} to the agent, which \
                  then sets the mode {number} or refuses it; another version of the agent may read it differently. Write \
                  mode: \"{number:04o}\"."
-            ));
+            );
+            remarks.warn(&below("mode"), message);
         }
-        let mode = if mode.is_nil() { None } else { Some(checked_mode(&mode)?) };
-        let default_acl = acls(&value.get("acls"))?;
-        let context_without_range = context(&value.get("context"))?;
+        let mode = if mode.is_nil() { Ok(None) } else { checked_mode(&mode).map(Some) };
+        let mode = remarks.found(&below("mode"), mode);
+        let default_acl = remarks.found(&below("acls"), acls(&value.get("acls")));
+        let context_without_range = remarks.found(&below("context"), context(&value.get("context")));
         if object.is_empty() {
-            return Err(no_object());
+            if !without {
+                remarks.refuse(at, no_object());
+            }
+            return None;
         }
-        Ok(Self {
+        Some(Self {
             object,
             pattern: if pattern.is_false() { Value::Text(EVERYTHING.into()) } else { pattern },
             except,
@@ -74,16 +83,17 @@ impl Permission {
             mode,
             default_acl,
             context_without_range,
+            line: remarks.line(at),
         })
     }
 
     /// Whether it is about files, or about directories.
-    pub(super) fn is_about(&self, kind: &str) -> bool {
+    pub(crate) fn is_about(&self, kind: &str) -> bool {
         self.types.iter().any(|one| one == kind)
     }
 
     /// A permission of one file has neither pattern nor exceptions.
-    pub(super) fn check_file(&self) -> Result<(), String> {
+    pub(crate) fn check_file(&self) -> Result<(), String> {
         if self.pattern.text() != Some(EVERYTHING) {
             return Err(format!(
                 "The deployment failed because the application specification file includes an object ({}) with an \
@@ -106,7 +116,7 @@ impl Permission {
     }
 
     /// A default access list is for directories only.
-    pub(super) fn check_file_acl(&self) -> Result<(), String> {
+    pub(crate) fn check_file_acl(&self) -> Result<(), String> {
         if self.default_acl {
             return Err(
                 "The deployment failed because the -d parameter has been specified to apply an acl setting to \
@@ -118,7 +128,7 @@ impl Permission {
     }
 
     /// Whether `name`, a path relative to the object, is meant.
-    pub(super) fn covers(&self, name: &str) -> Result<bool, String> {
+    pub(crate) fn covers(&self, name: &str) -> Result<bool, String> {
         let matches = |glob: &Value| {
             let glob = glob.text().ok_or_else(|| wrong("a pattern of permissions", glob, "text"))?;
             // Names directly in the directory only.

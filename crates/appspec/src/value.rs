@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 /// What Psych makes of a piece of YAML.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Value {
     /// `nil`.
+    #[default]
     Nil,
     /// `true` or `false`.
     Bool(bool),
@@ -31,7 +32,7 @@ pub enum Value {
 
 impl Value {
     #[allow(clippy::cast_precision_loss)] // As Ruby does.
-    pub(super) fn from_f64(n: i128) -> Self {
+    pub(crate) fn from_f64(n: i128) -> Self {
         Self::Float(n as f64)
     }
 
@@ -44,16 +45,16 @@ impl Value {
     }
 
     /// Whether Ruby's `||` takes the other side.
-    pub(super) fn is_false(&self) -> bool {
+    pub(crate) fn is_false(&self) -> bool {
         matches!(self, Self::Nil | Self::Bool(false))
     }
 
-    pub(super) fn is_nil(&self) -> bool {
+    pub(crate) fn is_nil(&self) -> bool {
         matches!(self, Self::Nil)
     }
 
     /// A Hash's pairs; nothing of anything else.
-    pub(super) fn pairs(&self) -> &[(Value, Value)] {
+    pub(crate) fn pairs(&self) -> &[(Value, Value)] {
         match self {
             Self::Map(pairs) => pairs,
             _ => &[],
@@ -61,13 +62,13 @@ impl Value {
     }
 
     /// A Hash's value, `nil` if it has no such key.
-    pub(super) fn get(&self, key: &str) -> Self {
+    pub(crate) fn get(&self, key: &str) -> Self {
         let found = self.pairs().iter().find(|(there, _)| there.text() == Some(key));
         found.map_or(Self::Nil, |(_, value)| value.clone())
     }
 
     /// Ruby's `value[key]`: of a String the key itself, if it holds it. `None` where Ruby raises an error.
-    pub(super) fn index(&self, key: &str) -> Option<Self> {
+    pub(crate) fn index(&self, key: &str) -> Option<Self> {
         match self {
             Self::Map(_) => Some(self.get(key)),
             Self::Text(text) | Self::Symbol(text) if text.contains(key) => Some(Self::Text(key.into())),
@@ -77,7 +78,7 @@ impl Value {
     }
 
     /// Ruby's `each`: a Hash gives its pairs as Arrays. `None` for what has no `each`.
-    pub(super) fn each(&self) -> Option<Vec<Self>> {
+    pub(crate) fn each(&self) -> Option<Vec<Self>> {
         match self {
             Self::List(list) => Some(list.to_vec()),
             Self::Map(pairs) => {
@@ -89,7 +90,7 @@ impl Value {
     }
 
     /// Ruby's `to_i`; `None` for what has none.
-    pub(super) fn to_i(&self) -> Option<i128> {
+    pub(crate) fn to_i(&self) -> Option<i128> {
         match self {
             Self::Nil => Some(0),
             Self::Int(n) | Self::Octal(n) => Some(*n),
@@ -102,7 +103,7 @@ impl Value {
     }
 
     /// Ruby's `to_s`.
-    pub(super) fn to_s(&self) -> String {
+    pub(crate) fn to_s(&self) -> String {
         match self {
             Self::Nil => String::new(),
             Self::Bool(yes) => yes.to_string(),
@@ -114,7 +115,7 @@ impl Value {
     }
 
     /// Ruby's `inspect`, which is how a value stands in a list or a message.
-    pub(super) fn inspect(&self) -> String {
+    pub(crate) fn inspect(&self) -> String {
         match self {
             Self::Nil => "nil".to_owned(),
             Self::Text(text) => format!("{text:?}"),
@@ -130,7 +131,7 @@ impl Value {
     }
 
     /// What it is, in words.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Nil => "empty",
             Self::Bool(_) => "true or false",
@@ -144,7 +145,7 @@ impl Value {
 }
 
 /// Ruby's `String#to_i`: the number at the beginning, 0 if there is none.
-pub(super) fn leading_int(text: &str) -> i128 {
+pub(crate) fn leading_int(text: &str) -> i128 {
     let text = text.trim_start_matches([' ', '\t', '\n', '\u{b}', '\u{c}', '\r']);
     let (sign, text) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),

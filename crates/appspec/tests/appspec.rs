@@ -1,8 +1,9 @@
-//! What the agent's stand-in makes of appspecs, against what the real agent 1.8.1 makes of them.
+//! What this crate makes of appspecs, against what the real agent 1.8.1 makes of them.
+#![allow(clippy::unwrap_used, missing_docs)]
 
 use serde_json::{Value as Json, json};
-use tagship_local::agent::appspec::AppSpec;
-use tagship_local::agent::value::Value;
+use tagship_appspec::AppSpec;
+use tagship_appspec::Value;
 
 /// A value as Ruby writes it to JSON.
 fn json_of(value: &Value) -> Json {
@@ -46,7 +47,7 @@ fn answer(yaml: &str) -> Json {
         .hooks
         .iter()
         .map(|(hook, scripts)| {
-            let script = |script: &tagship_local::agent::appspec::Script| {
+            let script = |script: &tagship_appspec::Script| {
                 json!([script.location, json_of(&Value::Int(script.timeout_secs)), script.runas])
             };
             (hook.text().unwrap().to_owned(), scripts.iter().map(script).collect())

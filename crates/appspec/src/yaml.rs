@@ -1,42 +1,88 @@
 //! Reads YAML as Ruby's Psych does, which CodeDeploy's agent uses: YAML 1.1, later keys win, `0644` is octal.
 
-use super::value::Value;
-use libyaml_safer::{Encoding, EventData, Parser, ScalarStyle};
+use crate::value::Value;
+use libyaml_safer::{Encoding, Event, EventData, Parser, ScalarStyle};
 use regex::Regex;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 
 /// libyaml has 1,000, which no appspec and no small stack has use for.
 const DEEPEST: usize = 200;
 
-/// The first document of `text`; `None` if there is none.
+/// A document, and where its parts are.
+#[derive(Default)]
+pub(crate) struct Document {
+    /// `nil` if the text has none.
+    pub(crate) value: Value,
+    pub(crate) lines: Lines,
+}
+
+/// The line, from 1, on which each key or list entry stands, by its path: `hooks/AfterInstall/0`.
+#[derive(Default)]
+pub(crate) struct Lines {
+    by_path: BTreeMap<String, u64>,
+    /// Keys that their mapping had already, and their lines.
+    pub(crate) again: Vec<(String, u64)>,
+}
+
+impl Lines {
+    /// The line of `path`, or of what it is a part of.
+    pub(crate) fn of(&self, path: &str) -> Option<u64> {
+        let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
+        ends.filter_map(|end| self.by_path.get(&path[..end])).next_back().copied()
+    }
+}
+
+/// Why a text is no document.
+pub(crate) struct Unreadable {
+    /// In Psych's words.
+    pub(crate) message: String,
+    pub(crate) line: Option<u64>,
+}
+
+impl From<String> for Unreadable {
+    fn from(message: String) -> Self {
+        Self { message, line: None }
+    }
+}
+
+/// The first document of `text`.
 ///
 /// # Errors
-/// In Psych's words: what libyaml refuses, and what Ruby can't make an object of.
-pub(super) fn read(text: &[u8]) -> Result<Option<Value>, String> {
+/// What libyaml refuses, and what Ruby can't make an object of.
+pub(crate) fn read(text: &[u8]) -> Result<Document, Unreadable> {
     let mut parser = Parser::new();
     parser.set_input(text);
     // Ruby tells libyaml so; a byte order mark is then not looked for.
     parser.set_encoding(Encoding::Utf8);
-    let mut reader = Reader { parser, anchors: HashMap::new(), depth: 0 };
+    let mut reader =
+        Reader { parser, anchors: HashMap::new(), depth: 0, path: Vec::new(), lines: Lines::default(), line: 0 };
     loop {
-        match reader.event()? {
-            EventData::StreamEnd => return Ok(None),
+        match reader.event()?.data {
+            EventData::StreamEnd => return Ok(Document::default()),
             EventData::DocumentStart { .. } => break,
             _ => {}
         }
     }
     let first = reader.event()?;
-    let value = reader.node(first)?.value;
+    let value = match reader.node(first) {
+        Ok(node) => node.value,
+        // What Ruby refuses has no place in its words.
+        Err(refused) => return Err(Unreadable { line: refused.line.or(Some(reader.line)), ..refused }),
+    };
     // Up to its end, as Ruby reads; what follows is never looked at.
     reader.event()?;
-    Ok(Some(value))
+    Ok(Document { value, lines: reader.lines })
 }
 
 struct Reader<'t> {
     parser: Parser<&'t [u8]>,
     anchors: HashMap<String, Value>,
     depth: usize,
+    path: Vec<String>,
+    lines: Lines,
+    /// Of the last event.
+    line: u64,
 }
 
 /// A value, and what of its text decides about a merge.
@@ -48,23 +94,36 @@ struct Node {
 }
 
 impl Reader<'_> {
-    fn event(&mut self) -> Result<EventData, String> {
-        self.parser.parse().map(|event| event.data).map_err(|error| {
+    fn event(&mut self) -> Result<Event, Unreadable> {
+        let event = self.parser.parse().map_err(|error| {
             let context = error.context().map(|context| format!(" {context}")).unwrap_or_default();
             let problem = error.problem();
             // Where the broken thing begins, as Psych says; the place of the problem if it is no part of a thing.
-            let at = error
-                .context_mark()
-                .or_else(|| error.problem_mark())
-                .map(|mark| format!(" at line {} column {}", mark.line + 1, mark.column + 1))
-                .unwrap_or_default();
-            format!("(<unknown>): {problem}{context}{at}")
-        })
+            let mark = error.context_mark().or_else(|| error.problem_mark());
+            let at = mark.map(|mark| format!(" at line {} column {}", mark.line + 1, mark.column + 1));
+            let at = at.unwrap_or_default();
+            let message = format!("(<unknown>): {problem}{context}{at}");
+            Unreadable { message, line: mark.map(|mark| mark.line + 1) }
+        })?;
+        self.line = event.start_mark.line + 1;
+        Ok(event)
     }
 
-    fn node(&mut self, event: EventData) -> Result<Node, String> {
+    /// Reads a part of the node that is being read.
+    fn part(&mut self, key: String, line: u64, event: Event) -> Result<Node, Unreadable> {
+        self.path.push(key);
+        let path = self.path.join("/");
+        if self.lines.by_path.insert(path.clone(), line).is_some() {
+            self.lines.again.push((path, line));
+        }
+        let node = self.node(event)?;
+        self.path.pop();
+        Ok(node)
+    }
+
+    fn node(&mut self, event: Event) -> Result<Node, Unreadable> {
         if self.depth == DEEPEST {
-            return Err(format!("(<unknown>): exceeded max depth of {DEEPEST}"));
+            return Err(format!("(<unknown>): exceeded max depth of {DEEPEST}").into());
         }
         self.depth += 1;
         let node = self.inner(event);
@@ -72,8 +131,8 @@ impl Reader<'_> {
         node
     }
 
-    fn inner(&mut self, event: EventData) -> Result<Node, String> {
-        Ok(match event {
+    fn inner(&mut self, event: Event) -> Result<Node, Unreadable> {
+        Ok(match event.data {
             EventData::Alias { anchor } => {
                 let value = self.anchors.get(&anchor).cloned().ok_or_else(|| format!("Unknown alias: {anchor}"))?;
                 Node { value, tag: None, scalar: false, sequence: false }
@@ -89,10 +148,12 @@ impl Reader<'_> {
                 self.register(anchor.clone(), &Value::Nil);
                 let mut list = Vec::new();
                 loop {
-                    match self.event()? {
-                        EventData::SequenceEnd => break,
-                        event => list.push(self.node(event)?.value),
+                    let event = self.event()?;
+                    if event.data == EventData::SequenceEnd {
+                        break;
                     }
+                    let node = self.part(list.len().to_string(), self.line, event)?;
+                    list.push(node.value);
                 }
                 let value = sequence(tag.as_deref(), list)?;
                 self.register(anchor, &value);
@@ -102,22 +163,24 @@ impl Reader<'_> {
                 self.register(anchor.clone(), &Value::Nil);
                 let mut map = Vec::new();
                 loop {
-                    let key = match self.event()? {
-                        EventData::MappingEnd => break,
-                        event => self.node(event)?,
-                    };
                     let event = self.event()?;
-                    let value = self.node(event)?;
+                    if event.data == EventData::MappingEnd {
+                        break;
+                    }
+                    let line = self.line;
+                    let key = self.node(event)?;
+                    let event = self.event()?;
+                    let value = self.part(key.value.to_s(), line, event)?;
                     pair(&mut map, key, value);
                 }
                 if tag.as_deref().is_some_and(|tag| tag.starts_with("!ruby/") || tag.ends_with(":str")) {
-                    return Err(unknown_class(tag.as_deref()));
+                    return Err(unknown_class(tag.as_deref()).into());
                 }
                 let value = Value::Map(Arc::new(map));
                 self.register(anchor, &value);
                 Node { value, tag, scalar: false, sequence: false }
             }
-            _ => return Err("(<unknown>): unexpected event".to_owned()),
+            _ => return Err("(<unknown>): unexpected event".to_owned().into()),
         })
     }
 
@@ -275,7 +338,7 @@ fn tokenize(text: &str, plain: bool) -> Result<Value, String> {
     let weights = [3600, 60, 1];
     if s.base60.is_match(text) {
         let parts = text.split(':').zip(weights);
-        return Ok(Value::Int(parts.map(|(part, weight)| super::value::leading_int(part) * weight).sum()));
+        return Ok(Value::Int(parts.map(|(part, weight)| crate::value::leading_int(part) * weight).sum()));
     }
     if s.base60_float.is_match(text) {
         let parts = text.split(':').zip(weights);
