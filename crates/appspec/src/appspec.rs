@@ -31,7 +31,7 @@ pub struct AppSpec {
     /// What mode the copies get.
     pub permissions: Vec<Permission>,
     /// The scripts of each event, in the file's order.
-    pub hooks: Vec<(Value, Vec<Script>)>,
+    pub hooks: Vec<Hook>,
     /// What to do with files that are there already: it outranks what the deployment says.
     pub file_exists_behavior: Option<String>,
     /// What is accepted but surely not meant.
@@ -56,6 +56,8 @@ pub struct Reading {
     pub spec: AppSpec,
     /// The agent reports the first one alone.
     pub refusals: Vec<Remark>,
+    /// Keys that are there again in one place: only the last of them counts.
+    pub repeated: Vec<Remark>,
 }
 
 /// Collects what is said about a file.
@@ -101,6 +103,17 @@ pub struct Mapping {
     pub line: Option<u64>,
 }
 
+/// What runs at one lifecycle event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hook {
+    /// The event's name.
+    pub name: Value,
+    /// In the file's order.
+    pub scripts: Vec<Script>,
+    /// Where the file says so.
+    pub line: Option<u64>,
+}
+
 /// One script of a hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
@@ -125,8 +138,12 @@ impl Script {
 }
 
 /// The agent's limit for a script that names none.
-const DEFAULT_TIMEOUT_SECS: i128 = 3600;
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+pub(crate) const DEFAULT_TIMEOUT_SECS: i128 = 3600;
+/// What makes Ruby start a shell for a command; spaces part its words in any case.
+pub const SHELL_CHARACTERS: &[char] =
+    &['*', '?', '{', '}', '[', ']', '<', '>', '(', ')', '~', '&', '|', '\\', '$', ';', '\'', '`', '"', '\n', '#'];
+
+pub(crate) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 impl AppSpec {
     /// Reads the file.
@@ -134,7 +151,7 @@ impl AppSpec {
     /// # Errors
     /// What the agent would report.
     pub fn parse(text: &[u8]) -> Result<Self, String> {
-        let Reading { spec, refusals } = Self::read(text);
+        let Reading { spec, refusals, .. } = Self::read(text);
         let Some(first) = refusals.into_iter().next() else {
             return Ok(spec);
         };
@@ -155,7 +172,7 @@ impl AppSpec {
             Ok(document) => document,
             Err(Unreadable { message, line }) => {
                 let refusal = Remark { at: String::new(), line, message };
-                return Reading { spec: Self::default(), refusals: vec![refusal] };
+                return Reading { refusals: vec![refusal], ..Reading::default() };
             }
         };
         let mut remarks = Remarks { lines, refusals: Vec::new(), warnings: Vec::new() };
@@ -165,8 +182,8 @@ impl AppSpec {
             let message = format!("`{key}` is there more than once in the same place, and only the last one counts.");
             Remark { at, line: Some(line), message }
         });
-        let warnings = remarks.warnings.into_iter().chain(twice).collect();
-        Reading { spec: Self { warnings, ..spec }, refusals: remarks.refusals }
+        let repeated = twice.collect();
+        Reading { spec: Self { warnings: remarks.warnings, ..spec }, refusals: remarks.refusals, repeated }
     }
 
     fn of(top: &Value, remarks: &mut Remarks) -> Self {
@@ -217,7 +234,7 @@ impl AppSpec {
     /// # Errors
     /// The agent's words, with the names.
     pub fn check_hooks(&self) -> Result<(), String> {
-        let names: Vec<_> = self.unknown_hooks().map(Value::inspect).collect();
+        let names: Vec<_> = self.unknown_hooks().map(|hook| hook.name.inspect()).collect();
         if names.is_empty() {
             return Ok(());
         }
@@ -225,15 +242,14 @@ impl AppSpec {
     }
 
     /// The hooks of events that no deployment has.
-    pub fn unknown_hooks(&self) -> impl Iterator<Item = &Value> {
-        let known = |hook: &Value| hook.text().is_some_and(|hook| EVENTS.contains(&hook));
-        self.hooks.iter().map(|(hook, _)| hook).filter(move |hook| !known(hook))
+    pub fn unknown_hooks(&self) -> impl Iterator<Item = &Hook> {
+        self.hooks.iter().filter(|hook| !hook.name.text().is_some_and(|name| EVENTS.contains(&name)))
     }
 
     /// The scripts of an event.
     pub fn scripts(&self, event: &str) -> &[Script] {
-        let found = self.hooks.iter().find(|(hook, _)| hook.text() == Some(event));
-        found.map_or(&[], |(_, scripts)| scripts)
+        let found = self.hooks.iter().find(|hook| hook.name.text() == Some(event));
+        found.map_or(&[], |hook| &hook.scripts)
     }
 }
 
@@ -250,7 +266,7 @@ fn file_exists_behavior(value: &Value) -> Result<Option<String>, String> {
     }
 }
 
-fn hooks(value: &Value, remarks: &mut Remarks) -> Vec<(Value, Vec<Script>)> {
+fn hooks(value: &Value, remarks: &mut Remarks) -> Vec<Hook> {
     if !value.is_false() && !matches!(value, Value::Map(_)) {
         remarks.refuse("hooks", wrong("hooks", value, "a mapping of lifecycle events to lists of scripts"));
     }
@@ -261,7 +277,8 @@ fn hooks(value: &Value, remarks: &mut Remarks) -> Vec<(Value, Vec<Script>)> {
             let name = hook.to_s();
             let at = format!("hooks/{name}");
             let scripts = remarks.found(&at, list(scripts, &name, "a list of scripts"));
-            hooks.push((hook.clone(), entries(scripts, &at, remarks, script)));
+            let scripts = entries(scripts, &at, remarks, script);
+            hooks.push(Hook { name: hook.clone(), scripts, line: remarks.line(&at) });
         }
     }
     hooks

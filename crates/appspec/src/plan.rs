@@ -53,13 +53,17 @@ pub struct Plan<'a> {
     pub commands: Vec<Command>,
     /// Why there is no installation; the agent reports the first one alone.
     pub refusals: Vec<Remark>,
+    /// Permissions that are about nothing that is installed.
+    pub unused: Vec<Remark>,
     revision: &'a dyn Revision,
     disk: &'a dyn Disk,
     file_exists_behavior: &'a str,
     /// Destination and source of each file, in the order of the copies.
     copies: Vec<(String, String)>,
     copied: BTreeMap<String, String>,
+    /// In the order in which they are made; the same as a set.
     directories: Vec<String>,
+    made: BTreeSet<String>,
     permitted: BTreeSet<String>,
 }
 
@@ -74,12 +78,14 @@ impl<'a> Plan<'a> {
         let mut plan = Self {
             commands: Vec::new(),
             refusals: Vec::new(),
+            unused: Vec::new(),
             revision,
             disk,
             file_exists_behavior: spec.file_exists_behavior.as_deref().unwrap_or(file_exists_behavior),
             copies: Vec::new(),
             copied: BTreeMap::new(),
             directories: Vec::new(),
+            made: BTreeSet::new(),
             permitted: BTreeSet::new(),
         };
         for mapping in &spec.files {
@@ -88,8 +94,14 @@ impl<'a> Plan<'a> {
             }
         }
         for permission in &spec.permissions {
-            if let Err(message) = plan.permit(permission) {
-                plan.refusals.push(Remark { at: "permissions".to_owned(), line: permission.line, message });
+            let remark = |message| Remark { at: "permissions".to_owned(), line: permission.line, message };
+            match plan.permit(permission) {
+                Err(message) => plan.refusals.push(remark(message)),
+                Ok(true) => {}
+                Ok(false) => plan.unused.push(remark(format!(
+                    "The permissions of {} are about nothing that this revision installs, and do nothing.",
+                    permission.object
+                ))),
             }
         }
         plan
@@ -159,7 +171,7 @@ impl<'a> Plan<'a> {
                  the AppSpec file, and then try again."
             ));
         }
-        if self.directories.contains(&destination) {
+        if self.made.contains(&destination) {
             return Err(format!(
                 "The deployment failed because the application specification file calls for installing the file \
                  {source}, but a file with that name already exists at the location ({destination}). Update your AppSpec \
@@ -180,15 +192,16 @@ impl<'a> Plan<'a> {
                  file, and then try again."
             ));
         }
-        if !self.directories.iter().any(|there| there == path) {
+        if self.made.insert(path.to_owned()) {
             self.directories.push(path.to_owned());
             self.commands.push(Command::MakeDirectory(path.to_owned()));
         }
         Ok(())
     }
 
-    /// Only what this installation copies or makes is touched; of a directory its content, not itself.
-    fn permit(&mut self, permission: &Permission) -> Result<(), String> {
+    /// Only what this installation copies or makes is touched; of a directory its content, not itself. Whether there
+    /// was anything.
+    fn permit(&mut self, permission: &Permission) -> Result<bool, String> {
         let object = absolute(&permission.object);
         if self.copied.contains_key(&object) {
             if permission.is_about("file") {
@@ -196,10 +209,10 @@ impl<'a> Plan<'a> {
                 permission.check_file_acl()?;
                 self.set(permission, object)?;
             }
-            return Ok(());
+            return Ok(permission.is_about("file"));
         }
-        if !self.directories.contains(&object) && !self.disk.is_directory(&object) {
-            return Ok(());
+        if !self.made.contains(&object) && !self.disk.is_directory(&object) {
+            return Ok(false);
         }
         let base = if object == "/" { object } else { object + "/" };
         let files = self.copies.iter().map(|(path, _)| (path, true));
@@ -216,7 +229,9 @@ impl<'a> Plan<'a> {
                 matches.push(path.clone());
             }
         }
-        matches.into_iter().try_for_each(|path| self.set(permission, path))
+        let any = !matches.is_empty();
+        matches.into_iter().try_for_each(|path| self.set(permission, path))?;
+        Ok(any)
     }
 
     fn set(&mut self, permission: &Permission, object: String) -> Result<(), String> {

@@ -2,8 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use serde_json::{Value as Json, json};
-use tagship_appspec::AppSpec;
-use tagship_appspec::Value;
+use tagship_appspec::{AppSpec, Script, Value};
 
 /// A value as Ruby writes it to JSON.
 fn json_of(value: &Value) -> Json {
@@ -46,11 +45,10 @@ fn answer(yaml: &str) -> Json {
     let hooks: serde_json::Map<_, _> = spec
         .hooks
         .iter()
-        .map(|(hook, scripts)| {
-            let script = |script: &tagship_appspec::Script| {
-                json!([script.location, json_of(&Value::Int(script.timeout_secs)), script.runas])
-            };
-            (hook.text().unwrap().to_owned(), scripts.iter().map(script).collect())
+        .map(|hook| {
+            let script =
+                |script: &Script| json!([script.location, json_of(&Value::Int(script.timeout_secs)), script.runas]);
+            (hook.name.text().unwrap().to_owned(), hook.scripts.iter().map(script).collect())
         })
         .collect();
     json!({"accepts": {"files": files, "permissions": permissions, "hooks": hooks, "feb": spec.file_exists_behavior}})

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
-use tagship_appspec::Script;
+use tagship_appspec::{SHELL_CHARACTERS, Script};
 use tagship_emulator::deployment::Diagnostics;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
@@ -131,10 +131,6 @@ async fn one(
         }
     }
 }
-
-/// What makes Ruby start a shell for a command.
-const SHELL_CHARACTERS: &[char] =
-    &['*', '?', '{', '}', '[', ']', '<', '>', '(', ')', '~', '&', '|', '\\', '$', ';', '\'', '`', '"', '\n', '#'];
 
 /// Starts a script as the agent does: `runas` is `su USER -c PATH`, so a shell reads the path; a path without characters
 /// that a shell knows is started without one, word by word.
