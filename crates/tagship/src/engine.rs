@@ -7,7 +7,7 @@ pub mod admission;
 pub use admission::{Gate, Launching, Removing, Standing, Sweeping, Turning, Word};
 
 mod memo;
-pub use memo::{Memo, Memory, TOKEN_MAX};
+pub use memo::{Memo, Memory, TOKEN_MAX, Watched};
 
 mod planner;
 pub use planner::{Decision, First, Planner, Situation, View, execution_of};

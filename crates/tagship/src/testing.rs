@@ -113,7 +113,7 @@ pub(crate) fn named(which: names::Names, of: u8) -> Vec<Record> {
         .collect()
 }
 
-/// Asks a planner once, about release 2, and tells its answer in one line: `do: …`, `wait: …`, `done: …`, `fail: …`.
+/// Asks a planner once, about release 2, at which it has looked since it began, and tells its answer in one line: `do: …`, `wait: …`, `done: …`, `fail: …`.
 pub(crate) fn ask<P: Planner>(
     holding: &Holding,
     world: &World,
@@ -129,7 +129,9 @@ pub(crate) fn ask_directly<P: Planner>(holding: &Holding, state: Option<Executio
     let holder = state.map(|state| Execution { state, updated_at: None });
     let (job, world) = (job(P::ACTION, 2), World { holder, ..world() });
     let view = View::of(&world);
-    let now = Situation { job: &job, holding, world: view, began: at(began), throttled_secs: 0, direct: true };
+    let began = at(began);
+    let now =
+        Situation { job: &job, holding, world: view, began, throttled_secs: 0, watched_since: began, direct: true };
     told(asked::<P>(&now, &mut P::Memory::default()))
 }
 
@@ -154,7 +156,8 @@ pub(crate) fn decide<P: Planner>(
     memory: &mut P::Memory,
 ) -> First<Done> {
     let job = job(P::ACTION, 2);
-    let now = Situation { job: &job, holding, world: View::of(world), began, throttled_secs, direct: false };
+    let view = View::of(world);
+    let now = Situation { job: &job, holding, world: view, began, throttled_secs, watched_since: began, direct: false };
     asked::<P>(&now, memory)
 }
 

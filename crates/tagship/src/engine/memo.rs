@@ -1,7 +1,7 @@
 //! What can't be observed again: carried from round to round, and in CodePipeline's continuation token.
 
 use crate::model::format::{self, Unknown};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -19,12 +19,38 @@ pub struct Memo<P> {
     /// Seconds in all for which AWS has refused this action's requests for being too many.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub throttled_secs: u32,
+    /// How far its looks have followed each other; none before the first.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub watched: Option<Watched>,
     /// The planner's own.
     #[serde(default)]
     pub plan: P,
     /// What a later version has written besides.
     #[serde(skip)]
     unknown: Unknown,
+}
+
+/// Looks that follow each other, so that what all of them have found has lasted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watched {
+    /// When the first of them had been made.
+    pub since: Timestamp,
+    /// When the last of them began; later by what it was then decided to wait.
+    pub until: Timestamp,
+}
+
+/// How much later than planned a look may come, in seconds, before what was found may have changed and changed back
+/// meanwhile: while AWS throttles, or a process stands still, nobody looks.
+const UNWATCHED_SECS: i64 = 30;
+
+impl Watched {
+    /// Since when looks follow each other, if another one has been made by then.
+    pub fn since(watched: Option<Self>, seen: Timestamp) -> Timestamp {
+        match watched {
+            Some(it) if seen.duration_since(it.until) <= SignedDuration::from_secs(UNWATCHED_SECS) => it.since,
+            _ => seen,
+        }
+    }
 }
 
 fn is_zero(secs: &u32) -> bool {
@@ -48,7 +74,7 @@ impl<P: Memory> Memo<P> {
     /// Nothing known yet.
     pub fn new(began: Timestamp) -> Self {
         let (plan, unknown) = (P::default(), Unknown::default());
-        Self { v: format::VERSION, began, refused_since: None, throttled_secs: 0, plan, unknown }
+        Self { v: format::VERSION, began, refused_since: None, throttled_secs: 0, watched: None, plan, unknown }
     }
 
     /// From a continuation token of any version; one that can't be read is as none.
@@ -72,3 +98,6 @@ impl<P: Memory> Memo<P> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

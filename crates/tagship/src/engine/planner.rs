@@ -111,6 +111,9 @@ pub struct Situation<'a> {
     pub began: Timestamp,
     /// Seconds in all for which AWS has refused its requests for being too many.
     pub throttled_secs: u32,
+    /// Since when looks, this one among them, have followed each other. What was found before may have changed and
+    /// changed back.
+    pub watched_since: Timestamp,
     /// Whether somebody asks directly (an event, a command line), and no job of a pipeline does.
     pub direct: bool,
 }
@@ -333,3 +336,6 @@ impl<'a> Situation<'a> {
         Step::WriteHold { hold: Box::new(hold), etag: Some(held.etag.clone()) }
     }
 }
+
+#[cfg(test)]
+mod tests;

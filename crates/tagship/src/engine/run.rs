@@ -2,7 +2,7 @@
 
 use crate::engine::admission::{Gate, Standing};
 use crate::engine::after::after;
-use crate::engine::memo::Memo;
+use crate::engine::memo::{Memo, Watched};
 use crate::engine::planner::{Decision, Planner, Situation, View};
 use crate::settings::Settings;
 use crate::{Done, Error, Held, Holding, Instance, Job, Kind, Parts, ReleaseId, ServiceRole, Step, World};
@@ -241,12 +241,12 @@ impl<P: Planner, T: Port> Invocation<'_, P, T> {
             Decision::Look(parts) => Err(bug(format!("{} asks again for {parts:?}", job.action))),
             Decision::Do { step, then, .. } => self.change(holding, Change { step, then, plan, world }).await,
             Decision::Wait { why, until } => {
-                self.memo.plan = plan;
+                self.keep(plan, &world, until);
                 self.known = Some((holding, read_at));
                 Ok(Round::Wait { why, until })
             }
             Decision::Yield(why) => {
-                self.memo.plan = plan;
+                self.keep(plan, &world, None);
                 Ok(Round::Yield(why))
             }
             Decision::Done(done) => Ok(Round::Ended(Outcome::Done(done))),
@@ -257,10 +257,20 @@ impl<P: Planner, T: Port> Invocation<'_, P, T> {
         }
     }
 
+    /// What the planner remembers of a decision that stands, and that it has looked.
+    fn keep(&mut self, plan: P::Memory, world: &World, wait_until: Option<Timestamp>) {
+        // What a look took is no wait: what it found was so when it began.
+        let planned = wait_until.map_or(SignedDuration::ZERO, |until| until.duration_since(world.since()));
+        let until = world.now + planned.max(SignedDuration::ZERO);
+        self.memo.watched = Some(Watched { since: Watched::since(self.memo.watched, world.since()), until });
+        self.memo.plan = plan;
+    }
+
     fn situation<'s>(&'s self, holding: &'s Holding, world: &'s World) -> Situation<'s> {
         let (began, throttled_secs) = (self.memo.began, self.memo.throttled_secs);
-        let direct = !self.port.hands_back();
-        Situation { job: self.job, holding, world: View::of(world), began, throttled_secs, direct }
+        let watched_since = Watched::since(self.memo.watched, world.since());
+        let (view, direct) = (View::of(world), !self.port.hands_back());
+        Situation { job: self.job, holding, world: view, began, throttled_secs, watched_since, direct }
     }
 
     /// What the planner says of this world, if the table of phases admits it.
@@ -373,7 +383,7 @@ impl<P: Planner, T: Port> Invocation<'_, P, T> {
                 return Ok(Round::Again);
             }
         };
-        self.memo.plan = plan;
+        self.keep(plan, &world, None);
         if let Some(done) = then {
             return Ok(Round::Ended(Outcome::Done(*done)));
         }

@@ -39,7 +39,7 @@ pub struct DeployMemory {
     /// When the fleet was last found to be whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub whole_at: Option<Timestamp>,
-    /// Since when the candidate's group has been seen without weight, without a break.
+    /// Since when the candidate's group has been seen without weight, each time that somebody looked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weightless_since: Option<Timestamp>,
     /// Since when the whole fleet has been registered.

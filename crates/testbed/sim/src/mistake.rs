@@ -81,11 +81,13 @@ pub enum Mistake {
     BackUnwritten,
     /// Nobody listens to alarms.
     AlarmsIgnored,
+    /// What was found before nobody could look for minutes is taken to have lasted.
+    GapIgnored,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::TokenWithoutSince,
         Self::NoSecondLook,
         Self::WeightsBeforeHealth,
@@ -119,6 +121,7 @@ impl Mistake {
         Self::BackForgotten,
         Self::BackUnwritten,
         Self::AlarmsIgnored,
+        Self::GapIgnored,
     ];
 }
 
@@ -163,6 +166,7 @@ impl<P: Planner> Planner for Wrong<P> {
             misread(mistake, &mut held.hold);
         }
         let direct = now.direct && mistake != Mistake::DirectBelieved;
+        let watched_since = if mistake == Mistake::GapIgnored { now.began } else { now.watched_since };
         // Where it writes no hold any more: the settings themselves are right.
         if mistake == Mistake::NothingKept
             && now.job.action == Action::Discard
@@ -172,7 +176,8 @@ impl<P: Planner> Planner for Wrong<P> {
         }
         let decision = match P::admit(Standing::of(&now.job.release, &holding)) {
             Gate::Admit(entry) => {
-                P::decide(&Situation { world: View::of(&world), holding: &holding, direct, ..*now }, entry, memory)
+                let seen = Situation { world: View::of(&world), holding: &holding, direct, watched_since, ..*now };
+                P::decide(&seen, entry, memory)
             }
             Gate::Nothing(_) | Gate::Refuse(_) => P::decide(now, entry, memory),
         };

@@ -73,7 +73,7 @@ fn remove(now: &Situation<'_>, held: &Held, kept: Option<&Held>, memory: &mut Re
     // A release that was never shifted has had no weight: it may go at once.
     // One that is kept is looked at once more before: nobody comes back for what a late call registers.
     if hold.previous.is_some() || kept.is_some() {
-        settle(now, held, weightless)?;
+        settle(now, held, weightless.max(now.watched_since))?;
     }
     if hold.previous.is_some() && pair {
         forgotten(now, hold, weightless)?;

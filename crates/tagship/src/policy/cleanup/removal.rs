@@ -35,7 +35,7 @@ pub struct Removal<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RemovalMemory {
-    /// Since when the release, or what it replaced, has been seen without weight, without a break.
+    /// Since when the release, or what it replaced, has been seen without weight, each time that somebody looked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weightless_since: Option<Timestamp>,
     /// Since when all that goes has been deregistered.

@@ -112,7 +112,8 @@ pub(super) fn remove(now: &Situation<'_>, held: &Held, memory: &mut RemovalMemor
         .map(|instance| instance.id.as_str())
         .filter(|id| !serving.contains(id))
         .collect();
-    let moved_at = hold.moved_at.unwrap_or(*memory.weightless_since.get_or_insert(now.world.since()));
+    let weightless = *memory.weightless_since.get_or_insert(now.world.since());
+    let moved_at = hold.moved_at.unwrap_or(weightless.max(now.watched_since));
     if !doomed.is_empty() {
         settle(now, held, moved_at)?;
     }

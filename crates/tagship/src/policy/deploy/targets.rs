@@ -49,7 +49,7 @@ pub(super) fn healthy(
         .take(TARGETS_A_CALL)
         .collect();
     if !targets.is_empty() {
-        let since = memory.weightless_since.unwrap_or(now.world.now());
+        let since = memory.weightless_since.unwrap_or(now.world.now()).max(now.watched_since);
         return Break(match now.left(since, settings.timeouts.settle_secs) {
             Some((until, left)) => {
                 let why = format!("{} to be without weight for {left} s more: it still has other targets", group.name);

@@ -10,7 +10,7 @@ use crate::pipes::stands;
 use crate::plan::{Fault, PersonAct, REFUSED};
 use crate::port::{Answer, Ask};
 use rand::RngExt;
-use tagship::{Action, Decision, Error, Execution, ExecutionState, Job, Kind, Outcome, STALE_SECS, Step};
+use tagship::{Action, Decision, Error, Execution, ExecutionState, Hold, Job, Kind, Outcome, STALE_SECS, Step};
 use tagship_emulator::report::{Failure, Success};
 
 /// The oldest observation that a change may be decided by: [`STALE_SECS`], 4 s to read the hold, 10 s for the call.
@@ -56,6 +56,9 @@ impl Day {
                 let mut delay = (until.min(last) - now).max(0);
                 if self.chance(|odds| odds.freeze) {
                     delay += self.freeze(by, None);
+                }
+                if job.action == Action::Discard {
+                    delay += self.unwatched(by, &job, delay);
                 }
                 self.after(delay, Event::Wake(by));
             }
@@ -166,6 +169,26 @@ impl Day {
             let (n, back) = (self.rng.random_range(0..switches), self.between(SECOND, 10 * MINUTE));
             self.person(PersonAct::TurnSwitch(job.role.clone(), n, back));
         }
+    }
+
+    /// While discard waits for SETTLE to be over, its process stands still for longer; its release gets weight by hand
+    /// meanwhile, which rollback takes away again. For how long discard is late.
+    fn unwatched(&mut self, by: u32, job: &Job, planned: Ms) -> Ms {
+        let shifted = |(hold, _): &(Hold, _)| hold.release == job.release && hold.previous.is_some();
+        if !self.cloud.holds.get(&job.role).is_some_and(shifted) || !self.chance(|odds| 10.0 * odds.race) {
+            return 0;
+        }
+        let late = self.between(90 * SECOND, 180 * SECOND);
+        self.freeze(by, Some(planned + late));
+        let until = self.cloud.now + planned + late;
+        // What a person has done a moment ago, nobody could know: that doesn't count against discard.
+        let (turned, asked) =
+            (until - self.between(75 * SECOND, 90 * SECOND), until - self.between(SECOND, 15 * SECOND));
+        let switches = self.cloud.services.get(&job.role).map_or(1, |service| service.switches.len());
+        let (n, back) = (self.rng.random_range(0..switches.max(1)), self.between(MINUTE, 10 * MINUTE));
+        self.at(turned, Event::Person(PersonAct::TurnSwitch(job.role.clone(), n, back)));
+        self.at(asked, Event::Person(PersonAct::Ask(job.role.clone(), Action::Rollback)));
+        late
     }
 
     /// What goes wrong by chance.
