@@ -76,3 +76,6 @@ pub fn after(mut world: World, step: &Step, applied: &Applied) -> Option<World> 
     }
     Some(world)
 }
+
+#[cfg(test)]
+mod tests;
