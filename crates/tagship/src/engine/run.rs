@@ -292,7 +292,7 @@ impl<P: Planner, T: Port> Invocation<'_, P, T> {
         let now = self.port.now();
         let young = |world: &World| now.duration_since(world.now) <= SignedDuration::from_secs(CARRIED_SECS);
         let carried = self.world.take().filter(young);
-        let mut world = carried.unwrap_or_else(|| World { now, seen: now, ..World::default() });
+        let mut world = carried.unwrap_or_else(|| World { now, ..World::default() });
         let mut reported = false;
         loop {
             let (decision, plan) = match self.ask(holding, &world) {

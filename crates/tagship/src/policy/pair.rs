@@ -123,11 +123,6 @@ impl<'a> Pair<'a> {
         faults
     }
 
-    /// The group that has the weight on every switch; none if the switches disagree (half-moved).
-    pub fn live(&self) -> Option<&'a Group> {
-        self.groups.into_iter().find(|group| self.weighted(group).count() == self.routing.switches.len())
-    }
-
     /// The group that has no weight on any switch; none if the switches disagree.
     pub fn free(&self) -> Option<&'a Group> {
         self.groups.into_iter().find(|group| self.weighted(group).next().is_none())
@@ -300,3 +295,6 @@ pub fn ailing(group: &Group) -> String {
         .collect();
     crate::listed(words.iter().map(String::as_str))
 }
+
+#[cfg(test)]
+mod tests;
