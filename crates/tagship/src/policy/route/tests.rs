@@ -180,6 +180,17 @@ fn the_watch() {
         },
         "do: set HTTP:80 to arn:a=100, arn:b=0",
     );
+    // Half of it is the predecessor's still, by hand, which can't serve: of a shift at once, rollback decides that.
+    watch(
+        |case| {
+            case.sick(0, 2);
+            case.moved(0);
+            case.world.routing.as_mut().expect("routing").switches[1].weights =
+                vec![("arn:a".to_owned(), 100), ("arn:b".to_owned(), 0)];
+            case.goes_back("i-21 has died");
+        },
+        "fail: i-21 has died, and nothing can be restored: r0000001 has 0 healthy targets",
+    );
     watch(|case| case.sick(1, 2), "wait: a second look at the release: 0 of 2");
     watch(
         |case| {
@@ -195,6 +206,20 @@ fn the_watch() {
             case.goes_back("both have died");
         },
         "fail: both have died, and nothing can be restored: r0000001 has 0 healthy targets",
+    );
+    // While all is well, nothing else is looked at; after a look at which it wasn't, all is.
+    fn routed(case: &mut Case) {
+        case.hold().group = Some("arn:b".to_owned());
+        case.shift.named = true;
+        case.world.read = crate::Parts::ROUTING;
+    }
+    watch(routed, "wait: 20 s more of watching: 2 of 2 targets healthy");
+    watch(
+        |case| {
+            routed(case);
+            case.shift.ailing_looks = 1;
+        },
+        "look: ",
     );
     // Half moved back by an invocation that died, or by a person.
     check(
