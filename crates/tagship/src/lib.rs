@@ -9,11 +9,12 @@ pub(crate) mod testing;
 
 mod model;
 pub use model::{
-    Action, Address, Alarm, AlarmState, Artifact, Back, Change, Changes, Deployment, DeploymentState, Done, Ended,
-    Ending, Error, Execution, ExecutionState, Found, Group, Health, Held, Hold, Holding, HowEnded, INSTANCES_A_CALL,
-    Installed, Instance, InstanceState, Job, Kind, Launch, NAMES_A_BATCH, NameChange, Offer, Parts, Phase, Previous,
-    Record, ReleaseId, Report, Routing, ServiceRole, Split, StageName, Step, Switch, TAG_RELEASE, TAG_RETIRED_BY,
-    TAG_SERVICE, TARGETS_A_CALL, Target, UserData, World, bounded, counted, ended_key, hold_key, listed, name_tag,
+    Act, Action, Address, Alarm, AlarmState, Approval, Artifact, Back, Change, Changes, Deployment, DeploymentState,
+    Does, Done, Ended, Ending, Error, Execution, ExecutionState, Found, Frozen, Group, Health, Held, Hold, Holding,
+    HowEnded, INSTANCES_A_CALL, Installed, Instance, InstanceState, Job, Kind, Launch, NAMES_A_BATCH, NameChange,
+    Offer, Parts, PastRelease, PastRun, Phase, Pipeline, Previous, Record, ReleaseId, Report, Routing, Run, RunStatus,
+    ServiceRole, Split, Stage, StageName, Step, Switch, TAG_RELEASE, TAG_RETIRED_BY, TAG_SERVICE, TARGETS_A_CALL,
+    Target, UserData, World, bounded, counted, ended_key, hold_key, listed, name_tag,
 };
 pub use model::{format, names, settings};
 
@@ -28,4 +29,4 @@ pub use policy::actions::{self, Function, Visit};
 pub use policy::{cleanup, compare, deploy, pair, provision, route};
 
 mod report;
-pub use report::{metrics, notify};
+pub use report::{history, metrics, notify, status};

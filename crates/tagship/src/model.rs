@@ -24,6 +24,9 @@ pub use hold::{Artifact, Back, Ended, Held, Hold, Holding, HowEnded, Phase, Prev
 mod job;
 pub use job::Job;
 
+mod pipeline;
+pub use pipeline::{Act, Approval, Does, Frozen, PastRelease, PastRun, Pipeline, Run, RunStatus, Stage};
+
 mod world;
 pub use world::{
     Address, Alarm, AlarmState, Deployment, DeploymentState, Execution, ExecutionState, Found, Group, Health,

@@ -1,5 +1,9 @@
-//! What is told: notices for people, metrics for dashboards.
+//! What is told: notices for people, metrics for dashboards, and what a service is at.
 
 pub mod notify;
 
 pub mod metrics;
+
+pub mod history;
+
+pub mod status;

@@ -1,0 +1,56 @@
+//! What a person can do next with a service, as commands.
+
+use super::{Asked, Held};
+use crate::Phase;
+use serde::Serialize;
+
+/// Something that a person can do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Next {
+    /// The command.
+    pub command: String,
+    /// What it does.
+    pub does: String,
+}
+
+impl Next {
+    fn new(command: String, does: impl Into<String>) -> Self {
+        Self { command, does: does.into() }
+    }
+}
+
+/// What can be done, the likeliest first.
+pub(super) fn next(
+    service: &str,
+    held: Option<&Held>,
+    approval: Option<&Asked>,
+    running: bool,
+    frozen: bool,
+) -> Vec<Next> {
+    let mut next = Vec::new();
+    if let Some(asked) = approval {
+        next.push(Next::new(format!("tagship approve {service}"), asked.approving));
+        next.push(Next::new(format!("tagship reject {service}"), asked.rejecting));
+    } else if running {
+        next.push(Next::new(
+            format!("tagship stop {service} -m WHY"),
+            "ends the release: the traffic goes back, and it is removed",
+        ));
+    } else if held.is_some_and(|held| held.phase != Phase::Approved) {
+        next.push(Next::new(
+            format!("tagship stop {service} -m WHY"),
+            "has what its ended release left behind removed, if that hasn't begun by itself",
+        ));
+    }
+    if held.is_some() {
+        next.push(Next::new(format!("tagship why {service}"), "tells what has been decided so far, and why"));
+    } else {
+        next.push(Next::new(format!("tagship release {service} BUILD.zip"), "releases a build"));
+        next.push(Next::new(format!("tagship rollback {service}"), "releases the build before this one anew"));
+    }
+    if frozen {
+        next.push(Next::new(format!("tagship unfreeze {service} -m WHY"), "lets releases in again"));
+    }
+    next
+}
