@@ -18,6 +18,8 @@ const ATTEMPT: Duration = Duration::from_secs(15);
 const ATTEMPTS: u32 = 6;
 /// How long a changing call may take; it is never repeated (docs/RULES.md#the-bounds-in-time).
 pub(crate) const CHANGE: Duration = Duration::from_secs(10);
+/// How long a function that a person invokes may take: Lambda's own limit.
+const INVOKE: Duration = Duration::from_secs(900);
 /// How long reading the hold just before a change may take.
 pub(crate) const BOUND: Duration = Duration::from_secs(4);
 
@@ -35,6 +37,7 @@ pub struct Cloud {
     reads: SdkConfig,
     changes: SdkConfig,
     bound: SdkConfig,
+    invokes: SdkConfig,
     /// The calls of all clients.
     pub(crate) tally: Tally,
     clients: Clients,
@@ -49,13 +52,14 @@ impl Cloud {
     }
 
     /// With these variables and this access to AWS.
-    pub async fn new(mut variables: BTreeMap<String, String>, access: ConfigLoader) -> Self {
+    pub async fn new(variables: BTreeMap<String, String>, access: ConfigLoader) -> Self {
+        Self::of(variables, &loaded(access).await)
+    }
+
+    /// With these variables and this access.
+    pub(crate) fn of(mut variables: BTreeMap<String, String>, base: &SdkConfig) -> Self {
         let bucket = variables.remove("TAGSHIP_BUCKET").unwrap_or_default();
         let settings = variables.remove("TAGSHIP_SETTINGS");
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-            .build_https();
-        let base = access.http_client(http).load().await;
         // Connect and read time-outs are the same everywhere: clients share connections by them.
         let timeouts = || TimeoutConfig::builder().connect_timeout(Duration::from_secs(3)).read_timeout(ATTEMPT);
         let manner = |timeouts, retries| {
@@ -77,10 +81,22 @@ impl Cloud {
             ),
             changes: manner(timeouts().operation_timeout(CHANGE).build(), RetryConfig::disabled()),
             bound: manner(timeouts().operation_timeout(BOUND).build(), RetryConfig::disabled()),
+            invokes: manner(
+                TimeoutConfig::builder().connect_timeout(Duration::from_secs(3)).operation_timeout(INVOKE).build(),
+                RetryConfig::disabled(),
+            ),
             tally: Tally::default(),
             clients: Clients::default(),
         }
     }
+}
+
+/// The access to AWS, over the one HTTP stack that is linked.
+pub(crate) async fn loaded(access: ConfigLoader) -> SdkConfig {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .build_https();
+    access.http_client(http).load().await
 }
 
 /// Each client, once it is used: one for reads, one for changes.
@@ -102,7 +118,12 @@ struct Clients {
     codepipeline: OnceLock<aws_sdk_codepipeline::Client>,
     codepipeline_changes: OnceLock<aws_sdk_codepipeline::Client>,
     cloudwatch: OnceLock<aws_sdk_cloudwatch::Client>,
+    lambda: OnceLock<aws_sdk_lambda::Client>,
+    lambda_changes: OnceLock<aws_sdk_lambda::Client>,
+    lambda_invokes: OnceLock<aws_sdk_lambda::Client>,
+    logs: OnceLock<aws_sdk_cloudwatchlogs::Client>,
     ssm: OnceLock<aws_sdk_ssm::Client>,
+    ssm_changes: OnceLock<aws_sdk_ssm::Client>,
     events_changes: OnceLock<aws_sdk_eventbridge::Client>,
     sns_changes: OnceLock<aws_sdk_sns::Client>,
 }
@@ -138,7 +159,12 @@ clients! {
     codepipeline: aws_sdk_codepipeline from reads;
     codepipeline_changes: aws_sdk_codepipeline from changes;
     cloudwatch: aws_sdk_cloudwatch from reads;
+    lambda: aws_sdk_lambda from reads;
+    lambda_changes: aws_sdk_lambda from changes;
+    lambda_invokes: aws_sdk_lambda from invokes;
+    logs: aws_sdk_cloudwatchlogs from reads;
     ssm: aws_sdk_ssm from reads;
+    ssm_changes: aws_sdk_ssm from changes;
     events_changes: aws_sdk_eventbridge from changes;
     sns_changes: aws_sdk_sns from changes;
 }

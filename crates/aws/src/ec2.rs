@@ -49,6 +49,23 @@ pub(crate) async fn instances(cloud: &Cloud, role: &ServiceRole) -> Result<Vec<I
     Ok(instances)
 }
 
+/// Every instance that carries any service's tag, with its service.
+pub(crate) async fn instances_of_all(cloud: &Cloud) -> Result<Vec<(ServiceRole, Instance)>, Error> {
+    let tagged = Filter::builder().name("tag-key").values(TAG_SERVICE).build();
+    let mut pages = cloud.ec2().describe_instances().filters(tagged).max_results(PAGE).into_paginator().send();
+    let mut instances = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.called("ec2:DescribeInstances", TAG_SERVICE)?;
+        for found in page.reservations().iter().flat_map(|reservation| reservation.instances()) {
+            let role = tag(found.tags(), TAG_SERVICE).and_then(|role| ServiceRole::try_from(role.to_owned()).ok());
+            if let Some(role) = role {
+                instances.push((role, instance(found, "ec2:DescribeInstances")?));
+            }
+        }
+    }
+    Ok(instances)
+}
+
 fn instance(found: &aws_sdk_ec2::types::Instance, action: &str) -> Result<Instance, Error> {
     let id = required(found.instance_id(), action, "instanceId")?;
     let state = match found.state().and_then(|state| state.name()) {

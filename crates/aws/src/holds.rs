@@ -43,6 +43,16 @@ async fn read(client: &Client, bucket: &str, role: &ServiceRole, release: &Relea
     Ok(Holding { held, ended })
 }
 
+/// A service's hold; none if it isn't held.
+pub(crate) async fn hold(cloud: &Cloud, role: &ServiceRole) -> Result<Option<Hold>, Error> {
+    Ok(hold_at(cloud.s3(), &cloud.bucket, &hold_key(role)).await?.map(|(hold, _)| hold))
+}
+
+/// How a release ended; none if it hasn't.
+pub(crate) async fn ended(cloud: &Cloud, role: &ServiceRole, release: &ReleaseId) -> Result<Option<Ended>, Error> {
+    Ok(ended_at(cloud.s3(), &cloud.bucket, &ended_key(role, release)).await?.map(|(ended, _)| ended))
+}
+
 async fn hold_at(client: &Client, bucket: &str, key: &str) -> Result<Option<(Hold, String)>, Error> {
     object(client, bucket, key, Hold::from_json).await
 }

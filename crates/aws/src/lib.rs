@@ -35,3 +35,6 @@ mod metrics;
 
 mod handler;
 pub use handler::{ServeError, serve};
+
+mod account;
+pub use account::{Account, Log, Opened, Person, Stored, Uploaded};

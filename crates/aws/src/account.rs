@@ -1,0 +1,123 @@
+//! The account as a person's command sees it: what people look at, and the few calls that they make.
+//!
+//! It changes no instance, no switch, no name, no deployment and no hold: that is the functions' alone.
+
+mod answer;
+mod functions;
+mod pipelines;
+mod service;
+mod settings;
+mod upload;
+
+pub use functions::Log;
+pub use settings::Stored;
+pub use upload::Uploaded;
+
+use crate::Cloud;
+use crate::cloud::loaded;
+use aws_config::ConfigLoader;
+use aws_credential_types::provider::ProvideCredentials;
+use std::collections::BTreeMap;
+use tagship::{Error, Kind};
+
+/// Who asks: what a profile, the environment, single sign-on or a credential process gives.
+pub struct Person {
+    base: aws_config::SdkConfig,
+    prefix: String,
+}
+
+/// Why there is no account to look at.
+#[derive(Debug)]
+pub enum Opened {
+    /// No credentials, or no Region.
+    Nobody(String),
+    /// AWS refused, or there is no such installation.
+    Refused(Error),
+}
+
+/// An installation of tagship in an account.
+pub struct Account {
+    cloud: Cloud,
+    /// What the names of the functions begin with: `tagship-`.
+    prefix: String,
+    /// The revision of provision's configuration, which has the settings; none if it couldn't be read.
+    revision: Option<String>,
+}
+
+impl Person {
+    /// Finds the credentials and the Region.
+    ///
+    /// # Errors
+    ///
+    /// If there are none, with what to do about it.
+    pub async fn new(access: ConfigLoader, prefix: &str) -> Result<Self, Opened> {
+        let base = loaded(access).await;
+        if base.region().is_none() {
+            return Err(Opened::Nobody(
+                "no Region is set: give --region, set AWS_REGION, or write `region` into the profile".to_owned(),
+            ));
+        }
+        let nobody = |why: String| {
+            Opened::Nobody(format!(
+                "no AWS credentials: {why}. Log in first: `aws sso login` for single sign-on, `aws configure` for keys, or \
+                 name a profile with --profile. Where a profile asks for an MFA code, get a session with `aws sts \
+                 get-session-token --serial-number ARN --token-code CODE` and export its three values"
+            ))
+        };
+        let provider = base.credentials_provider().ok_or_else(|| nobody("none are configured".to_owned()))?;
+        if let Err(error) = provider.provide_credentials().await {
+            let mut why = error.to_string();
+            let mut source = std::error::Error::source(&error);
+            while let Some(inner) = source {
+                why = inner.to_string();
+                source = inner.source();
+            }
+            return Err(nobody(why));
+        }
+        Ok(Self { base, prefix: prefix.to_owned() })
+    }
+
+    /// Finds the installation by its functions' names: what provision's variables say of it.
+    ///
+    /// # Errors
+    ///
+    /// If there is none in this account and Region, or the person may not read it.
+    pub async fn open(self, bucket: Option<String>) -> Result<Account, Opened> {
+        let blind = Cloud::of(BTreeMap::new(), &self.base);
+        let provision = format!("{}provision", self.prefix);
+        let (mut variables, revision) = match functions::variables(&blind, &provision).await {
+            Ok((variables, revision)) => (variables, Some(revision)),
+            // Who may not read the settings can look at the rest, if the bucket is told.
+            Err(error) if error.kind == Kind::Denied && bucket.is_some() => (BTreeMap::new(), None),
+            Err(error) if error.code.as_deref() == Some("ResourceNotFoundException") => {
+                return Err(Opened::Refused(Error::configuration(format!(
+                    "there is no function {provision} in Region {}: is this the right account and Region? Where the \
+                     functions' names begin otherwise, give --prefix",
+                    blind.region
+                ))));
+            }
+            Err(error) => return Err(Opened::Refused(error)),
+        };
+        variables.extend(bucket.map(|bucket| ("TAGSHIP_BUCKET".to_owned(), bucket)));
+        let cloud = Cloud::of(variables, &self.base);
+        if cloud.bucket.is_empty() {
+            return Err(Opened::Refused(Error::configuration(format!(
+                "the function {provision} has no variable TAGSHIP_BUCKET: it is no function of tagship, or was changed by \
+                 hand. `make deploy` sets it"
+            ))));
+        }
+        Ok(Account { cloud, prefix: self.prefix, revision })
+    }
+}
+
+impl Account {
+    /// The Region's name.
+    pub fn region(&self) -> &str {
+        &self.cloud.region
+    }
+
+    /// A function's name: `tagship-route`.
+    pub fn function(&self, stage: tagship::StageName) -> String {
+        format!("{}{stage}", self.prefix)
+    }
+}
