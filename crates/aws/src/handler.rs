@@ -227,9 +227,9 @@ async fn handle<F: Function>(cloud: &Cloud, until: Instant, invocation: Invocati
         turn.tell(notice).await;
     }
     match &outcome {
-        Outcome::Done(done) => info!(nothing = done.nothing, message = done.message, "ended: done"),
+        Outcome::Done(done) => info!(nothing = done.nothing, why = done.message, "ended: done"),
         Outcome::Waiting(why) => info!(why, "ended: waiting"),
-        Outcome::Failed(error) => error!(kind = ?error.kind, message = error.message, "ended: failed"),
+        Outcome::Failed(error) => error!(kind = ?error.kind, why = error.message, "ended: failed"),
     }
     let answer = match &invocation.caller {
         Caller::Pipeline { job_id, .. } => report(cloud, job_id, &outcome, token).await,

@@ -47,7 +47,8 @@ impl Account {
         // An answer can take as long as the function may run: this is no change of the bounded kind.
         let request = self.cloud.lambda_invokes().invoke().function_name(&function).payload(payload);
         let sent = request.send().await.called("lambda:InvokeFunction", &function)?;
-        let answer: Value = sent.payload.and_then(|blob| serde_json::from_slice(blob.as_ref()).ok()).unwrap_or_default();
+        let answer: Value =
+            sent.payload.and_then(|blob| serde_json::from_slice(blob.as_ref()).ok()).unwrap_or_default();
         if sent.function_error.is_some() {
             let why = answer["errorMessage"].as_str().unwrap_or("it gave no reason").to_owned();
             return Err(Error::new(Kind::Release, format!("{function}, asked to {action}: {why}")));
@@ -72,7 +73,7 @@ impl Account {
             .logs()
             .filter_log_events()
             .log_group_name(&group)
-            .filter_pattern(format!("{{ $.release = \"{release}\" }}"))
+            .filter_pattern(format!("{{ $.span.release = \"{release}\" }}"))
             .start_time(from.as_millisecond())
             .end_time(to.as_millisecond());
         let page = request.send().await.called("logs:FilterLogEvents", &group)?;

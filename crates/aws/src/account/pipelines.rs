@@ -9,7 +9,9 @@ use aws_sdk_codepipeline::types::{
 };
 use serde_json::Value;
 use std::collections::HashMap;
-use tagship::{Act, Action, Does, Error, Frozen, PastRelease, PastRun, Pipeline, ReleaseId, Run, RunStatus, Stage};
+use tagship::{
+    Act, Action, Does, Error, Execution, Frozen, PastRelease, PastRun, Pipeline, ReleaseId, Run, RunStatus, Stage,
+};
 
 /// Executions a page, CodePipeline's most.
 const PAGE: i32 = 100;
@@ -22,12 +24,10 @@ impl Account {
     /// If CodePipeline refuses.
     pub async fn pipeline(&self, name: &str) -> Result<Pipeline, Error> {
         let client = self.cloud.codepipeline();
-        let structure = async {
-            client.get_pipeline().name(name).send().await.called("codepipeline:GetPipeline", name)
-        };
-        let state = async {
-            client.get_pipeline_state().name(name).send().await.called("codepipeline:GetPipelineState", name)
-        };
+        let structure =
+            async { client.get_pipeline().name(name).send().await.called("codepipeline:GetPipeline", name) };
+        let state =
+            async { client.get_pipeline_state().name(name).send().await.called("codepipeline:GetPipelineState", name) };
         let (structure, state) = tokio::try_join!(structure, state)?;
         let declared = structure.pipeline.as_ref().map(|pipeline| pipeline.stages()).unwrap_or_default();
         let states: HashMap<&str, &StageState> =
@@ -48,14 +48,22 @@ impl Account {
         Ok(page.pipeline_execution_summaries().iter().filter_map(past).collect())
     }
 
+    /// Where an execution stands.
+    ///
+    /// # Errors
+    ///
+    /// If CodePipeline refuses.
+    pub async fn execution(&self, pipeline: &str, release: &ReleaseId) -> Result<Execution, Error> {
+        crate::codepipeline::execution(&self.cloud, pipeline, release).await
+    }
+
     /// The runs of a pipeline's actions: of one execution, or the newest of all.
     ///
     /// # Errors
     ///
     /// If CodePipeline refuses.
     pub async fn runs(&self, pipeline: &str, of: Option<&ReleaseId>, most: usize) -> Result<Vec<PastRun>, Error> {
-        let filter =
-            of.map(|release| ActionExecutionFilter::builder().pipeline_execution_id(release.as_str()).build());
+        let filter = of.map(|release| ActionExecutionFilter::builder().pipeline_execution_id(release.as_str()).build());
         let request = self.cloud.codepipeline().list_action_executions().pipeline_name(pipeline).max_results(PAGE);
         let mut pages = request.set_filter(filter).into_paginator().send();
         let mut runs = Vec::new();
@@ -127,8 +135,7 @@ fn does(kind: Option<(&str, &str)>, configuration: Option<&HashMap<String, Strin
 
 /// What UserParameters say; the action is the function's default where they don't.
 fn invoked(function: &Option<String>, parameters: &Option<String>) -> Does {
-    let parameters: Value =
-        parameters.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let parameters: Value = parameters.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let Some(service) = parameters["serviceRole"].as_str() else { return Does::Other };
     let function = function.as_deref().unwrap_or_default();
     let stage = tagship::StageName::ALL.into_iter().find(|stage| function.ends_with(stage.as_str()));

@@ -101,7 +101,13 @@ impl Account {
                 }))
             }
             (Some(Stored::Parameter { path, .. }), None) => {
-                self.cloud.ssm_changes().delete_parameter().name(path).send().await.called("ssm:DeleteParameter", path)?;
+                self.cloud
+                    .ssm_changes()
+                    .delete_parameter()
+                    .name(path)
+                    .send()
+                    .await
+                    .called("ssm:DeleteParameter", path)?;
                 Ok(None)
             }
             (Some(Stored::Variable(_)) | None, text) => self.write_variable(role, now, text).await.map(|()| None),
@@ -118,7 +124,8 @@ impl Account {
             Error::configuration("this installation has no TAGSHIP_SETTINGS: settings are kept in variables alone")
         })?;
         let path = format!("{prefix}{role}");
-        let request = self.cloud.ssm_changes().put_parameter().name(&path).value(text).r#type(ParameterType::SecureString);
+        let request =
+            self.cloud.ssm_changes().put_parameter().name(&path).value(text).r#type(ParameterType::SecureString);
         request.overwrite(false).send().await.called("ssm:PutParameter", &path)?;
         Ok(path)
     }

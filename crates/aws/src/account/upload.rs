@@ -25,9 +25,8 @@ impl Account {
         file: &Path,
         metadata: &[(String, String)],
     ) -> Result<Uploaded, Error> {
-        let unreadable = |error: &dyn std::fmt::Display| {
-            Error::configuration(format!("{} can't be read: {error}", file.display()))
-        };
+        let unreadable =
+            |error: &dyn std::fmt::Display| Error::configuration(format!("{} can't be read: {error}", file.display()));
         let body = ByteStream::from_path(file).await.map_err(|error| unreadable(&error))?;
         let metadata = metadata.iter().cloned().collect();
         let request = self.cloud.s3().put_object().bucket(bucket).key(key).set_metadata(Some(metadata)).body(body);

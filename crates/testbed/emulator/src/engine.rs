@@ -76,6 +76,19 @@ struct Seat {
     latest: Option<usize>,
     /// Each action's latest execution and run.
     runs: Vec<Option<(usize, usize)>>,
+    /// Why its inbound transition is disabled.
+    closed: Option<Closed>,
+}
+
+/// A disabled transition into a stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// Why.
+    pub reason: String,
+    /// The ARN of who disabled it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 impl<I: Ids> Engine<I> {
@@ -118,6 +131,33 @@ impl<I: Ids> Engine<I> {
     /// The execution that entered the stage last.
     pub fn latest(&self, stage: usize) -> Option<&Execution> {
         self.seats[stage].latest.map(|index| &self.executions[index])
+    }
+
+    /// Why the stage's inbound transition is disabled; none while it is enabled.
+    pub fn closed(&self, stage: usize) -> Option<&Closed> {
+        self.seats[stage].closed.as_ref()
+    }
+
+    /// Lets nothing into a stage from now on: what comes waits.
+    pub fn close(&mut self, stage: &str, closed: Closed) -> Result<(), Refusal> {
+        let letters = |c: char| c.is_ascii_alphanumeric() || "!@ ().*?-".contains(c);
+        if closed.reason.is_empty() || closed.reason.len() > 300 || !closed.reason.chars().all(letters) {
+            let why = "'reason' must have 1 to 300 characters of the pattern [a-zA-Z0-9!@ \\(\\)\\.\\*\\?\\-]+";
+            return Err(Refusal::Validation(why.to_owned()));
+        }
+        let stage = self.stage(stage)?;
+        self.seats[stage].closed = Some(closed);
+        Ok(())
+    }
+
+    /// Lets executions into a stage again: the one that waits enters at once.
+    pub fn open(&mut self, now: Timestamp, stage: &str) -> Result<(), Refusal> {
+        let stage = self.stage(stage)?;
+        self.seats[stage].closed = None;
+        if self.seats[stage].inside.is_none() {
+            self.release(now, stage);
+        }
+        Ok(())
     }
 
     /// Those that wait for the stage, first come first.

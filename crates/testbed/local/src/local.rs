@@ -128,6 +128,7 @@ impl Local {
             functions: functions(&plan, &account)?,
         })?;
         gateway.serve("lambda", Arc::new(lambda.clone()));
+        gateway.serve("logs", Arc::new(lambda::Logs(lambda.clone())));
 
         let mut pipelines = Vec::new();
         let template = account_template(&account)?;

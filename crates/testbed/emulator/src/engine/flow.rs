@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 impl<I: Ids> Engine<I> {
     /// An execution comes to a stage: it enters, or waits.
     pub(super) fn arrive(&mut self, now: Timestamp, index: usize, stage: usize) {
-        if self.seats[stage].inside.is_none() {
+        if self.seats[stage].inside.is_none() && self.seats[stage].closed.is_none() {
             return self.enter(now, index, stage);
         }
         self.executions[index].place = Place::Before(stage);
@@ -265,6 +265,9 @@ impl<I: Ids> Engine<I> {
     /// Unlocks a stage and lets the next one in.
     pub(super) fn release(&mut self, now: Timestamp, stage: usize) {
         self.seats[stage].inside = None;
+        if self.seats[stage].closed.is_some() {
+            return;
+        }
         if let Some(next) = self.seats[stage].waiting.pop_front() {
             self.enter(now, next, stage);
         }

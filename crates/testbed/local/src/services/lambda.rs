@@ -1,9 +1,11 @@
 //! Lambda: functions as processes that speak the Runtime API, killed at their time-out, their
 //! asynchronous invocations retried.
 
+mod logs;
 mod sandbox;
 
 use bytes::Bytes;
+pub use logs::Logs;
 use sandbox::{Invocation, Sandbox};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -314,9 +316,47 @@ fn not_found(name: &str) -> ServiceError {
     }
 }
 
+impl Lambda {
+    /// GetFunctionConfiguration and UpdateFunctionConfiguration, of which the variables alone can be changed.
+    fn configuration(&self, method: &str, name: &str, body: &Value) -> Result<Value, ServiceError> {
+        let entry = self.entry(name).ok_or_else(|| not_found(name))?;
+        let (_, generation) = entry.function();
+        if method == "PUT" {
+            if body["RevisionId"].as_str().is_some_and(|wanted| wanted != generation.to_string()) {
+                return Err(ServiceError {
+                    status: 412,
+                    code: "PreconditionFailedException".into(),
+                    message: "The Revision Id provided does not match the latest Revision Id. Call the \
+                              GetFunction/GetAlias API to retrieve the latest Revision Id"
+                        .into(),
+                });
+            }
+            let variables = serde_json::from_value(body["Environment"]["Variables"].clone())
+                .map_err(|error| ServiceError::client("InvalidParameterValueException", error.to_string()))?;
+            self.set_environment(name, variables)?;
+        }
+        let (function, generation) = entry.function();
+        Ok(json!({
+            "FunctionName": function.name,
+            "FunctionArn": entry.arn,
+            "RevisionId": generation.to_string(),
+            "Environment": {"Variables": function.environment},
+            "MemorySize": function.memory_mib,
+            "Timeout": function.timeout.as_secs(),
+            "State": "Active",
+            "LastUpdateStatus": "Successful",
+        }))
+    }
+}
+
 impl Service for Lambda {
     fn call<'a>(&'a self, _caller: &'a str, operation: &'a str, body: Value) -> Answer<'a> {
         Box::pin(async move {
+            if let Some((method, rest)) = operation.split_once(" /2015-03-31/functions/")
+                && let Some(name) = rest.strip_suffix("/configuration")
+            {
+                return self.configuration(method, &name.replace("%3A", ":"), &body);
+            }
             let (path, kind) = operation.split_once("?InvocationType=").unwrap_or((operation, ""));
             let name = path
                 .strip_prefix("POST /2015-03-31/functions/")

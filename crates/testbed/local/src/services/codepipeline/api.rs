@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tagship_cloud::service::{Answer, Service, ServiceError};
+use tagship_emulator::engine::Closed;
 use tagship_emulator::execution::{Execution, Override, Status, Trigger};
 use tagship_emulator::refusal::Refusal;
 use tagship_emulator::report::{Failure, Success};
@@ -94,6 +95,28 @@ struct Rollback {
     pipeline_name: String,
     stage_name: String,
     target_pipeline_execution_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Transition {
+    pipeline_name: String,
+    stage_name: String,
+    transition_type: String,
+    reason: Option<String>,
+}
+
+impl Transition {
+    /// The stage whose inbound transition it is; outbound ones aren't played here.
+    fn inbound(&self) -> Result<&str, ServiceError> {
+        match self.transition_type.as_str() {
+            "Inbound" => Ok(&self.stage_name),
+            other => {
+                let message = format!("transitionType {other} isn't played by the local cloud");
+                Err(ServiceError::client("ValidationException", message))
+            }
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -217,6 +240,20 @@ impl CodePipeline {
                 self.with(&request.pipeline_name, |line| line.engine.retry(now, &request.stage_name, &id, all))?
                     .map_err(refused)?;
                 Ok(json!({"pipelineExecutionId": id}))
+            }
+            "DisableStageTransition" => {
+                let request: Transition = read(body)?;
+                let reason = request.reason.clone().unwrap_or_default();
+                let closed = Closed { reason, by: self.arn_of(caller), at: now };
+                let stage = request.inbound()?;
+                self.with(&request.pipeline_name, |line| line.engine.close(stage, closed))?.map_err(refused)?;
+                Ok(Value::Null)
+            }
+            "EnableStageTransition" => {
+                let request: Transition = read(body)?;
+                let stage = request.inbound()?;
+                self.with(&request.pipeline_name, |line| line.engine.open(now, stage))?.map_err(refused)?;
+                Ok(Value::Null)
             }
             "RollbackStage" => {
                 let request: Rollback = read(body)?;

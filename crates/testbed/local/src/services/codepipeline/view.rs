@@ -45,7 +45,12 @@ impl Line {
             "stageName": &*stage.name,
             "inboundExecution": waiting.last(),
             "inboundExecutions": waiting,
-            "inboundTransitionState": {"enabled": true},
+            "inboundTransitionState": self.engine.closed(index).map_or_else(|| json!({"enabled": true}), |closed| json!({
+                "enabled": false,
+                "disabledReason": closed.reason,
+                "lastChangedBy": closed.by,
+                "lastChangedAt": seconds(closed.at),
+            })),
             "actionStates": actions,
             "latestExecution": latest,
         });

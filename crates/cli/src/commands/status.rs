@@ -1,0 +1,187 @@
+//! `status`: what is live, what is under way, for whom it waits.
+
+mod text;
+
+use crate::end::{End, Failure, permission, told};
+use crate::out::Out;
+use crate::service::{Naming, Service, named};
+use jiff::Timestamp;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tagship::settings::TargetGroup;
+use tagship::status::{Seen, Status, Unavailable, status};
+use tagship::{Error, Instance, Pipeline, ReleaseId, ServiceRole, Stage};
+use tagship_aws::Account;
+
+/// Between two looks at a service while it is held, or at all of them.
+const LOOK: Duration = Duration::from_secs(3);
+/// Between two looks where nothing is under way.
+const CALM: Duration = Duration::from_secs(30);
+
+/// A service among all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    service: String,
+    live: Option<ReleaseId>,
+    candidate: Option<ReleaseId>,
+    phase: Option<tagship::Phase>,
+    since: Option<Timestamp>,
+    /// What runs, or the approval that waits.
+    at: Option<String>,
+    waits_for_a_person: bool,
+}
+
+#[derive(Serialize)]
+struct Overview {
+    at: Timestamp,
+    services: Vec<Row>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unavailable: Vec<Unavailable>,
+}
+
+/// All services.
+pub(super) async fn all(account: &Account, out: &Out, watch: bool) -> Result<End, Failure> {
+    loop {
+        let overview = overview(account).await?;
+        let text = || text::overview(&overview.services, &overview.unavailable, overview.at, out.width());
+        if !watch {
+            out.show(&overview, text)?;
+            return Ok(End::Fine);
+        }
+        out.again(&overview, text)?;
+        if pause(CALM).await {
+            return Ok(End::Fine);
+        }
+    }
+}
+
+async fn overview(account: &Account) -> Result<Overview, Failure> {
+    let (holds, instances) = tokio::join!(account.holds(), account.all_instances());
+    let mut unavailable = Vec::new();
+    let holds = part("holds", holds, &mut unavailable).unwrap_or_default();
+    let instances = part("instances", instances, &mut unavailable).unwrap_or_default();
+    let mut fleets: BTreeMap<ServiceRole, Vec<Instance>> = BTreeMap::new();
+    for (role, instance) in instances {
+        fleets.entry(role).or_default().push(instance);
+    }
+    let names: BTreeSet<&str> = holds.iter().map(|(_, hold)| hold.pipeline.as_str()).collect();
+    let mut stages = BTreeMap::new();
+    for name in names {
+        let found = account.pipeline(name).await;
+        stages.extend(part("pipeline", found, &mut unavailable).map(|pipeline: Pipeline| (name, pipeline)));
+    }
+    let mut roles: BTreeSet<ServiceRole> = account.services();
+    roles.extend(fleets.keys().cloned());
+    roles.extend(holds.iter().map(|(role, _)| role.clone()));
+    let services = roles.into_iter().map(|role| {
+        let hold = holds.iter().find(|(held, _)| *held == role).map(|(_, hold)| hold);
+        let stage = hold.and_then(|hold| stages.get(hold.pipeline.as_str())?.stage_of(role.as_str()));
+        let asked = stage.and_then(Stage::approval).filter(|open| open.services.contains(&role.as_str()));
+        let (asks, since_asked) =
+            (asked.as_ref().map(|open| open.action.to_owned()), asked.and_then(|open| open.since));
+        let runs = stage.and_then(|stage| Some(stage.running()?.name.clone()));
+        Row {
+            live: tagship::status::live(fleets.get(&role).map(Vec::as_slice).unwrap_or_default(), hold),
+            candidate: hold.map(|hold| hold.release.clone()),
+            phase: hold.map(|hold| hold.phase),
+            since: since_asked.or(hold.map(|hold| hold.since)),
+            waits_for_a_person: asks.is_some(),
+            at: asks.or(runs),
+            service: role.into(),
+        }
+    });
+    Ok(Overview { at: Timestamp::now(), services: services.collect(), unavailable })
+}
+
+/// One service.
+pub(super) async fn one(account: &Account, out: &Out, name: &str, watch: bool) -> Result<End, Failure> {
+    let service = named(account, name, Naming::Loose).await?;
+    loop {
+        let (status, _) = look(account, &service).await;
+        let text = || text::service(&status, out.width());
+        if !watch {
+            out.show(&status, text)?;
+            return Ok(End::Fine);
+        }
+        out.again(&status, text)?;
+        if pause(if status.held.is_some() { LOOK } else { CALM }).await {
+            return Ok(End::Fine);
+        }
+    }
+}
+
+/// Waits; whether the person has had enough.
+async fn pause(time: Duration) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(time) => false,
+        _ = tokio::signal::ctrl_c() => true,
+    }
+}
+
+/// Everything that is to be known of a service; what can't be read is named.
+pub(super) async fn look(account: &Account, service: &Service) -> (Status, Option<Pipeline>) {
+    let mut unavailable = Vec::new();
+    let role = &service.role;
+    let known = service.settings.as_ref().and_then(|settings| settings.pipeline.clone());
+    let early = async {
+        match &known {
+            Some(pipeline) => Some(account.pipeline(pipeline).await),
+            None => None,
+        }
+    };
+    let routing = async {
+        match service.settings.as_ref().map(|settings| &settings.target_group) {
+            Some(TargetGroup::Pair(selector)) => account.routing(role, selector).await.map(Some),
+            _ => Ok(None),
+        }
+    };
+    let names = async {
+        match service.settings.as_ref().and_then(|settings| settings.zone.as_ref()) {
+            Some(zone) => account.names(role, zone).await,
+            None => Ok(Vec::new()),
+        }
+    };
+    let alarms = async {
+        match &service.settings {
+            Some(settings) => account.alarms(settings).await,
+            None => Ok(Vec::new()),
+        }
+    };
+    let (hold, instances, early, routing, names, alarms) =
+        tokio::join!(account.hold(role), account.instances(role), early, routing, names, alarms);
+    let hold = part("hold", hold, &mut unavailable).flatten();
+    let instances = part("instances", instances, &mut unavailable);
+    let routing = part("switches", routing, &mut unavailable).flatten();
+    let names = part("names", names, &mut unavailable);
+    let alarms = part("alarms", alarms, &mut unavailable);
+    let pipeline = match (early, &hold) {
+        (Some(found), _) => part("pipeline", found, &mut unavailable),
+        (None, Some(hold)) => part("pipeline", account.pipeline(&hold.pipeline).await, &mut unavailable),
+        (None, None) => None,
+    };
+    if service.settings.is_none() {
+        unavailable.push(Unavailable {
+            part: "settings",
+            permission: (!account.sees_settings()).then(|| "lambda:GetFunctionConfiguration".to_owned()),
+            why: "the settings can't be read, so switches, names and alarms aren't known".to_owned(),
+        });
+    }
+    let seen = Seen {
+        now: Timestamp::now(),
+        hold: hold.as_ref(),
+        instances: instances.as_deref(),
+        routing: routing.as_ref(),
+        names: names.as_deref(),
+        alarms: alarms.as_deref(),
+        pipeline: pipeline.as_ref(),
+        unavailable,
+    };
+    (status(role, &seen), pipeline)
+}
+
+/// What was read, or why it couldn't be.
+fn part<T>(part: &'static str, read: Result<T, Error>, unavailable: &mut Vec<Unavailable>) -> Option<T> {
+    read.map_err(|error| unavailable.push(Unavailable { part, permission: permission(&error), why: told(&error) })).ok()
+}

@@ -1,0 +1,163 @@
+//! A service, and all services, as text.
+
+use super::Row;
+use crate::table::{bar, table};
+use crate::words::{lasting, moment, person, since};
+use console::style;
+use jiff::Timestamp;
+use std::fmt::Write;
+use tagship::status::{Member, Status, Unavailable, Weight};
+
+/// Instances of one fleet that are listed one by one; of more, only those that aren't well.
+const LISTED: usize = 10;
+/// Characters of a weight's bar.
+const BAR: usize = 20;
+
+pub(super) fn overview(rows: &[Row], unavailable: &[Unavailable], now: Timestamp, width: usize) -> String {
+    if rows.is_empty() {
+        return format!("There is no service yet: `make deploy-service` makes one.\n{}", lacking(unavailable));
+    }
+    let cells = rows.iter().map(|row| {
+        let at = match (&row.at, row.waits_for_a_person) {
+            (Some(asks), true) => format!("waits: {asks}"),
+            (Some(runs), false) => runs.clone(),
+            (None, _) => row.phase.map(phase).unwrap_or_default().to_owned(),
+        };
+        vec![
+            row.service.clone(),
+            row.live.as_ref().map_or("-", |release| release.short()).to_owned(),
+            row.candidate.as_ref().map_or("-", |release| release.short()).to_owned(),
+            at,
+            row.since.map(|since| lasting(now.duration_since(since).as_secs())).unwrap_or_default(),
+        ]
+    });
+    let text = table(width, &["SERVICE", "LIVE", "UNDER WAY", "AT", "FOR"], cells);
+    format!("{text}\nLIVE is told by the tags of the instances.\n{}", lacking(unavailable))
+}
+
+pub(super) fn service(status: &Status, width: usize) -> String {
+    let mut text = String::new();
+    let now = status.at;
+    let pipeline = status.pipeline.as_deref().map(|name| format!(", pipeline {name}")).unwrap_or_default();
+    let _ = writeln!(text, "{}{pipeline}, at {}", style(&status.service).bold(), moment(now, now));
+    let live = status.live.as_ref().map_or("nothing", |release| release.as_str());
+    let _ = writeln!(text, "\nlive        {live} (by the tags of its instances)");
+    if let Some(held) = &status.held {
+        let _ = writeln!(
+            text,
+            "held by     {}: {}, since {}",
+            held.release,
+            phase(held.phase),
+            since(Some(held.since), now)
+        );
+        if let Some(step) = &held.step {
+            let how_long = match step.until {
+                Some(until) if until > now => format!("{} more", lasting(until.duration_since(now).as_secs())),
+                Some(_) => "its time is over".to_owned(),
+                None => "being given".to_owned(),
+            };
+            let _ = writeln!(text, "step        {} of {}: {} %, {how_long}", step.step, step.of, step.percent);
+        }
+        if let Some(why) = &held.going_back {
+            let _ = writeln!(text, "going back  {why}");
+        }
+    }
+    if let Some(running) = &status.running {
+        let says = running.says.as_deref().unwrap_or("it has said nothing yet");
+        let _ = writeln!(text, "runs        {} since {}: {says}", running.action, since(running.since, now));
+    }
+    if let Some(asked) = &status.approval {
+        let _ = writeln!(
+            text,
+            "{}       for an answer: {} of {}, since {}",
+            style("waits").yellow(),
+            asked.approval,
+            asked.release.short(),
+            since(asked.since, now)
+        );
+    }
+    if let Some(frozen) = &status.frozen {
+        let by = frozen.by.as_deref().map(|by| format!(", by {}", person(by))).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "{}      {}{by}, since {}",
+            style("frozen").yellow(),
+            frozen.reason,
+            since(frozen.since, now)
+        );
+    }
+    fleets(status, width, &mut text);
+    switches(status, width, &mut text);
+    if !status.names.is_empty() {
+        let rows = status.names.iter().map(|name| vec![name.name.clone(), name.addresses.join(", ")]);
+        let _ = write!(text, "\n{}", table(width, &["NAME", "LEADS TO"], rows));
+    }
+    if !status.alarms.is_empty() {
+        let row =
+            |alarm: &tagship::status::Rings| vec![alarm.name.clone(), alarm.state.to_owned(), since(alarm.since, now)];
+        let _ = write!(text, "\n{}", table(width, &["ALARM", "STATE", "SINCE"], status.alarms.iter().map(row)));
+    }
+    let _ = write!(text, "\nNext:\n");
+    for next in &status.next {
+        let _ = writeln!(text, "  {}\n      {}", next.command, next.does);
+    }
+    text + &lacking(&status.unavailable)
+}
+
+fn phase(phase: tagship::Phase) -> &'static str {
+    match phase {
+        tagship::Phase::Open => "being released",
+        tagship::Phase::Approved => "approved: what it replaced is being removed",
+        tagship::Phase::Ending => "ended: it is being removed",
+    }
+}
+
+fn fleets(status: &Status, width: usize, text: &mut String) {
+    let well = |member: &&Member| member.state == "running" && matches!(member.health, Some("healthy") | None);
+    let mut rows = Vec::new();
+    for release in &status.releases {
+        let role = release.role.as_str().to_owned();
+        let name = release.release.short().to_owned();
+        let many = release.instances.len() > LISTED;
+        for member in release.instances.iter().filter(|member| !many || !well(member)) {
+            let health = member.health.unwrap_or("-");
+            let health = member.reason.as_ref().map_or(health.to_owned(), |reason| format!("{health} ({reason})"));
+            let address = member.address.clone().unwrap_or_default();
+            rows.push(vec![name.clone(), role.clone(), member.id.clone(), member.state.to_owned(), address, health]);
+        }
+        let healthy = release.instances.iter().filter(well).count();
+        if many && healthy > 0 {
+            let others = format!("{healthy} of {}", release.instances.len());
+            rows.push(vec![name, role, others, "running".to_owned(), String::new(), "healthy".to_owned()]);
+        } else if release.instances.is_empty() {
+            rows.push(vec![name, role, "no instance".to_owned(), String::new(), String::new(), String::new()]);
+        }
+    }
+    if !rows.is_empty() {
+        let head = ["RELEASE", "ROLE", "INSTANCE", "STATE", "ADDRESS", "HEALTH"];
+        let _ = write!(text, "\n{}", table(width, &head, rows));
+    }
+}
+
+fn switches(status: &Status, width: usize, text: &mut String) {
+    let mut rows = Vec::new();
+    for switch in &status.switches {
+        for (index, weight) in switch.groups.iter().enumerate() {
+            let Weight { group, percent, release, .. } = weight;
+            let label = if index == 0 { switch.switch.clone() } else { String::new() };
+            let of = release.as_ref().map_or("-", |release| release.short()).to_owned();
+            rows.push(vec![label, bar(*percent, BAR), format!("{percent} %"), of, group.clone()]);
+        }
+    }
+    if !rows.is_empty() {
+        let _ = write!(text, "\n{}", table(width, &["SWITCH", "WEIGHT", "", "RELEASE", "GROUP"], rows));
+    }
+}
+
+fn lacking(unavailable: &[Unavailable]) -> String {
+    let mut text = String::new();
+    for lacks in unavailable {
+        let _ = write!(text, "\n{} {}: {}\n", style("not shown:").yellow(), lacks.part, lacks.why);
+    }
+    text
+}
