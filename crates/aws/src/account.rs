@@ -59,9 +59,10 @@ impl Person {
         }
         let nobody = |why: String| {
             Opened::Nobody(format!(
-                "no AWS credentials: {why}. Log in first: `aws sso login` for single sign-on, `aws configure` for keys, or \
+                "no AWS credentials: {}. Log in first: `aws sso login` for single sign-on, `aws configure` for keys, or \
                  name a profile with --profile. Where a profile asks for an MFA code, get a session with `aws sts \
-                 get-session-token --serial-number ARN --token-code CODE` and export its three values"
+                 get-session-token --serial-number ARN --token-code CODE` and export its three values",
+                why.trim_end_matches('.')
             ))
         };
         let provider = base.credentials_provider().ok_or_else(|| nobody("none are configured".to_owned()))?;

@@ -7,7 +7,13 @@ use std::path::PathBuf;
 
 /// Releases, approves and operates what tagship deploys to EC2.
 #[derive(Debug, Parser)]
-#[command(name = "tagship", version, about, disable_help_subcommand = true, max_term_width = 100)]
+#[command(
+    name = "tagship",
+    version,
+    about = "Releases, approves and operates what tagship deploys to EC2",
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
 pub struct Cli {
     /// Text for people, or JSON for programs
     #[arg(long, global = true, value_enum, default_value = "text")]

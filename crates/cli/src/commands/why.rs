@@ -53,7 +53,9 @@ pub(super) async fn run(account: &Account, out: &Out, name: &str, release: Optio
         )));
     };
     let release = wanted.release.clone();
-    let runs = account.runs(&pipeline, Some(&release), usize::MAX).await?;
+    let mut runs = account.runs(&pipeline, Some(&release), usize::MAX).await?;
+    // What ends in the same second as the next begins is told first.
+    runs.sort_by_key(|run| run.began);
     let mut lines: Vec<Line> = runs.iter().flat_map(|run| said(run, role)).collect();
     let mut unavailable = Vec::new();
     for stage in stages(&runs, role) {
@@ -79,7 +81,7 @@ pub(super) async fn run(account: &Account, out: &Out, name: &str, release: Optio
         None => None,
     };
     let left_behind = match (own, account.ended(&service.role, &release).await) {
-        (Some(hold), _) => format!("it holds {role} still (phase {:?})", hold.phase).to_lowercase(),
+        (Some(_), _) => format!("it holds {role} still"),
         (None, Ok(Some(ended))) => match ended.how {
             HowEnded::Approved => "nothing: it is, or was, live, and what it replaced is gone".to_owned(),
             HowEnded::Discarded => "nothing: it is gone".to_owned(),

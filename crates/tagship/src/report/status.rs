@@ -15,6 +15,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 pub use next::Next;
+use next::Now;
 
 /// What was read of a service. A part that couldn't be read is none, and named in `unavailable`.
 #[derive(Debug, Clone, Default)]
@@ -303,7 +304,12 @@ pub fn status(service: &ServiceRole, seen: &Seen<'_>) -> Status {
         switches: seen.routing.map(|routing| switches(routing, instances)).unwrap_or_default(),
         names: seen.names.unwrap_or_default().iter().map(name).collect(),
         alarms: seen.alarms.unwrap_or_default().iter().map(rings).collect(),
-        next: next::next(service.as_str(), held.as_ref(), asked.as_ref(), going, frozen.is_some()),
+        next: next::next(
+            service.as_str(),
+            held.as_ref(),
+            asked.as_ref(),
+            Now { going, frozen: frozen.is_some(), live: live.is_some() },
+        ),
         unavailable: seen.unavailable.clone(),
         live,
         held,
@@ -371,7 +377,7 @@ fn member(instance: &Instance, routing: Option<&Routing>) -> Member {
         state: state(instance.state),
         address: instance.private_ip.clone(),
         health: target.map(|target| health(target.health)),
-        reason: target.and_then(|target| target.reason.clone()).or_else(|| instance.reason.clone()),
+        reason: target.and_then(|it| it.reason.clone()).or_else(|| instance.reason.clone()).filter(|it| !it.is_empty()),
     }
 }
 

@@ -120,6 +120,8 @@ pub struct Revision {
     pub version: String,
     /// The object's entity tag.
     pub etag: String,
+    /// What the object says of itself, in its metadata `codepipeline-artifact-revision-summary`.
+    pub summary: Option<String>,
 }
 
 /// An artifact that is passed from action to action.

@@ -275,7 +275,7 @@ impl Day {
             Event::Upload(pipe, n) => self.upload(pipe, n),
             Event::Fetched(pipe, job) => {
                 let (now, n) = (timestamp(self.cloud.now), self.cloud.serial());
-                let revision = Revision { version: format!("v{n}"), etag: format!("e{n}") };
+                let revision = Revision { version: format!("v{n}"), etag: format!("e{n}"), summary: None };
                 let artifact =
                     Artifact { name: "App".into(), bucket: "releases".into(), key: format!("app/{n}"), revision: None };
                 let _ = self.pipes[pipe].engine.fetched(now, &job, revision, artifact);

@@ -1,7 +1,7 @@
 //! A service, and all services, as text.
 
 use super::Row;
-use crate::table::{bar, table};
+use crate::table::{bar, listed, table};
 use crate::words::{lasting, moment, person, since};
 use console::style;
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use tagship::status::{Member, Status, Unavailable, Weight};
 /// Instances of one fleet that are listed one by one; of more, only those that aren't well.
 const LISTED: usize = 10;
 /// Characters of a weight's bar.
-const BAR: usize = 20;
+const BAR: usize = 10;
 
 pub(super) fn overview(rows: &[Row], unavailable: &[Unavailable], now: Timestamp, width: usize) -> String {
     if rows.is_empty() {
@@ -31,7 +31,7 @@ pub(super) fn overview(rows: &[Row], unavailable: &[Unavailable], now: Timestamp
             row.since.map(|since| lasting(now.duration_since(since).as_secs())).unwrap_or_default(),
         ]
     });
-    let text = table(width, &["SERVICE", "LIVE", "UNDER WAY", "AT", "FOR"], cells);
+    let text = table(width, &["~SERVICE", "LIVE", "UNDER WAY", "~AT", "FOR"], cells);
     format!("{text}\nLIVE is told by the tags of the instances.\n{}", lacking(unavailable))
 }
 
@@ -40,68 +40,57 @@ pub(super) fn service(status: &Status, width: usize) -> String {
     let now = status.at;
     let pipeline = status.pipeline.as_deref().map(|name| format!(", pipeline {name}")).unwrap_or_default();
     let _ = writeln!(text, "{}{pipeline}, at {}", style(&status.service).bold(), moment(now, now));
-    let live = status.live.as_ref().map_or("nothing", |release| release.as_str());
-    let _ = writeln!(text, "\nlive        {live} (by the tags of its instances)");
-    if let Some(held) = &status.held {
-        let _ = writeln!(
-            text,
-            "held by     {}: {}, since {}",
-            held.release,
-            phase(held.phase),
-            since(Some(held.since), now)
-        );
-        if let Some(step) = &held.step {
-            let how_long = match step.until {
-                Some(until) if until > now => format!("{} more", lasting(until.duration_since(now).as_secs())),
-                Some(_) => "its time is over".to_owned(),
-                None => "being given".to_owned(),
-            };
-            let _ = writeln!(text, "step        {} of {}: {} %, {how_long}", step.step, step.of, step.percent);
-        }
-        if let Some(why) = &held.going_back {
-            let _ = writeln!(text, "going back  {why}");
-        }
-    }
-    if let Some(running) = &status.running {
-        let says = running.says.as_deref().unwrap_or("it has said nothing yet");
-        let _ = writeln!(text, "runs        {} since {}: {says}", running.action, since(running.since, now));
-    }
-    if let Some(asked) = &status.approval {
-        let _ = writeln!(
-            text,
-            "{}       for an answer: {} of {}, since {}",
-            style("waits").yellow(),
-            asked.approval,
-            asked.release.short(),
-            since(asked.since, now)
-        );
-    }
-    if let Some(frozen) = &status.frozen {
-        let by = frozen.by.as_deref().map(|by| format!(", by {}", person(by))).unwrap_or_default();
-        let _ = writeln!(
-            text,
-            "{}      {}{by}, since {}",
-            style("frozen").yellow(),
-            frozen.reason,
-            since(frozen.since, now)
-        );
-    }
+    let _ = write!(text, "\n{}", listed(width, facts(status)));
     fleets(status, width, &mut text);
     switches(status, width, &mut text);
     if !status.names.is_empty() {
         let rows = status.names.iter().map(|name| vec![name.name.clone(), name.addresses.join(", ")]);
-        let _ = write!(text, "\n{}", table(width, &["NAME", "LEADS TO"], rows));
+        let _ = write!(text, "\n{}", table(width, &["NAME", "~LEADS TO"], rows));
     }
     if !status.alarms.is_empty() {
         let row =
             |alarm: &tagship::status::Rings| vec![alarm.name.clone(), alarm.state.to_owned(), since(alarm.since, now)];
-        let _ = write!(text, "\n{}", table(width, &["ALARM", "STATE", "SINCE"], status.alarms.iter().map(row)));
+        let _ = write!(text, "\n{}", table(width, &["~ALARM", "STATE", "~SINCE"], status.alarms.iter().map(row)));
     }
     let _ = write!(text, "\nNext:\n");
     for next in &status.next {
         let _ = writeln!(text, "  {}\n      {}", next.command, next.does);
     }
     text + &lacking(&status.unavailable)
+}
+
+/// A line for each thing that is to be said of the service, with what it is about.
+fn facts(status: &Status) -> Vec<Vec<String>> {
+    let now = status.at;
+    let mut facts: Vec<(&str, String)> = Vec::new();
+    let live = status.live.as_ref().map_or("nothing", |release| release.as_str());
+    facts.push(("live", format!("{live} (by the tags of its instances)")));
+    if let Some(held) = &status.held {
+        let since = since(Some(held.since), now);
+        facts.push(("held by", format!("{}: {}, since {since}", held.release, phase(held.phase))));
+        if let Some(step) = &held.step {
+            let how_long = match step.until {
+                Some(until) if until > now => format!("{} more", lasting(until.duration_since(now).as_secs())),
+                Some(_) => "its time is over".to_owned(),
+                None => "being given".to_owned(),
+            };
+            facts.push(("step", format!("{} of {}: {} %, {how_long}", step.step, step.of, step.percent)));
+        }
+        facts.extend(held.going_back.clone().map(|why| ("going back", why)));
+    }
+    if let Some(running) = &status.running {
+        let says = running.says.as_deref().unwrap_or("it has said nothing yet");
+        facts.push(("runs", format!("{} since {}: {says}", running.action, since(running.since, now))));
+    }
+    if let Some(asked) = &status.approval {
+        let (approval, release) = (&asked.approval, asked.release.short());
+        facts.push(("waits", format!("for an answer: {approval} of {release}, since {}", since(asked.since, now))));
+    }
+    if let Some(frozen) = &status.frozen {
+        let by = frozen.by.as_deref().map(|by| format!(", by {}", person(by))).unwrap_or_default();
+        facts.push(("frozen", format!("{}{by}, since {}", frozen.reason, since(frozen.since, now))));
+    }
+    facts.into_iter().map(|(what, text)| vec![what.to_owned(), text]).collect()
 }
 
 fn phase(phase: tagship::Phase) -> &'static str {
@@ -134,7 +123,7 @@ fn fleets(status: &Status, width: usize, text: &mut String) {
         }
     }
     if !rows.is_empty() {
-        let head = ["RELEASE", "ROLE", "INSTANCE", "STATE", "ADDRESS", "HEALTH"];
+        let head = ["RELEASE", "ROLE", "INSTANCE", "STATE", "ADDRESS", "~HEALTH"];
         let _ = write!(text, "\n{}", table(width, &head, rows));
     }
 }
@@ -150,7 +139,7 @@ fn switches(status: &Status, width: usize, text: &mut String) {
         }
     }
     if !rows.is_empty() {
-        let _ = write!(text, "\n{}", table(width, &["SWITCH", "WEIGHT", "", "RELEASE", "GROUP"], rows));
+        let _ = write!(text, "\n{}", table(width, &["~SWITCH", "WEIGHT", "", "RELEASE", "~GROUP"], rows));
     }
 }
 

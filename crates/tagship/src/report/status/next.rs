@@ -20,19 +20,23 @@ impl Next {
     }
 }
 
+/// How things are besides.
+pub(super) struct Now {
+    /// Whether an execution is in the stage.
+    pub(super) going: bool,
+    /// Whether nothing may enter it.
+    pub(super) frozen: bool,
+    /// Whether a release is live.
+    pub(super) live: bool,
+}
+
 /// What can be done, the likeliest first.
-pub(super) fn next(
-    service: &str,
-    held: Option<&Held>,
-    approval: Option<&Asked>,
-    running: bool,
-    frozen: bool,
-) -> Vec<Next> {
+pub(super) fn next(service: &str, held: Option<&Held>, approval: Option<&Asked>, now: Now) -> Vec<Next> {
     let mut next = Vec::new();
     if let Some(asked) = approval {
         next.push(Next::new(format!("tagship approve {service}"), asked.approving));
         next.push(Next::new(format!("tagship reject {service}"), asked.rejecting));
-    } else if running {
+    } else if now.going {
         next.push(Next::new(
             format!("tagship stop {service} -m WHY"),
             "ends the release: the traffic goes back, and it is removed",
@@ -47,9 +51,11 @@ pub(super) fn next(
         next.push(Next::new(format!("tagship why {service}"), "tells what has been decided so far, and why"));
     } else {
         next.push(Next::new(format!("tagship release {service} BUILD.zip"), "releases a build"));
-        next.push(Next::new(format!("tagship rollback {service}"), "releases the build before this one anew"));
+        if now.live {
+            next.push(Next::new(format!("tagship rollback {service}"), "releases the build before this one anew"));
+        }
     }
-    if frozen {
+    if now.frozen {
         next.push(Next::new(format!("tagship unfreeze {service} -m WHY"), "lets releases in again"));
     }
     next

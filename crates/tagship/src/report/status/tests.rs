@@ -93,7 +93,14 @@ fn what_can_be_done_depends_on_what_is_open() {
         ("frozen", &None, None, true, vec!["release", "rollback", "unfreeze"]),
     ] {
         let pipeline = pipeline(open, frozen);
-        let seen = Seen { now: at(9), hold: hold.as_ref(), pipeline: Some(&pipeline), ..Seen::default() };
+        let instances = instances();
+        let seen = Seen {
+            now: at(9),
+            hold: hold.as_ref(),
+            instances: Some(&instances),
+            pipeline: Some(&pipeline),
+            ..Seen::default()
+        };
         let status = status(&role(), &seen);
         let verbs: Vec<&str> = status.next.iter().filter_map(|next| next.command.split_whitespace().nth(1)).collect();
         assert_eq!(verbs, expected, "{what}");

@@ -130,7 +130,7 @@ impl<I: tagship_emulator::engine::Ids> Teller<I> {
                     key: "key".into(),
                     revision: Some(detail.into()),
                 };
-                let revision = Revision { version: detail.into(), etag: "etag".into() };
+                let revision = Revision { version: detail.into(), etag: "etag".into(), summary: None };
                 engine.fetched(now, &job, revision, artifact)
             }
             "done" | "done-before" => {

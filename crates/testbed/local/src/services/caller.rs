@@ -59,7 +59,8 @@ impl Caller {
             let value = response.headers().get(name).and_then(|value| value.to_str().ok());
             value.unwrap_or_default().trim_matches('"').to_owned()
         };
-        Ok(Revision { version: header("x-amz-version-id"), etag: header("etag") })
+        let summary = Some(header("x-amz-meta-codepipeline-artifact-revision-summary")).filter(|it| !it.is_empty());
+        Ok(Revision { version: header("x-amz-version-id"), etag: header("etag"), summary })
     }
 
     /// Copies a version of an object.

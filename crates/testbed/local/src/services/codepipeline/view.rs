@@ -94,7 +94,9 @@ impl Line {
                 json!({
                     "actionName": &**action,
                     "revisionId": revision.version,
-                    "revisionSummary": format!("Amazon S3 version id: {}", revision.version),
+                    "revisionSummary": revision.summary.clone().unwrap_or_else(|| {
+                        format!("Amazon S3 version id: {}", revision.version)
+                    }),
                 })
             })
             .collect()

@@ -1,0 +1,215 @@
+//! The command `tagship` as people type it, against a cloud on this machine: a release from its upload to its end, a
+//! rejection, a way back, a closed door, and settings.
+
+use serde_json::Value;
+use std::process::{Command, Output, Stdio};
+use tagship_local::artifact::{Variant, pack};
+use tagship_local::{Line, Local, Plan};
+use tagship_tests::words::says;
+
+const ROLE: &str = "WEB_PRODUCT";
+
+/// A person at a terminal that nobody looks at: questions aren't asked.
+struct Desk<'a> {
+    local: &'a Local,
+    dir: tempfile::TempDir,
+}
+
+impl Desk<'_> {
+    fn run(&self, words: &[&str]) -> Output {
+        let mut command = Command::new(Plan::new(Vec::new()).functions.join("tagship"));
+        command
+            .args(words)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.dir.path())
+            .env("AWS_ENDPOINT_URL", self.local.gateway.url())
+            .env("AWS_ACCESS_KEY_ID", "ops")
+            .env("AWS_SECRET_ACCESS_KEY", "local")
+            .env("AWS_REGION", &self.local.account.region)
+            .stdin(Stdio::null());
+        command.output().expect("tagship is built with the workspace")
+    }
+
+    /// What it prints, if it ends so.
+    fn says(&self, code: i32, words: &[&str]) -> String {
+        let output = self.run(words);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "tagship {}:\n{out}{err}", words.join(" "));
+        out + &err
+    }
+
+    /// Its JSON.
+    fn json(&self, words: &[&str]) -> Value {
+        let text = self.says(0, &[words, &["--output", "json"]].concat());
+        let document: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        assert_eq!(document["schema"], 1, "{text}");
+        document
+    }
+
+    fn build(&self, name: &str, variant: Variant) -> String {
+        let path = self.dir.path().join(format!("{name}.zip"));
+        std::fs::write(&path, pack(name, variant).expect("a build")).expect("a file");
+        path.display().to_string()
+    }
+
+    /// Uploads a build and follows it until somebody has to answer.
+    fn release(&self, name: &str) -> String {
+        let build = self.build(name, Variant::Healthy);
+        let told = self.says(
+            4,
+            &["release", ROLE, &build, "--yes", "--build-version", name, "--commit", "abc123", "--author", "김"],
+        );
+        says(name, &told, &["Provision", "Deploy", "QaApproval waits for an answer", "tagship approve WEB_PRODUCT"]);
+        let status = self.json(&["status", ROLE]);
+        assert_eq!(status["approval"]["approval"], "QaApproval", "{status:#}");
+        status["approval"]["release"].as_str().expect("who waits").to_owned()
+    }
+
+    fn answer(&self, verb: &str, release: &str, approval: &str) {
+        self.says(0, &[verb, ROLE, "--yes", "--release", release, "--approval", approval, "-m", "as agreed"]);
+    }
+
+    /// Waits until the service is as asked for.
+    async fn until(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let mut states = self.local.states.clone();
+        loop {
+            let status = self.json(&["status", ROLE]);
+            if wanted(&status) {
+                return status;
+            }
+            states.changed().await.expect("the cloud runs");
+        }
+    }
+
+    async fn asked(&self, approval: &str) {
+        self.until(|status| status["approval"]["approval"] == approval).await;
+    }
+
+    async fn free(&self) -> Value {
+        self.until(|status| status["held"].is_null() && status["running"].is_null()).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_week_by_command() {
+    let line = Line::quick("web", ROLE, "web.example.com", 10);
+    let local = Local::start(Plan::new(vec![line])).await.expect("the cloud comes up");
+    let desk = Desk { local: &local, dir: tempfile::tempdir().expect("a directory") };
+    nothing_yet(&desk);
+    let first = desk.release("v1");
+    wrong_answers(&desk, &first);
+    desk.answer("approve", &first, "QaApproval");
+    desk.asked("FinalApproval").await;
+    desk.answer("approve", &first, "FinalApproval");
+    let status = desk.free().await;
+    assert_eq!(status["live"], first.as_str());
+    rejected_before_traffic(&desk, &first).await;
+    settings(&desk);
+    back_to_the_build_before(&desk, &first).await;
+    closed(&desk);
+}
+
+/// Nothing was released; what can't be is said, and with which exit code.
+fn nothing_yet(desk: &Desk<'_>) {
+    says("overview", &desk.says(0, &["status"]), &["SERVICE", ROLE]);
+    says("a label", &desk.says(0, &["status", "web-product"]), &[ROLE, "live  nothing", "tagship release"]);
+    says("closest", &desk.says(2, &["status", "WEB_PRODUKT"]), &["The closest variable that it has is WEB_PRODUCT"]);
+    says("exact", &desk.says(2, &["stop", "web_product", "-m", "no", "--yes"]), &["do you mean WEB_PRODUCT?"]);
+    let build = desk.build("v0", Variant::Healthy);
+    says("nobody to ask", &desk.says(2, &["release", ROLE, &build]), &["There is no terminal", "--yes"]);
+    says("nothing runs", &desk.says(0, &["stop", ROLE, "-m", "no", "--yes"]), &["Nothing is under way"]);
+    says(
+        "no answer",
+        &desk.says(2, &["approve", ROLE, "-y", "--release", "x", "--approval", "y"]),
+        &["no approval is open"],
+    );
+    let elsewhere = desk.says(2, &["status", "--prefix", "other-"]);
+    says("elsewhere", &elsewhere, &["there is no function other-provision", "--prefix"]);
+    let error = desk.says(2, &["status", "--prefix", "other-", "--output", "json"]);
+    let error: Value = serde_json::from_str(&error).expect("an error is JSON too");
+    assert_eq!(error["schema"], 1);
+}
+
+fn wrong_answers(desk: &Desk<'_>, release: &str) {
+    for (flags, problem) in [
+        (["--release", "0000", "--approval", "QaApproval"], "isn't what is open"),
+        (["--release", release, "--approval", "FinalApproval"], "QaApproval of release"),
+    ] {
+        says(problem, &desk.says(2, &[&["approve", ROLE, "--yes"], &flags[..]].concat()), &[problem]);
+    }
+    says("overview", &desk.says(0, &["status"]), &["waits: QaApproval", &release[..8]]);
+    let page = desk.says(0, &["status", ROLE]);
+    says("page", &page, &["for an answer: QaApproval", "candidate", "healthy", "candidate.web-product.cd.internal"]);
+    for line in page.lines() {
+        assert!(line.chars().count() <= 80, "{line:?} is wider than a terminal");
+    }
+}
+
+async fn rejected_before_traffic(desk: &Desk<'_>, live: &str) {
+    let second = desk.release("v2");
+    desk.answer("reject", &second, "QaApproval");
+    let status = desk.free().await;
+    assert_eq!(status["live"], live);
+    let history = desk.json(&["history", ROLE]);
+    let outcomes: Vec<&str> =
+        history["releases"].as_array().expect("releases").iter().filter_map(|it| it["outcome"].as_str()).collect();
+    assert_eq!(outcomes, ["rejected-before-traffic", "released"], "{history:#}");
+    assert_eq!(history["releases"][0]["build"], "version v2, commit abc123, author 김", "{history:#}");
+    says("history", &desk.says(0, &["history", ROLE]), &["rejected before traffic", "ops", "as agreed"]);
+    let why = desk.says(1, &["why", ROLE, &second[..8]]);
+    says("why", &why, &["QaApproval  rejected by ops: as agreed", "cleanup     do: terminate", "Left behind: nothing"]);
+}
+
+fn settings(desk: &Desk<'_>) {
+    let shown = desk.json(&["settings", "show", ROLE]);
+    let mut settings = shown["settings"].clone();
+    settings["COUNT"] = 1.into();
+    let file = desk.dir.path().join("settings.json");
+    let name = file.display().to_string();
+    let write = |settings: &Value| std::fs::write(&file, settings.to_string()).expect("a file");
+    write(&settings);
+    says("diff", &desk.says(1, &["settings", "diff", ROLE, &name]), &["-  \"COUNT\": 2", "+  \"COUNT\": 1"]);
+    says("set", &desk.says(0, &["settings", "set", ROLE, &name, "--yes"]), &["are written"]);
+    assert_eq!(desk.json(&["settings", "show", ROLE])["settings"]["COUNT"], 1);
+    settings["COUNT"] = 0.into();
+    write(&settings);
+    says("wrong", &desk.says(2, &["settings", "set", ROLE, &name, "--yes"]), &["COUNT", "1 to 1000"]);
+    says("offline", &desk.says(1, &["check", "settings", &name]), &["COUNT"]);
+    assert_eq!(desk.json(&["settings", "show", ROLE])["settings"]["COUNT"], 1, "what is wrong isn't written");
+}
+
+/// A third release goes live; then the build before it is released anew.
+async fn back_to_the_build_before(desk: &Desk<'_>, first: &str) {
+    says("one only", &desk.says(2, &["rollback", ROLE, "--yes"]), &["no other build was released"]);
+    let third = desk.release("v3");
+    desk.answer("approve", &third, "QaApproval");
+    desk.asked("FinalApproval").await;
+    desk.answer("approve", &third, "FinalApproval");
+    desk.free().await;
+    let told = desk.says(4, &["rollback", ROLE, "--yes"]);
+    says("rollback", &told, &["has begun, with version", "QaApproval waits"]);
+    let history = desk.json(&["history", ROLE]);
+    let version = |release: &str| {
+        let all = history["releases"].as_array().expect("releases");
+        all.iter().find(|it| it["release"] == release).map(|it| it["version"].clone())
+    };
+    assert_eq!(Some(&history["releases"][0]["version"]), version(first).as_ref(), "{history:#}");
+    // And away again: what waits for an answer is rejected.
+    says("away", &desk.says(0, &["rollback", ROLE, "--yes"]), &["is rejected"]);
+    let status = desk.free().await;
+    assert_eq!(status["live"], third.as_str());
+}
+
+fn closed(desk: &Desk<'_>) {
+    says("letters", &desk.says(2, &["freeze", ROLE, "--yes", "-m", "it's a holiday"]), &["'\\''"]);
+    says("freeze", &desk.says(0, &["freeze", ROLE, "--yes", "-m", "a holiday"]), &["is frozen: a holiday"]);
+    let status = desk.json(&["status", ROLE]);
+    assert_eq!(status["frozen"]["reason"], "a holiday", "{status:#}");
+    let build = desk.build("v4", Variant::Healthy);
+    says("waits", &desk.says(0, &["release", ROLE, &build, "--yes", "--detach"]), &["has begun"]);
+    let begun = desk.json(&["status", ROLE]);
+    assert!(begun["held"].is_null() && begun["running"].is_null(), "{begun:#}");
+    says("unfreeze", &desk.says(0, &["unfreeze", ROLE, "--yes"]), &["begin again"]);
+}
