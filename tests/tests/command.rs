@@ -3,11 +3,16 @@
 
 use serde_json::Value;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 use tagship_local::artifact::{Variant, pack};
 use tagship_local::{Line, Local, Plan};
 use tagship_tests::words::says;
 
 const ROLE: &str = "WEB_PRODUCT";
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(500);
+/// Far more than anything here takes.
+const LOOKS: u32 = 400;
 
 /// A person at a terminal that nobody looks at: questions aren't asked.
 struct Desk<'a> {
@@ -73,14 +78,14 @@ impl Desk<'_> {
 
     /// Waits until the service is as asked for.
     async fn until(&self, wanted: impl Fn(&Value) -> bool) -> Value {
-        let mut states = self.local.states.clone();
-        loop {
+        for _ in 0..LOOKS {
             let status = self.json(&["status", ROLE]);
             if wanted(&status) {
                 return status;
             }
-            states.changed().await.expect("the cloud runs");
+            tokio::time::sleep(LOOK).await;
         }
+        panic!("it never came: {:#}", self.json(&["status", ROLE]))
     }
 
     async fn asked(&self, approval: &str) {
@@ -118,6 +123,12 @@ fn nothing_yet(desk: &Desk<'_>) {
     says("closest", &desk.says(2, &["status", "WEB_PRODUKT"]), &["The closest variable that it has is WEB_PRODUCT"]);
     says("exact", &desk.says(2, &["stop", "web_product", "-m", "no", "--yes"]), &["do you mean WEB_PRODUCT?"]);
     let build = desk.build("v0", Variant::Healthy);
+    says("sound", &desk.says(0, &["check", "artifact", &build]), &["0 errors"]);
+    let text = desk.dir.path().join("text.zip");
+    std::fs::write(&text, "no archive").expect("a file");
+    let text = text.display().to_string();
+    says("no archive", &desk.says(1, &["check", "artifact", &text]), &["error: the archive"]);
+    says("refused", &desk.says(2, &["release", ROLE, &text, "--yes"]), &["nothing was uploaded"]);
     says("nobody to ask", &desk.says(2, &["release", ROLE, &build]), &["There is no terminal", "--yes"]);
     says("nothing runs", &desk.says(0, &["stop", ROLE, "-m", "no", "--yes"]), &["Nothing is under way"]);
     says(
@@ -159,7 +170,7 @@ async fn rejected_before_traffic(desk: &Desk<'_>, live: &str) {
     assert_eq!(history["releases"][0]["build"], "version v2, commit abc123, author 김", "{history:#}");
     says("history", &desk.says(0, &["history", ROLE]), &["rejected before traffic", "ops", "as agreed"]);
     let why = desk.says(1, &["why", ROLE, &second[..8]]);
-    says("why", &why, &["QaApproval  rejected by ops: as agreed", "cleanup     do: terminate", "Left behind: nothing"]);
+    says("why", &why, &["rejected by ops: as agreed", "cleanup    do: terminate", "Left behind: nothing"]);
 }
 
 fn settings(desk: &Desk<'_>) {

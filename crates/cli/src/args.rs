@@ -67,11 +67,6 @@ pub(crate) enum Command {
         /// The release, or its beginning; the newest without it
         release: Option<String>,
     },
-    /// Check what a release needs before there is one, each problem with its fix
-    Doctor {
-        /// The service role
-        service: String,
-    },
     /// Check, upload and follow a build
     Release {
         /// The service role
@@ -229,6 +224,11 @@ pub(crate) enum Settings {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Check {
+    /// A build, as the CodeDeploy agent reads it
+    Artifact {
+        /// The build: a ZIP with an appspec.yml
+        file: PathBuf,
+    },
     /// A service's settings
     Settings {
         /// The file

@@ -27,6 +27,7 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<End, Failure> {
             out.text(&String::from_utf8_lossy(&text))?;
             Ok(End::Fine)
         }
+        Command::Check(Check::Artifact { file }) => check::artifact(out, &file),
         Command::Check(Check::Settings { file, service }) => check::settings(out, &file, &service),
         Command::Status { service: None, watch } => status::all(&open(access).await?, out, watch).await,
         Command::Status { service: Some(service), watch } => {
@@ -34,7 +35,6 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<End, Failure> {
         }
         Command::History { service, number } => history::run(&open(access).await?, out, &service, number).await,
         Command::Why { service, release } => why::run(&open(access).await?, out, &service, release).await,
-        Command::Doctor { .. } => Err(Failure::usage("not built yet")),
         Command::Approve(answer) => answer::run(&open(access).await?, out, answer, true).await,
         Command::Reject(answer) => answer::run(&open(access).await?, out, answer, false).await,
         Command::Release { service, artifact, build_version, commit, author, detach, sure } => {

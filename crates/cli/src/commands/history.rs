@@ -53,7 +53,7 @@ fn text(found: &History, now: Timestamp, width: usize) -> String {
             lasting(entry.seconds),
         ]
     });
-    let mut text = table(width, &["BEGAN", "RELEASE", "~BUILD", "~OUTCOME", "~ANSWERED", "TOOK"], rows);
+    let mut text = table(width, &["BEGAN", "RELEASE", "~BUILD", "OUTCOME", "~ANSWERED", "TOOK"], rows);
     let not_released = |entry: &&Entry| !matches!(entry.outcome, Outcome::Released | Outcome::Running);
     for entry in found.releases.iter().filter(not_released) {
         let why = entry.why.as_deref().unwrap_or("no reason is kept");

@@ -1,5 +1,6 @@
 //! `release`: check a build, upload it, follow it.
 
+use super::check::findings;
 use super::follow::follow;
 use crate::ask::sure;
 use crate::end::{End, Failure};
@@ -45,6 +46,16 @@ pub(super) async fn run(
     yes: bool,
 ) -> Result<End, Failure> {
     let metadata = metadata(build)?;
+    let report = tagship_appspec::check(&build.file).map_err(|error| Failure::usage(error.to_string()))?;
+    if report.errors() > 0 {
+        return Err(Failure::usage(format!(
+            "nothing was uploaded, the build can't be installed:\n{}",
+            findings(&report)
+        )));
+    }
+    if report.warnings() > 0 {
+        out.say(&findings(&report))?;
+    }
     let service = named(account, name, Naming::Exact).await?;
     let role = service.role.as_str();
     if let Some(artifact) = service.settings.as_ref().and_then(|settings| settings.artifact.as_ref()) {

@@ -57,10 +57,16 @@ pub(super) async fn run(account: &Account, out: &Out, name: &str, release: Optio
     // What ends in the same second as the next begins is told first.
     runs.sort_by_key(|run| run.began);
     let mut lines: Vec<Line> = runs.iter().flat_map(|run| said(run, role)).collect();
+    let own = hold.as_ref().filter(|hold| hold.release == release);
+    let ended = account.ended(&service.role, &release).await;
+    // Rollback and discard come after the execution's end.
+    let to = match (own, &ended) {
+        (Some(_), _) => Timestamp::now(),
+        (None, Ok(Some(ended))) => ended.at.max(wanted.changed) + SLACK,
+        (None, _) => wanted.changed + SLACK,
+    };
     let mut unavailable = Vec::new();
     for stage in stages(&runs, role) {
-        let ends = runs.iter().filter_map(|run| run.run.since).max().unwrap_or(wanted.changed);
-        let to = if wanted.status == "InProgress" { Timestamp::now() } else { ends.max(wanted.changed) + SLACK };
         match account.logs(stage, &release, (wanted.began, to)).await {
             Ok(logs) => {
                 lines.extend(logs.into_iter().filter(|log| log.line["span"]["service"] == role).filter_map(|log| {
@@ -75,12 +81,11 @@ pub(super) async fn run(account: &Account, out: &Out, name: &str, release: Optio
         }
     }
     lines.sort_by_key(|line| line.at);
-    let own = hold.as_ref().filter(|hold| hold.release == release);
     let diagnostics = match own {
         Some(hold) => account.deployment(hold).await.ok().flatten().and_then(|deployment| deployment.error),
         None => None,
     };
-    let left_behind = match (own, account.ended(&service.role, &release).await) {
+    let left_behind = match (own, ended) {
         (Some(_), _) => format!("it holds {role} still"),
         (None, Ok(Some(ended))) => match ended.how {
             HowEnded::Approved => "nothing: it is, or was, live, and what it replaced is gone".to_owned(),

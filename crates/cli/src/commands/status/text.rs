@@ -133,13 +133,14 @@ fn switches(status: &Status, width: usize, text: &mut String) {
     for switch in &status.switches {
         for (index, weight) in switch.groups.iter().enumerate() {
             let Weight { group, percent, release, .. } = weight;
+            // A group without targets is told by its own name.
             let label = if index == 0 { switch.switch.clone() } else { String::new() };
-            let of = release.as_ref().map_or("-", |release| release.short()).to_owned();
-            rows.push(vec![label, bar(*percent, BAR), format!("{percent} %"), of, group.clone()]);
+            let of = release.as_ref().map_or_else(|| format!("none ({group})"), |release| release.short().to_owned());
+            rows.push(vec![label, bar(*percent, BAR), format!("{percent} %"), of]);
         }
     }
     if !rows.is_empty() {
-        let _ = write!(text, "\n{}", table(width, &["~SWITCH", "WEIGHT", "", "RELEASE", "~GROUP"], rows));
+        let _ = write!(text, "\n{}", table(width, &["~SWITCH", "WEIGHT", "", "~RELEASE"], rows));
     }
 }
 
