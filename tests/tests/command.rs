@@ -191,8 +191,36 @@ fn settings(desk: &Desk<'_>) {
     assert_eq!(desk.json(&["settings", "show", ROLE])["settings"]["COUNT"], 1, "what is wrong isn't written");
 }
 
+/// A sound service has no error; each planted fault is found, and what depends on it isn't judged.
+fn doctor(desk: &Desk<'_>) {
+    let sound = desk.json(&["doctor", ROLE]);
+    let checks = sound["checks"].as_array().expect("checks");
+    assert!(checks.len() > 6 && checks.iter().all(|check| check["verdict"] == "ok"), "{sound:#}");
+    let right = desk.json(&["settings", "show", ROLE])["settings"].clone();
+    let file = desk.dir.path().join("planted.json");
+    let name = file.display().to_string();
+    let set = |settings: &Value| {
+        std::fs::write(&file, settings.to_string()).expect("a file");
+        desk.says(0, &["settings", "set", ROLE, &name, "--yes"]);
+    };
+    for (key, value, told) in [
+        ("PIPELINE", "wep", "pipeline      ERROR"),
+        ("SG", "tag:Name=nobody", "selectors     ERROR"),
+        ("TARGET_GROUP", "tag:tagship:service=NOBODY", "switches      ERROR"),
+        ("ZONE", "nowhere.internal", "names         ERROR"),
+        ("ALARMS", "no-such-alarm", "alarms        ERROR"),
+    ] {
+        let mut wrong = right.clone();
+        wrong[key] = value.into();
+        set(&wrong);
+        says(key, &desk.says(1, &["doctor", "web-product"]), &[told]);
+    }
+    set(&right);
+}
+
 /// A third release goes live; then the build before it is released anew.
 async fn back_to_the_build_before(desk: &Desk<'_>, first: &str) {
+    doctor(desk);
     says("one only", &desk.says(2, &["rollback", ROLE, "--yes"]), &["no other build was released"]);
     let third = desk.release("v3");
     desk.answer("approve", &third, "QaApproval");

@@ -2,6 +2,7 @@
 
 mod answer;
 mod check;
+mod doctor;
 mod follow;
 mod history;
 mod release;
@@ -35,6 +36,7 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<End, Failure> {
         }
         Command::History { service, number } => history::run(&open(access).await?, out, &service, number).await,
         Command::Why { service, release } => why::run(&open(access).await?, out, &service, release).await,
+        Command::Doctor { service } => doctor::run(&open(access).await?, out, &service).await,
         Command::Approve(answer) => answer::run(&open(access).await?, out, answer, true).await,
         Command::Reject(answer) => answer::run(&open(access).await?, out, answer, false).await,
         Command::Release { service, artifact, build_version, commit, author, detach, sure } => {
