@@ -313,6 +313,17 @@ fn what_it_prints_works_as_printed() {
     says("list-pipeline-executions", &listed, &executions);
     let history = person.types(&["s3 ls"], str::to_owned);
     says("s3 ls", &history, &ended.each_ref().map(String::as_str));
+    for (command, shows) in [
+        ("tagship status", "by the tags of its instances"),
+        ("tagship doctor", "installation"),
+        ("tagship history", "released"),
+        ("tagship why", "Left behind: nothing"),
+        ("tagship settings", "INSTANCE_TYPE"),
+    ] {
+        // What has failed is no failure of the command, but it says so by its exit code.
+        let said = person.types(&[command], |command| format!("{command} || [ $? -eq 1 ]"));
+        says(command, &said, &[shows]);
+    }
     let swept = person.types(&["lambda invoke"], str::to_owned);
     says("lambda invoke", &swept, &["\"outcome\""]);
     let untyped: Vec<&String> = person

@@ -35,6 +35,8 @@ async fn text(local: &Local, samples: &std::path::Path) -> String {
     let python = tagship_cloud::moto::python().unwrap_or_default();
     let bin = python.parent().and_then(|bin| bin.canonicalize().ok()).unwrap_or_default();
     let bin = bin.display();
+    let functions = Plan::new(Vec::new()).functions;
+    let functions = functions.display();
     let (url, region) = (local.gateway.url(), &local.account.region);
     let (bucket, topic) = (&service.bucket, &local.account.topic);
     let (logs, samples) = (local.logs(), samples.display());
@@ -44,8 +46,18 @@ async fn text(local: &Local, samples: &std::path::Path) -> String {
         "
 A pipeline `{PIPELINE}` for the service {ROLE}, two instances a release. In another terminal:
 
-  export PATH={bin}:$PATH AWS_ENDPOINT_URL={url} AWS_ACCESS_KEY_ID=ops AWS_SECRET_ACCESS_KEY=local \\
-      AWS_DEFAULT_REGION={region}
+  export PATH={functions}:{bin}:$PATH AWS_ENDPOINT_URL={url} AWS_ACCESS_KEY_ID=ops \\
+      AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION={region}
+
+With the command (docs/CLI.md); it releases, approves, rejects and rolls back too:
+
+  tagship status {ROLE}
+  tagship doctor {ROLE}
+  tagship history {ROLE}
+  tagship why {ROLE}
+  tagship settings show {ROLE}
+
+Or with the AWS CLI:
 
 Upload a release (your own zip with an appspec.yml; its application listens on $HOST:8080 and answers /health):
 
