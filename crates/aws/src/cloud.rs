@@ -32,6 +32,8 @@ pub struct Cloud {
     /// What the names of parameters begin with that hold the settings of services without a variable; `None` if there are
     /// none.
     pub(crate) settings: Option<String>,
+    /// How long the balancer's figures in CloudWatch are for, in seconds.
+    pub(crate) minute_secs: u32,
     /// The environment at start-up, without AWS's own variables: the settings among them. May hold secrets.
     pub(crate) variables: BTreeMap<String, String>,
     reads: SdkConfig,
@@ -60,6 +62,8 @@ impl Cloud {
     pub(crate) fn of(mut variables: BTreeMap<String, String>, base: &SdkConfig) -> Self {
         let bucket = variables.remove("TAGSHIP_BUCKET").unwrap_or_default();
         let settings = variables.remove("TAGSHIP_SETTINGS");
+        // Said where a balancer doesn't publish by the minute: AWS's own always does.
+        let minute = variables.remove("TAGSHIP_MINUTE");
         // Connect and read time-outs are the same everywhere: clients share connections by them.
         let timeouts = || TimeoutConfig::builder().connect_timeout(Duration::from_secs(3)).read_timeout(ATTEMPT);
         let manner = |timeouts, retries| {
@@ -71,6 +75,7 @@ impl Cloud {
         Self {
             bucket,
             settings,
+            minute_secs: minute.and_then(|secs| secs.parse().ok()).unwrap_or(60),
             region: base.region().map(ToString::to_string).unwrap_or_default(),
             variables,
             reads: manner(

@@ -48,6 +48,16 @@ impl Known {
         known.clone().filter(|found| found.selector == *selector && found.at.elapsed() < KNOWN)
     }
 
+    /// The pair as it was found last: each group's ARN, and its balancer's.
+    pub(crate) fn pair(&self, selector: &Selector) -> Vec<(String, String)> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = known.as_ref().filter(|found| found.selector == *selector);
+        let groups = found.iter().flat_map(|found| &found.groups);
+        groups
+            .filter_map(|group| Some((group.target_group_arn.clone()?, group.load_balancer_arns().first()?.clone())))
+            .collect()
+    }
+
     fn set(&self, found: Found) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(found));
     }

@@ -13,8 +13,9 @@ use tagship::metrics::Line;
 use tagship::notify::Notice;
 use tagship::settings::{Ami, Settings, TargetGroup};
 use tagship::{
-    Address, Alarm, Applied, Artifact, Change, Decision, Deployment, Error, Execution, Found, Hold, Holding, Instance,
-    Job, Kind, Look, Offer, Parts, Planner, Port, Record, ReleaseId, Routing, ServiceRole, Step, UserData, World,
+    Address, Alarm, Applied, Artifact, Change, Decision, Deployment, Error, Execution, Figures, Found, Hold, Holding,
+    Instance, Job, Kind, Look, Offer, Parts, Planner, Port, Record, ReleaseId, Routing, ServiceRole, Step, UserData,
+    World,
 };
 use tracing::info;
 
@@ -138,8 +139,19 @@ impl<'a, P: Planner> Aws<'a, P> {
             }
             _ => unread(),
         };
-        let (instances, routing, addresses, names, filtered, deployment, artifact, alarms) =
-            tokio::try_join!(instances, routing, addresses, names, filtered, deployment, artifact, alarms)?;
+        let split = hold.and_then(|hold| hold.split.as_ref());
+        let figures: Call<'_, Figures> = match (&settings.target_group, split) {
+            (TargetGroup::Pair(selector), Some(split))
+                if const { P::READS.has(Parts::FIGURES) } && reads(Parts::FIGURES) =>
+            {
+                // The pair has been looked at before: what was counted of it says nothing alone.
+                let pair = self.balancer.pair(selector);
+                Box::pin(async move { cloudwatch::figures(cloud, &pair, split).await })
+            }
+            _ => unread(),
+        };
+        let (instances, routing, addresses, names, filtered, deployment, artifact, alarms, figures) =
+            tokio::try_join!(instances, routing, addresses, names, filtered, deployment, artifact, alarms, figures)?;
         Ok(World {
             instances,
             routing,
@@ -153,6 +165,7 @@ impl<'a, P: Planner> Aws<'a, P> {
             root_device,
             holder,
             alarms,
+            figures,
             ..World::default()
         })
     }

@@ -9,12 +9,13 @@ pub(crate) mod testing;
 
 mod model;
 pub use model::{
-    Act, Action, Address, Alarm, AlarmState, Approval, Artifact, Back, Change, Changes, Deployment, DeploymentState,
-    Does, Done, Ended, Ending, Error, Execution, ExecutionState, Found, Frozen, Group, Health, Held, Hold, Holding,
-    HowEnded, INSTANCES_A_CALL, Installed, Instance, InstanceState, Job, Kind, Launch, NAMES_A_BATCH, NameChange,
-    Offer, Parts, PastRelease, PastRun, Phase, Pipeline, Previous, Record, ReleaseId, Report, Routing, Run, RunStatus,
-    ServiceRole, Split, Stage, StageName, Step, Switch, TAG_RELEASE, TAG_RETIRED_BY, TAG_SERVICE, TARGETS_A_CALL,
-    Target, UserData, World, bounded, counted, ended_key, hold_key, listed, name_tag,
+    Act, Action, Address, Alarm, AlarmState, Approval, Artifact, Back, Change, Changes, Counted, Counts, Deployment,
+    DeploymentState, Does, Done, Ended, Ending, Error, Execution, ExecutionState, Figures, Found, Frozen, Group,
+    Health, Held, Hold, Holding, HowEnded, INSTANCES_A_CALL, Installed, Instance, InstanceState, Job, Kind, Launch,
+    NAMES_A_BATCH, NameChange, Offer, Parts, PastRelease, PastRun, Phase, Pipeline, Previous, Record, ReleaseId,
+    Report, Routing, Run, RunStatus, ServiceRole, Split, Stage, StageName, Step, Stood, Switch, TAG_RELEASE,
+    TAG_RETIRED_BY, TAG_SERVICE, TARGETS_A_CALL, Target, UserData, World, bounded, counted, ended_key, hold_key,
+    listed, name_tag,
 };
 pub use model::{format, names, settings};
 

@@ -19,7 +19,12 @@ pub mod format;
 pub(crate) use format::VERSION;
 
 mod hold;
-pub use hold::{Artifact, Back, Ended, Held, Hold, Holding, HowEnded, Phase, Previous, Split, ended_key, hold_key};
+pub use hold::{
+    Artifact, Back, Ended, Held, Hold, Holding, HowEnded, Phase, Previous, Split, Stood, ended_key, hold_key,
+};
+
+mod counts;
+pub use counts::{Counted, Counts, Figures};
 
 mod job;
 pub use job::Job;

@@ -123,6 +123,7 @@ impl Look {
             root_device,
             holder,
             alarms,
+            figures,
         } = world;
         lines.push(format!("{read:?}"));
         lines.extend(instances.iter().map(|it| format!("{it:?}")));
@@ -139,6 +140,7 @@ impl Look {
             format!("{root_device:?}"),
             format!("{holder:?}"),
             format!("{alarms:?}"),
+            format!("{figures:?}"),
         ]);
         lines
     }

@@ -270,12 +270,13 @@ impl Names {
                 release: release.as_ref().map(|release| self.release(release)),
                 healthy: *healthy,
             }),
-            split: split.as_ref().map(|Split { step, from, to, since, old }| Split {
+            split: split.as_ref().map(|Split { step, from, to, since, old, stood }| Split {
                 step: *step,
                 from: from.clone(),
                 to: *to,
                 since: since.map(|_| Timestamp::UNIX_EPOCH),
                 old: old.iter().map(|(switch, weight)| (self.name("switch", switch), *weight)).collect(),
+                stood: stood.clone(),
             }),
             back: back.as_ref().map(|Back { why, at: _ }| Back { why: why.clone(), at: Timestamp::UNIX_EPOCH }),
             ringing: ringing.clone(),
@@ -300,9 +301,11 @@ impl Names {
             root_device,
             holder,
             alarms,
+            figures,
         } = world;
         World {
             alarms,
+            figures,
             now: Timestamp::UNIX_EPOCH,
             seen: Timestamp::UNIX_EPOCH,
             instances: sorted_by(instances.into_iter().map(|it| self.instance(it)), |it| it.id.clone()),

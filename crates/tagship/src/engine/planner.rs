@@ -4,9 +4,9 @@ use crate::engine::admission::{Gate, Standing, Word};
 use crate::engine::memo::Memory;
 use crate::model::VERSION;
 use crate::{
-    Action, Address, Alarm, Artifact, Changes, Deployment, DeploymentState, Done, Error, Execution, Found, Held,
-    Holding, Instance, Job, Kind, Offer, Parts, Record, ReleaseId, Report, Routing, Step, UserData, World, counted,
-    listed, names, settings::TargetGroup,
+    Action, Address, Alarm, Artifact, Changes, Deployment, DeploymentState, Done, Error, Execution, Figures, Found,
+    Held, Holding, Instance, Job, Kind, Offer, Parts, Record, ReleaseId, Report, Routing, Step, UserData, World,
+    counted, listed, names, settings::TargetGroup,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -231,6 +231,11 @@ impl<'a> View<'a> {
     /// The alarms that the settings name.
     pub fn alarms(self) -> First<&'a [Alarm]> {
         self.part(Parts::ALARMS, |world| &world.alarms[..])
+    }
+
+    /// What the balancer counted while the traffic was divided.
+    pub fn figures(self) -> First<&'a Figures> {
+        self.part(Parts::FIGURES, |world| &world.figures)
     }
 
     /// The world as far as it has been read. Only what is told may depend on it, not what is decided.

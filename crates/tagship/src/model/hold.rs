@@ -179,6 +179,18 @@ pub struct Split {
     pub since: Option<Timestamp>,
     /// The weight that the pair had on each switch (by its ARN) before the first step.
     pub old: BTreeMap<String, u32>,
+    /// When the steps before stood: their minutes are compared too.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub stood: Vec<Stood>,
+}
+
+/// While all switches had the numbers of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stood {
+    /// From then on.
+    pub since: Timestamp,
+    /// Until then.
+    pub until: Timestamp,
 }
 
 /// Why the traffic goes back, and since when.
@@ -294,6 +306,7 @@ mod tests {
                 to: 50,
                 since: Some(Timestamp::UNIX_EPOCH),
                 old: BTreeMap::from([("arn:a".to_owned(), 100)]),
+                stood: vec![Stood { since: Timestamp::UNIX_EPOCH, until: Timestamp::UNIX_EPOCH }],
             }),
             ..testing::hold(1)
         };

@@ -2,6 +2,8 @@
 
 mod alarms;
 pub use alarms::{MAX_ALARMS, OnAlarm};
+mod compare;
+pub use compare::Compare;
 mod fields;
 pub(crate) mod literal;
 mod parse;
@@ -100,6 +102,9 @@ pub struct Settings {
     /// How long after the last weight an alarm still sends the traffic back.
     #[serde(rename = "GUARD", skip_serializing_if = "is_default_guard", default = "default_guard")]
     pub guard_secs: u32,
+    /// Whether both releases' errors are compared while the traffic is divided, and by which bar.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub compare: Option<Compare>,
 }
 
 fn default_guard() -> u32 {

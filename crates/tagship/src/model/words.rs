@@ -11,6 +11,19 @@ pub fn counted(count: impl Display + PartialEq + From<u8>, noun: &str) -> String
     format!("{count} {noun}{ending}")
 }
 
+/// A great number: `8,214`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
 /// The verb of so many: `1 target is`, `2 targets are`; and of a part: `1 of 2 targets is`, `0 of 1 target is`.
 pub(crate) fn is_or_are(count: usize, of: usize) -> &'static str {
     if count == 1 || of == 1 { "is" } else { "are" }
@@ -127,6 +140,13 @@ mod tests {
             [((1, 2), "is"), ((0, 1), "is"), ((0, 2), "are"), ((2, 2), "are"), ((1, 1), "is")]
         {
             assert_eq!(is_or_are(count, of), expected, "{count} of {of}");
+        }
+    }
+
+    #[test]
+    fn great_numbers_are_grouped() {
+        for (given, shown) in [(0, "0"), (999, "999"), (1_000, "1,000"), (12_345_678, "12,345,678")] {
+            assert_eq!(grouped(given), shown);
         }
     }
 

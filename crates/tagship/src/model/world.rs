@@ -1,5 +1,6 @@
 //! The world as one observation found it, in our own nouns.
 
+use super::counts::Figures;
 use super::hold::Artifact;
 use super::noun::ReleaseId;
 use super::settings::Settings;
@@ -37,8 +38,10 @@ impl Parts {
     pub const IMAGE: Self = Self(1 << 10);
     /// The alarms that the settings name.
     pub const ALARMS: Self = Self(1 << 11);
+    /// What the balancer counted of the pair while the traffic was divided.
+    pub const FIGURES: Self = Self(1 << 12);
     /// All of them.
-    pub const ALL: Self = Self((1 << 12) - 1);
+    pub const ALL: Self = Self((1 << 13) - 1);
 
     /// These and those.
     #[must_use]
@@ -103,6 +106,8 @@ pub struct World {
     pub holder: Option<Execution>,
     /// The alarms that the settings name, by name.
     pub alarms: Vec<Alarm>,
+    /// What the balancer counted of the pair since the traffic was divided, as far as CloudWatch knows by now.
+    pub figures: Figures,
 }
 
 /// The text of `USER_DATA`, which may hold secrets.
@@ -142,6 +147,7 @@ impl World {
             root_device,
             holder,
             alarms,
+            figures,
             now: _,
             seen: _,
             read: _,
@@ -182,6 +188,9 @@ impl World {
         }
         if parts.has(Parts::ALARMS) {
             self.alarms = alarms;
+        }
+        if parts.has(Parts::FIGURES) {
+            self.figures = figures;
         }
     }
 }

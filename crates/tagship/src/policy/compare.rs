@@ -5,42 +5,20 @@
 //! `θ w / (1 + (θ − 1) w)`. [`Figures::evidence`] is the logarithm of the ratio of the two. Without a difference, it
 //! ever reaches `ln(1 / (1 − confidence))` with a probability of `1 − confidence` at most, however often one looks.
 
+use crate::Counts;
 use std::ops::Range;
 
 #[cfg(test)]
 mod tests;
 
-/// How long CloudWatch's figures of a balancer are for, in seconds.
-pub const MINUTE: i64 = 60;
-
-/// How long after its end a minute is read, in seconds: figures come late.
-pub const LATE: i64 = 180;
+/// So many minutes after its end a minute is read: figures come late.
+const LATE: i64 = 3;
 
 /// What the candidate has to fail of its requests at least to be called bad, whatever the ratio.
 const NEGLIGIBLE: f64 = 0.001;
 
 /// What a candidate fails of its requests that has to be found, if its predecessor fails next to none.
 const NOTABLE: f64 = 0.01;
-
-/// What the balancer counted of one group in one minute.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// All requests.
-    pub requests: u64,
-    /// Answers of the targets from 200 to 299. None counted is 0, here and below.
-    pub c2xx: u64,
-    /// From 300 to 399.
-    pub c3xx: u64,
-    /// From 400 to 499.
-    pub c4xx: u64,
-}
-
-impl Counts {
-    /// Requests without a good answer. So 502 and 504 of the balancer count, which it doesn't tell by group.
-    pub fn errors(self) -> u64 {
-        [self.c2xx, self.c3xx, self.c4xx].into_iter().fold(self.requests, u64::saturating_sub)
-    }
-}
 
 /// Both groups in one minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +45,8 @@ pub struct Bar {
 pub struct Times<'a> {
     /// Now.
     pub now: i64,
+    /// How long the balancer's figures are for: a minute, 60.
+    pub minute: i64,
     /// From when to when the weights of all switches stayed as they were, for each step.
     pub steady: &'a [Range<i64>],
     /// When hooks ran: what they send isn't users' traffic.
@@ -76,16 +56,12 @@ pub struct Times<'a> {
 impl Times<'_> {
     /// Whether a minute is whole at one weight, not the first there, without a hook, and old enough to be complete.
     pub fn allow(&self, start: i64) -> bool {
-        let end = start + MINUTE;
-        let steady = |at: &Range<i64>| first_minute(at.start) + MINUTE <= start && end <= at.end;
+        let (end, late) = (start + self.minute, LATE * self.minute);
+        let first = |since: i64| since + (-since).rem_euclid(self.minute);
+        let steady = |at: &Range<i64>| first(at.start) + self.minute <= start && end <= at.end;
         let hook = |at: &Range<i64>| at.start < end && start < at.end;
-        end + LATE <= self.now && self.steady.iter().any(steady) && !self.hooks.iter().any(hook)
+        end + late <= self.now && self.steady.iter().any(steady) && !self.hooks.iter().any(hook)
     }
-}
-
-/// The start of the first whole minute from then on.
-fn first_minute(since: i64) -> i64 {
-    since + (-since).rem_euclid(MINUTE)
 }
 
 /// What a group did in all minutes compared.

@@ -7,6 +7,8 @@ mod steps;
 pub use shift::{Shift, ShiftMemory};
 
 mod alarms;
+mod comparison;
+pub use comparison::Comparison;
 mod guard;
 pub use guard::{Guard, GuardMemory};
 mod rollback;

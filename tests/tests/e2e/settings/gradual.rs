@@ -12,7 +12,7 @@ pub(super) async fn traffic_in_steps(service: Service<'_>) {
     let shop = service.releases;
     let steps = |bake: u32| json!({"STEPS": [{"WEIGHT": 25, "BAKE": bake}, {"WEIGHT": 50, "BAKE": 1}]});
     let set = |bake, alarms: &str| {
-        let changes = json!({"COUNT": 1, "SHIFT": steps(bake), "ALARMS": alarms});
+        let changes = json!({"COUNT": 1, "SHIFT": steps(bake), "ALARMS": alarms, "COMPARE": true});
         service.set(&shop.offered(changes).to_string());
     };
     alarm(shop);

@@ -1,6 +1,7 @@
 //! What ops wrote becomes valid settings: all problems at once, each with its key and what to write instead.
 
 use super::alarms::alarms;
+use super::compare::compare;
 use super::fields::{Fields, dictionary, flag, name, number, short, text, texts, whole};
 use super::literal::Literal;
 use super::shift::{MAX_SHIFT_SECS, shift};
@@ -11,7 +12,7 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 /// The keys, as docs/SETTINGS.md has them.
-pub(super) const KEYS: [&str; 29] = [
+pub(super) const KEYS: [&str; 30] = [
     "SUBNET",
     "AMI",
     "INSTANCE_TYPE",
@@ -41,6 +42,7 @@ pub(super) const KEYS: [&str; 29] = [
     "ALARMS",
     "ON_ALARM",
     "GUARD",
+    "COMPARE",
 ];
 
 /// Reading the hold (4 s) and a changing call (10 s) must be over before SETTLE is: rule 3 of docs/RULES.md.
@@ -162,7 +164,8 @@ fn offer(role: &ServiceRole, fields: &mut Fields) -> Option<Offer> {
         _ => None,
     });
     let guard = fields.optional("GUARD", "seconds from 0 to 604800", |value| whole(value, 0..=604_800));
-    gradual(fields, shift.as_ref(), target_group.as_ref(), timeouts.as_ref());
+    let compare = compare(fields);
+    gradual(fields, (shift.as_ref(), compare), target_group.as_ref(), timeouts.as_ref());
     if target_group == Some(TargetGroup::None) && zone.is_none() {
         fields.problem("ZONE", "required where TARGET_GROUP is \"none\": there, names are the only way in");
     }
@@ -197,14 +200,27 @@ fn offer(role: &ServiceRole, fields: &mut Fields) -> Option<Offer> {
             alarms: alarms.unwrap_or_else(|| Choice::Tags(Selector::service(role))),
             on_alarm: on_alarm.unwrap_or_default(),
             guard_secs: guard.unwrap_or_else(default_guard),
+            compare,
         },
         user_data,
     })
 }
 
 /// What a shift in steps needs of the other keys.
-fn gradual(fields: &mut Fields, shift: Option<&Shift>, group: Option<&TargetGroup>, timeouts: Option<&Timeouts>) {
-    let Some(shift) = shift.filter(|shift| !shift.at_once()) else { return };
+fn gradual(
+    fields: &mut Fields,
+    (shift, compare): (Option<&Shift>, Option<Compare>),
+    group: Option<&TargetGroup>,
+    timeouts: Option<&Timeouts>,
+) {
+    let Some(shift) = shift.filter(|shift| !shift.at_once()) else {
+        if compare.is_some() && !fields.problems.iter().any(|problem| problem.starts_with("SHIFT")) {
+            let problem = "needs steps, during which both releases have traffic: write SHIFT too, such as \
+                           \"Canary10Percent10Minutes\"";
+            fields.problem("COMPARE", problem);
+        }
+        return;
+    };
     if group == Some(&TargetGroup::None) {
         let problem =
             "needs a load balancer, and TARGET_GROUP is \"none\": a name can't be divided. Write \"AllAtOnce\"";
@@ -212,10 +228,13 @@ fn gradual(fields: &mut Fields, shift: Option<&Shift>, group: Option<&TargetGrou
     }
     let default = Timeouts::default();
     let watch = u64::from(timeouts.unwrap_or(&default).watch_secs);
-    let secs = shift.secs() + watch;
+    // With too little traffic to compare, a step takes twice as long.
+    let times = 1 + u64::from(compare.is_some());
+    let secs = times * shift.secs() + watch;
     if secs > MAX_SHIFT_SECS {
+        let twice = if compare.is_some() { " (COMPARE may double each step)" } else { "" };
         let problem = format!(
-            "the steps and TIMEOUTS.WATCH take {secs} s together: write at most {MAX_SHIFT_SECS} s, since CodePipeline \
+            "the steps{twice} and TIMEOUTS.WATCH take {secs} s together: write at most {MAX_SHIFT_SECS} s, since CodePipeline \
              ends the action after 24 hours"
         );
         fields.problem("SHIFT", &problem);

@@ -6,6 +6,8 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 use super::*;
 use std::slice::from_ref;
 
+const MINUTE: i64 = 60;
+
 const BAR: Bar = Bar { errors: 2.0, confidence: 0.99 };
 
 fn counts(requests: u64, errors: u64) -> Counts {
@@ -28,7 +30,8 @@ fn minutes(of: &[Counted]) -> Vec<Minute> {
 /// The verdict's name and its evidence, if all minutes may be compared.
 fn check(of: &[Counted], name: &str, evidence: f64) {
     let all = -10 * MINUTE..1_000_000;
-    let verdict = compare(&minutes(of), Times { now: 1_000_000, steady: from_ref(&all), hooks: &[] }, BAR);
+    let verdict =
+        compare(&minutes(of), Times { now: 1_000_000, minute: MINUTE, steady: from_ref(&all), hooks: &[] }, BAR);
     let (is, figures) = match verdict {
         Verdict::Bad(figures) => ("bad", figures),
         Verdict::NotBad(figures) => ("not bad", figures),
@@ -69,13 +72,19 @@ fn verdicts() {
 fn only_whole_quiet_minutes_are_compared() {
     let allowed = |since: i64, until: i64, hooks: &[Range<i64>], now: i64| -> Vec<i64> {
         let steady = since..until;
-        (0..10).filter(|at| Times { now, steady: from_ref(&steady), hooks }.allow(at * MINUTE)).collect()
+        (0..10)
+            .filter(|at| Times { now, minute: MINUTE, steady: from_ref(&steady), hooks }.allow(at * MINUTE))
+            .collect()
     };
     assert_eq!(allowed(0, 300, &[], 10_000), [1, 2, 3, 4]);
     assert_eq!(allowed(1, 299, &[], 10_000), [2, 3]);
     assert_eq!(allowed(0, 300, &[], 359), [1]);
     assert_eq!(allowed(0, 300, &[], 360), [1, 2]);
     assert_eq!(allowed(0, 300, &[119..121, 240..240, 299..400], 10_000), [3]);
+    // Of shorter minutes, as the local cloud has them.
+    let steady = 1..6;
+    let short = |at: &i64| Times { now: 8, minute: 1, steady: from_ref(&steady), hooks: &[] }.allow(*at);
+    assert_eq!((0..9).filter(short).collect::<Vec<i64>>(), [2, 3, 4]);
 }
 
 /// Random traffic of 50 requests a second, a tenth of it the candidate's.
@@ -103,7 +112,7 @@ impl Traffic {
         let random = |_| ((300, self.errors(300.0 * candidate)), (2700, self.errors(2700.0 * predecessor)));
         let minutes = minutes(&(0..bake / MINUTE).map(random).collect::<Vec<_>>());
         let steady = 0..bake;
-        let look = |now| compare(&minutes, Times { now, steady: from_ref(&steady), hooks: &[] }, BAR);
+        let look = |now| compare(&minutes, Times { now, minute: MINUTE, steady: from_ref(&steady), hooks: &[] }, BAR);
         (1..=bake / MINUTE).any(|minute| matches!(look(minute * MINUTE), Verdict::Bad(_)))
     }
 

@@ -23,7 +23,7 @@ fn turn(weights: &[(&str, u32)], percent: u32, had: Option<u32>, expected: &str)
     let routing = weighing(weights);
     let switch = &routing.switches[0];
     let old = had.map(|had| (switch.arn.clone(), had)).into_iter().collect();
-    let split = Split { step: 0, from: vec![0], to: percent, since: None, old };
+    let split = Split { step: 0, from: vec![0], to: percent, since: None, old, stood: Vec::new() };
     let share = Share { percent, split: had.is_some().then_some(&split) };
     let found = match pair(&routing).turn(switch, &routing.groups[1], share) {
         Turn::There => "there".to_owned(),

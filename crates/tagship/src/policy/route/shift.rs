@@ -1,6 +1,7 @@
 //! Shift: moves the weights of every switch to the candidate, then watches it; gives them back if it fails.
 
 use super::alarms::{self, Heard, heard};
+use super::comparison::Comparison;
 use super::traffic::{Traffic, live_names};
 use super::{CHANGES, LOOKS, READS, keeps_sticky, predecessor_name, previous, steps, weights};
 use crate::engine::{Gate, Memory, Standing, admission};
@@ -51,6 +52,9 @@ pub struct ShiftMemory {
     /// When CodePipeline was asked last whether the execution is being stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked_at: Option<Timestamp>,
+    /// What the comparison with the predecessor has come to.
+    #[serde(skip_serializing_if = "Comparison::is_none")]
+    pub comparison: Comparison,
     /// Whether the live names have been seen to follow the weights.
     pub named: bool,
 }
@@ -67,7 +71,7 @@ impl Memory for ShiftMemory {}
 
 impl Planner for Shift {
     const ACTION: Action = Action::Shift;
-    const READS: Parts = READS.and(Parts::HOLDER).and(Parts::ALARMS);
+    const READS: Parts = READS.and(Parts::HOLDER).and(Parts::ALARMS).and(Parts::FIGURES);
     const CHANGES: Changes = CHANGES;
     type Entry<'a> = &'a Held;
     type Memory = ShiftMemory;
@@ -244,12 +248,14 @@ fn watch(now: &Situation<'_>, held: &Held, healthy: u32, moved_at: Timestamp, me
     }
     let already = if moved_at < now.began { "already " } else { "" };
     let previous = predecessor_name(held);
+    let divided = hold.split.is_some() && settings.compare.is_some();
     Continue(Done {
         message: format!(
-            "{} of {} is {already}live on every switch with {}; before: {previous}",
+            "{} of {} is {already}live on every switch with {}; before: {previous}{}",
             hold.release,
             now.job.role,
-            counted(healthy, "healthy target")
+            counted(healthy, "healthy target"),
+            if divided { memory.comparison.told() } else { String::new() }
         ),
         outputs: vec![("LiveRelease", hold.release.to_string()), ("PreviousRelease", previous)],
         report: now.report(),

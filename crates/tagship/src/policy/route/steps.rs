@@ -1,10 +1,11 @@
 //! A shift in steps: every switch gets each step before the next begins, and the hold says how far it has come.
 
+use super::comparison::worse;
 use super::shift::{ShiftMemory, WATCH_EVERY_SECS, enough, turn_back};
 use super::traffic::Traffic;
 use super::{LOOKS, previous};
 use crate::policy::pair::{Pair, Share};
-use crate::{Decision, Done, Error, ExecutionState, First, Group, Held, Situation, Split, Switch, counted};
+use crate::{Decision, Done, Error, ExecutionState, First, Group, Held, Situation, Split, Stood, Switch, counted};
 use jiff::SignedDuration;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow::{Break, Continue};
@@ -25,7 +26,7 @@ pub(super) fn begun(now: &Situation<'_>, held: &Held, traffic: &Traffic) -> Firs
     let old: BTreeMap<String, u32> =
         routing.switches.iter().map(|switch| (switch.arn.clone(), total(switch))).collect();
     let step = if traffic.predecessor.healthy == 0 { plan.steps.len() } else { 0 };
-    Continue(Some(Split { step, from: vec![0], to: plan.percent(step), since: None, old }))
+    Continue(Some(Split { step, from: vec![0], to: plan.percent(step), since: None, old, stood: Vec::new() }))
 }
 
 /// What doesn't divide on a switch is told before anything moves.
@@ -80,21 +81,30 @@ pub(super) fn forward(
     }
     memory.away_looks = 0;
     health(now, held, split, traffic, memory)?;
+    if let Some(bar) = held.hold.settings.compare.filter(|_| split.since.is_some())
+        && let Some(why) = worse(now, (split, bar), (own, pair.other(own)), &mut memory.comparison)?
+    {
+        return Break(turn_back(now, held, &why));
+    }
     let (late, _) = pair.step(own, Share { percent: split.to, split: Some(split) });
     match split.since.filter(|_| late.is_none()) {
         None => given(now, held, split, traffic, &pair, own, memory),
         Some(since) => {
             let bake_secs = held.hold.settings.shift.steps.get(split.step).map_or(0, |step| step.bake_secs);
-            if let Some((until, left)) = now.left(since, bake_secs) {
+            // Once, by its own length, while there is too little traffic to compare by.
+            let more = held.hold.settings.compare.is_some() && !memory.comparison.enough;
+            let extended_secs = if more { 2 * bake_secs } else { bake_secs };
+            if let Some((until, left)) = now.left(since, bake_secs).or_else(|| now.left(since, extended_secs)) {
                 let next = until.min(now.world.now() + SignedDuration::from_secs(WATCH_EVERY_SECS));
                 let mut words = baking(&pair, split, traffic, left, held);
-                if !memory.alarms.is_empty() {
-                    words = format!("{words}; {}", memory.alarms);
+                for more in [&memory.alarms, &memory.comparison.words].into_iter().filter(|words| !words.is_empty()) {
+                    words = format!("{words}; {more}");
                 }
                 return Break(Decision::wait_until(next, words));
             }
             whole(now, held, traffic, memory)?;
-            Break(advance(held, split, split.step + 1, vec![split.to], "the step has stood long enough: the next one"))
+            let why = "the step has stood long enough: the next one";
+            Break(advance(now, held, split, split.step + 1, vec![split.to], why))
         }
     }
 }
@@ -171,6 +181,7 @@ fn health(now: &Situation<'_>, held: &Held, split: &Split, traffic: &Traffic, me
         let from = split.from.iter().copied().filter(|_| split.since.is_none()).chain([split.to]).collect();
         let last = held.hold.settings.shift.steps.len();
         return Break(advance(
+            now,
             held,
             split,
             last,
@@ -248,8 +259,19 @@ fn whole(now: &Situation<'_>, held: &Held, traffic: &Traffic, memory: &mut Shift
 }
 
 /// Writes down that a step is being given.
-fn advance(held: &Held, split: &Split, step: usize, from: Vec<u32>, why: &'static str) -> Decision {
+fn advance(
+    now: &Situation<'_>,
+    held: &Held,
+    split: &Split,
+    step: usize,
+    from: Vec<u32>,
+    why: &'static str,
+) -> Decision {
     let to = held.hold.settings.shift.percent(step);
-    let split = Split { step, from, to, since: None, old: split.old.clone() };
+    let mut stood = split.stood.clone();
+    if held.hold.settings.compare.is_some() {
+        stood.extend(split.since.map(|since| Stood { since, until: now.world.now() }));
+    }
+    let split = Split { step, from, to, since: None, old: split.old.clone(), stood };
     Decision::act(Situation::rewrite(held, |hold| hold.split = Some(split)), why)
 }

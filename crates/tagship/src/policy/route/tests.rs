@@ -4,6 +4,7 @@ use super::*;
 use crate::testing::*;
 use crate::{Action, Back, Health, Hold, Holding, Phase, World, names};
 
+mod comparison;
 mod guard;
 mod steps;
 

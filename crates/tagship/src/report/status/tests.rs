@@ -46,7 +46,8 @@ fn a_step_says_how_long_it_lasts_still() {
     let mut split = hold(2);
     let written = serde_json::json!({"STEPS": [{"WEIGHT": 10, "BAKE": 300}, {"WEIGHT": 50, "BAKE": 60}]});
     split.settings.shift = serde_json::from_value(written).expect("a shift");
-    split.split = Some(Split { step: 1, from: vec![50], to: 50, since: Some(at(20)), old: BTreeMap::new() });
+    split.split =
+        Some(Split { step: 1, from: vec![50], to: 50, since: Some(at(20)), old: BTreeMap::new(), stood: Vec::new() });
     let expected = Step { step: 2, of: 2, percent: 50, since: Some(at(20)), until: Some(at(80)) };
     assert_eq!(held(&split).step, Some(expected));
 }

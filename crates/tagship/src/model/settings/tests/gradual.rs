@@ -1,4 +1,4 @@
-//! `SHIFT`, `ALARMS`, `ON_ALARM` and `GUARD`, right and wrong.
+//! `SHIFT`, `ALARMS`, `ON_ALARM`, `GUARD` and `COMPARE`, right and wrong.
 
 use super::*;
 
@@ -93,4 +93,43 @@ fn alarms_have_to_exist() {
     assert_eq!(names(resolve(json!("tag:team=web"), &["b", "a"])), Ok(vec!["a".to_owned(), "b".to_owned()]));
     let missing = resolve(json!(["a", "b"]), &["a"]).expect_err("b is missing").message;
     assert!(missing.contains("ALARMS: CloudWatch has no alarm b in this Region"), "{missing}");
+}
+
+#[test]
+fn comparison_needs_steps() {
+    let of = |compare: Value| json!({"SHIFT": "Canary10Percent5Minutes", "COMPARE": compare});
+    let read = |compare: Value, expected: Value| {
+        let mut wanted = of(expected);
+        wanted["SHIFT"] = json!({"STEPS": [{"WEIGHT": 10, "BAKE": 300}]});
+        check_read(of(compare), wanted);
+    };
+    read(json!(true), json!({"ERRORS": 2.0, "CONFIDENCE": 0.99}));
+    read(json!(false), json!(null));
+    read(json!({"ERRORS": 3}), json!({"ERRORS": 3.0, "CONFIDENCE": 0.99}));
+    check(
+        of(json!({"ERRORS": 1, "CONFIDENCE": 1, "MORE": 1})),
+        &[
+            "COMPARE.MORE: no such key: the keys are ERRORS, CONFIDENCE",
+            "COMPARE.ERRORS: 1 isn't accepted: write a number from 1.1 to 100",
+            "COMPARE.CONFIDENCE: 1 isn't accepted: write a number from 0.9 to 0.9999",
+        ],
+    );
+    check(
+        of(json!("yes")),
+        &["COMPARE: \"yes\" isn't accepted: write True, False or {\"ERRORS\": 2.0, \"CONFIDENCE\": 0.99}"],
+    );
+    check(
+        json!({"COMPARE": true}),
+        &[
+            "COMPARE: needs steps, during which both releases have traffic: write SHIFT too, such as \"Canary10Percent10Minutes\"",
+        ],
+    );
+    // Each step may take twice as long.
+    check(
+        json!({"SHIFT": {"STEPS": [{"WEIGHT": 10, "BAKE": 36_000}]}, "COMPARE": true}),
+        &[
+            "SHIFT: the steps (COMPARE may double each step) and TIMEOUTS.WATCH take 72030 s together: write at most 72000 s, \
+           since CodePipeline ends the action after 24 hours",
+        ],
+    );
 }

@@ -15,13 +15,14 @@ impl Case {
     }
 
     /// This step, given to the first `switches` of two; `since` when it stands.
-    fn at_step(&mut self, step: usize, switches: usize, since: Option<i64>) {
+    pub(super) fn at_step(&mut self, step: usize, switches: usize, since: Option<i64>) {
         self.in_steps();
         let shares = [0, 10, 50, 100];
         let hold = self.hold();
         hold.previous = Some(Previous { release: Some(release(1)), healthy: 2 });
         let old = BTreeMap::from([("arn:HTTP:80".to_owned(), 100), ("arn:HTTPS:443".to_owned(), 100)]);
-        hold.split = Some(Split { step, from: vec![shares[step]], to: shares[step + 1], since: since.map(at), old });
+        let (from, to, since) = (vec![shares[step]], shares[step + 1], since.map(at));
+        hold.split = Some(Split { step, from, to, since, old, stood: Vec::new() });
         for (n, switch) in self.switches().iter_mut().enumerate() {
             let percent = shares[if n < switches { step + 1 } else { step }];
             switch.weights = vec![("arn:a".to_owned(), 100 - percent), ("arn:b".to_owned(), percent)];
