@@ -8,7 +8,7 @@ use crate::plan::{Odds, PersonAct, Plan, ReleasePlan, SUBNETS, ServicePlan, TYPE
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use std::collections::BTreeMap;
-use tagship::settings::{Choice, Eip, Keep, OnAlarm, Selector, Shift, ShiftStep, TargetGroup, Volume};
+use tagship::settings::{Choice, Compare, Eip, Keep, OnAlarm, Selector, Shift, ShiftStep, TargetGroup, Volume};
 use tagship::{Action, AlarmState};
 
 /// Faults and people do their worst for so long.
@@ -31,6 +31,7 @@ pub fn plan(seed: u64, mistake: Option<Mistake>) -> Plan {
             balancing: [None, Some(Rate { burst: 20.0, per_sec: 5.0 })][rng.random_range(0..2)],
             ..Limits::default()
         },
+        figures: [Some(MINUTE), Some(3 * MINUTE), Some(3 * MINUTE), None][rng.random_range(0..4)],
         nodes: [rng.random_range(0..2 * SECOND), rng.random_range(0..5 * SECOND)],
         ..Nature::default()
     };
@@ -106,7 +107,9 @@ fn service(rng: &mut Xoshiro256PlusPlus, name: &str) -> ServicePlan {
     }
     if service.settings.target_group != TargetGroup::None && rng.random_bool(0.4) {
         service.settings.shift = shift(rng);
+        service.settings.compare = rng.random_bool(0.5).then(Compare::default);
     }
+    service.requests = [0, 60, 6_000, 60_000][rng.random_range(0..4)];
     service.switches = rng.random_range(1..=3);
     service.queued = rng.random_bool(0.3);
     let mut at = 0;
@@ -138,6 +141,7 @@ fn release(rng: &mut Xoshiro256PlusPlus, at: Ms) -> ReleasePlan {
         0..2 => Build::Unhealthy,
         2 => Build::FailsOnOne,
         3 => Build::Hangs,
+        4..6 => Build::Errs,
         _ => Build::Good,
     };
     let mut plan = ReleasePlan::at(at).build(build);

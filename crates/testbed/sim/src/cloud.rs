@@ -1,5 +1,6 @@
 //! The cloud's truth: what there is, and how it changes by itself.
 
+mod figures;
 mod nouns;
 mod settled;
 
@@ -146,7 +147,7 @@ impl Cloud {
         for name in settings.alarms.ids() {
             self.alarms.insert(name.clone(), Past::new(0, AlarmState::Ok));
         }
-        self.services.insert(role.clone(), Service { settings, groups, switches: arns, listeners: 1 });
+        self.services.insert(role.clone(), Service { settings, groups, switches: arns, requests: 6_000, listeners: 1 });
     }
 
     /// A new number.
@@ -309,7 +310,7 @@ impl Cloud {
         let first = found.targets.keys().next().is_some_and(|first| first == id);
         let build = self.builds.get(&release).copied().unwrap_or_default();
         let succeeded = match build {
-            Build::Good | Build::Unhealthy => up,
+            Build::Good | Build::Unhealthy | Build::Errs => up,
             Build::FailsOnOne => up && !first,
             Build::Hangs | Build::Missing => false,
         };

@@ -108,6 +108,7 @@ impl Day {
             let pipeline = Some(pipeline_name(&service.role));
             let settings = Settings { pipeline: pipeline.clone(), ..service.settings.clone() };
             cloud.add_service(&service.role, settings, service.switches);
+            cloud.services.entry(service.role.clone()).and_modify(|it| it.requests = service.requests);
             if service.settled {
                 cloud.begin_with_live(&service.role);
             }

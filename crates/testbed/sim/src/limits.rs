@@ -23,9 +23,11 @@ pub enum Bucket {
     Balancing,
     /// CloudWatch's DescribeAlarms.
     Alarms,
+    /// CloudWatch's GetMetricData.
+    Figures,
 }
 
-const BUCKETS: usize = 9;
+const BUCKETS: usize = 10;
 
 /// How a bucket fills.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,6 +63,8 @@ pub struct Limits {
     pub route53: Rate,
     /// DescribeAlarms.
     pub alarms: Rate,
+    /// GetMetricData.
+    pub figures: Rate,
     /// Elastic Load Balancing publishes no figure; none is no limit.
     pub balancing: Option<Rate>,
 }
@@ -77,6 +81,7 @@ impl Default for Limits {
             mutating: Rate::new(50.0, 5.0),
             route53: Rate::new(50.0, 10.0),
             alarms: Rate::new(9.0, 9.0),
+            figures: Rate::new(50.0, 50.0),
             balancing: None,
         }
     }
@@ -96,6 +101,7 @@ impl Limits {
             Bucket::Mutating => Some(self.mutating),
             Bucket::Route53 => Some(self.route53),
             Bucket::Alarms => Some(self.alarms),
+            Bucket::Figures => Some(self.figures),
             Bucket::Balancing => self.balancing,
         }
     }
@@ -165,4 +171,5 @@ const ALL: [Bucket; BUCKETS] = [
     Bucket::Route53,
     Bucket::Balancing,
     Bucket::Alarms,
+    Bucket::Figures,
 ];

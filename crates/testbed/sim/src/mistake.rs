@@ -1,5 +1,6 @@
 //! Planted mistakes: planners that are wrong on purpose, to prove that the checkers can fail.
 
+use jiff::SignedDuration;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ops::ControlFlow::{Break, Continue};
@@ -11,6 +12,9 @@ use tagship::{
     Action, Changes, Decision, Done, Error, ExecutionState, First, Health, Hold, Kind, Launch, Parts, Phase, Planner,
     Situation, Step, View, World,
 };
+
+/// By how much figures are read too early: as if they, and the step that they belong to, were older.
+const FRESH: SignedDuration = SignedDuration::from_mins(3);
 
 /// One mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,11 +87,15 @@ pub enum Mistake {
     AlarmsIgnored,
     /// What was found before nobody could look for minutes is taken to have lasted.
     GapIgnored,
+    /// A candidate's errors aren't seen in the balancer's figures.
+    ErrorsOverlooked,
+    /// The balancer's figures are read before all answers are counted.
+    FiguresTooFresh,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::TokenWithoutSince,
         Self::NoSecondLook,
         Self::WeightsBeforeHealth,
@@ -122,6 +130,8 @@ impl Mistake {
         Self::BackUnwritten,
         Self::AlarmsIgnored,
         Self::GapIgnored,
+        Self::ErrorsOverlooked,
+        Self::FiguresTooFresh,
     ];
 }
 
@@ -241,6 +251,11 @@ fn misread(mistake: Mistake, hold: &mut Hold) {
             hold.settings.shift.steps.iter_mut().for_each(|step| step.percent = (step.percent + 7).min(99));
         }
         Mistake::BackForgotten => hold.back = None,
+        Mistake::FiguresTooFresh => {
+            hold.settings.shift.steps.iter_mut().for_each(|step| step.bake_secs += FRESH.as_secs() as u32);
+            let split = hold.split.iter_mut();
+            split.for_each(|split| split.since = split.since.map(|since| since - FRESH));
+        }
         Mistake::AlarmsIgnored => hold.settings.alarms = Choice::Ids(Vec::new()),
         _ => {}
     }
@@ -287,6 +302,12 @@ fn blur(mistake: Mistake, now: &Situation<'_>, world: &mut World) {
         (Mistake::KeptInItsGroup, Action::Discard) if now.held().is_some_and(|it| it.hold.kept_until.is_none()) => {
             let groups = world.routing.iter_mut().flat_map(|routing| &mut routing.groups);
             groups.for_each(|group| group.targets.clear());
+        }
+        (Mistake::ErrorsOverlooked, _) => {
+            world.figures.counted.iter_mut().for_each(|it| it.counts.c2xx = it.counts.requests);
+        }
+        (Mistake::FiguresTooFresh, _) => {
+            world.figures.counted.iter_mut().for_each(|it| it.start -= FRESH);
         }
         (Mistake::LaunchAgain, Action::Provision) => {
             world.instances.retain(|instance| instance.launched_at >= now.began);

@@ -87,6 +87,9 @@ impl Cloud {
             world.names = self.records.values().filter(|record| record.name.ends_with(&under)).cloned().collect();
         }
         let own = holding.held.as_ref().map(|held| &held.hold).filter(|hold| hold.release == job.release);
+        if let Some(hold) = own.filter(|_| parts.has(Parts::FIGURES)) {
+            world.figures = self.figures(role, hold);
+        }
         if parts.has(Parts::FILTER) {
             world.filtered = self.filters.get(role) == Some(&job.release);
         }

@@ -48,6 +48,8 @@ pub struct ServicePlan {
     pub mistyped: Option<ServiceRole>,
     /// How many switches the product has.
     pub switches: usize,
+    /// Requests a minute of its users.
+    pub requests: u64,
     /// QUEUED rather than SUPERSEDED.
     pub queued: bool,
     /// Whether a release has been live for long.
@@ -245,6 +247,7 @@ impl ServicePlan {
             pre: None,
             mistyped: None,
             switches: 2,
+            requests: 6_000,
             queued: false,
             settled: false,
             releases: Vec::new(),

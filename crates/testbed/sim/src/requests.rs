@@ -125,6 +125,11 @@ pub fn observation(
         chains.push(vec![read("codedeploy:GetDeploymentGroup", None)]);
     }
     let own = holding.held.as_ref().map(|held| &held.hold).filter(|hold| hold.release == job.release);
+    // Nothing has been counted before a step stands.
+    let stands = |hold: &&Hold| hold.split.as_ref().is_some_and(|it| it.since.is_some() || !it.stood.is_empty());
+    if own.filter(|_| parts.has(Parts::FIGURES)).filter(stands).is_some() && cached.routing.is_some() {
+        chains.push(vec![read("cloudwatch:GetMetricData", Some(Bucket::Figures))]);
+    }
     if let Some(hold) = own.filter(|_| parts.has(Parts::DEPLOYMENT)) {
         chains.push(deployments(cloud, &job.role, hold, cached));
     }

@@ -3,7 +3,7 @@
 use crate::cloud::Build;
 use crate::past::{MINUTE, SECOND};
 use crate::plan::{Plan, ReleasePlan, ServicePlan, Vote, role, settings};
-use tagship::settings::{Eip, Keep, Selector, TargetGroup};
+use tagship::settings::{Compare, Eip, Keep, Selector, Shift, ShiftStep, TargetGroup};
 
 /// A story that must always end the same.
 #[derive(Debug, Clone)]
@@ -46,6 +46,8 @@ pub fn stories() -> Vec<Story> {
             with(quiet(), |service| service.settings.eip = Eip::Pool(selector))
         }),
         story("kept stopped", with(quiet(), |service| service.settings.keep = Keep::Stop)),
+        story("three steps", with(quiet(), |service| service.settings.shift = steps(&[10, 25, 50]))),
+        story("compared in a step", compared()),
         story("by name only", with(quiet(), |service| service.settings.target_group = TargetGroup::None)),
     ]
 }
@@ -58,6 +60,21 @@ fn with(mut plan: Plan, change: impl FnOnce(&mut ServicePlan)) -> Plan {
         ReleasePlan::at(60 * MINUTE),
     ];
     change(&mut plan.services[0]);
+    plan
+}
+
+/// These percentages, each for ten seconds.
+fn steps(of: &[u32]) -> Shift {
+    Shift { steps: of.iter().map(|percent| ShiftStep { percent: *percent, bake_secs: 10 }).collect() }
+}
+
+/// The second release answers errors, and is found out at 10 %.
+fn compared() -> Plan {
+    let mut plan = Plan::quiet(1);
+    plan.services[0].releases = vec![ReleasePlan::at(SECOND), ReleasePlan::at(30 * MINUTE).build(Build::Errs)];
+    let settings = &mut plan.services[0].settings;
+    settings.shift = Shift { steps: vec![ShiftStep { percent: 10, bake_secs: 600 }] };
+    settings.compare = Some(Compare::default());
     plan
 }
 

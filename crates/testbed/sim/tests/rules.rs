@@ -52,6 +52,16 @@ fn first_release() {
 }
 
 #[test]
+fn three_steps() {
+    check("three steps", &[APPROVED, DISCARDED, THIRD[0], THIRD[1]]);
+}
+
+#[test]
+fn compared_in_a_step() {
+    check("compared in a step", &[APPROVED, LIVE, DISCARDED]);
+}
+
+#[test]
 fn first_release_rejected() {
     check("first release rejected", &["web-product r1: Failed, WEB_PRODUCT kept", LIVE]);
 }

@@ -1,7 +1,7 @@
 //! Rule 10 and rule 13: a shift in steps moves by its plan alone, and what goes back stays back.
 
 use super::{Act, Checks, LATE};
-use crate::cloud::{Cloud, Switch};
+use crate::cloud::{Build, Cloud, Switch};
 use crate::past::{MINUTE, Ms, SECOND, timestamp};
 use std::collections::BTreeSet;
 use tagship::settings::OnAlarm;
@@ -9,6 +9,13 @@ use tagship::{Action, AlarmState, Health, Hold, Job, Phase, ReleaseId, ServiceRo
 
 /// Guard looks every minute; its events may get lost, and AWS may throttle.
 const UNHEARD: Ms = 12 * MINUTE;
+
+/// Requests a minute by which even a candidate of 1 % can be judged.
+const MUCH: u64 = 6_000;
+
+/// In a step that has stood for so long, there are whole minutes enough: two, the first one, three that are late, what
+/// is missing of a minute at both ends, and a minute from look to look.
+const TELLING: Ms = 9 * MINUTE;
 
 impl Checks {
     /// Right before a weight is set: only the plan in the hold divides a switch, and nothing that goes back is moved
@@ -58,6 +65,7 @@ impl Checks {
         if to.phase == Phase::Approved {
             self.deaf(cloud, act, from);
         }
+        self.compared(cloud, act, from, to);
         let (Some(was), Some(is)) = (&from.split, &to.split) else { return };
         let own = to.group.as_deref().unwrap_or_default();
         let other = cloud.groups.iter().find(|(arn, group)| group.service == *role && *arn != own);
@@ -84,6 +92,32 @@ impl Checks {
                 let what = format!("{} has {} % nowhere on {}", release.short(), is.to, behind.label);
                 self.broken(cloud.now, 13, role, format!("{release} stands {}", is.to), || what);
             }
+        }
+    }
+
+    /// Right before the hold is written: a candidate that fails more often is given back by its figures, and no other.
+    fn compared(&mut self, cloud: &Cloud, act: Act<'_>, from: &Hold, to: &Hold) {
+        let Job { role, release, .. } = act.job;
+        let errs = |release: &ReleaseId| cloud.build(release) == Build::Errs;
+        let blamed = |back: &tagship::Back| back.why.starts_with("the release fails more often");
+        if from.back.is_none() && to.back.as_ref().is_some_and(blamed) && !errs(release) {
+            let what = format!("{} is sound, and goes back for its errors", release.short());
+            self.broken(cloud.now, 10, role, format!("{release} sound"), || what);
+        }
+        let Some(service) = cloud.services.get(role).filter(|it| it.requests >= MUCH && it.settings.compare.is_some())
+        else {
+            return;
+        };
+        let (Some(was), Some(is), Some(late)) = (&from.split, &to.split, cloud.nature.figures) else { return };
+        let before = from.previous.as_ref().and_then(|previous| previous.release.as_ref());
+        let sound = before.is_some_and(|before| !errs(before));
+        let stood =
+            was.since.is_some_and(|since| since + jiff::SignedDuration::from_millis(TELLING) < timestamp(cloud.now));
+        let weighted = |group: &String| cloud.weighted_since(cloud.now).contains(group.as_str());
+        let divided = service.groups.iter().all(weighted);
+        if is.step == was.step + 1 && stood && divided && errs(release) && sound && late <= 3 * MINUTE {
+            let what = format!("{} goes on to {} %, and fails a fifth of its requests", release.short(), is.to);
+            self.broken(cloud.now, 10, role, format!("{release} errs {}", is.to), || what);
         }
     }
 

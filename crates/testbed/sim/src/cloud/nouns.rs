@@ -1,7 +1,7 @@
 //! The cloud's nouns: what there is in an account, each with what a describe says of it.
 
 use crate::limits::Limits;
-use crate::past::{Ms, Past, SECOND};
+use crate::past::{MINUTE, Ms, Past, SECOND};
 use std::collections::BTreeMap;
 use tagship::settings::Settings;
 use tagship::{DeploymentState, Health, InstanceState, ReleaseId, ServiceRole};
@@ -29,6 +29,8 @@ pub struct Nature {
     pub nodes: [Ms; 2],
     /// Addresses that may be allocated (5 by default, docs/AWS.md#ec2).
     pub addresses: usize,
+    /// How late the balancer's figures come; none if they never do.
+    pub figures: Option<Ms>,
     /// How often it may be asked.
     pub limits: Limits,
     /// How soon it answers.
@@ -68,6 +70,7 @@ impl Default for Nature {
             lag: 0,
             nodes: [0, 3 * SECOND],
             addresses: 50,
+            figures: Some(2 * MINUTE),
             limits: Limits::default(),
             answers: Answers::default(),
         }
@@ -83,6 +86,8 @@ pub struct Service {
     pub groups: Vec<String>,
     /// Its switches.
     pub switches: Vec<String>,
+    /// Requests a minute of its users.
+    pub requests: u64,
     /// Listeners of its balancer: the rules of each are read by a call of its own.
     pub listeners: usize,
 }
@@ -95,6 +100,8 @@ pub enum Build {
     Good,
     /// It fails its health check.
     Unhealthy,
+    /// It passes that, and answers an error to a fifth of its users' requests.
+    Errs,
     /// It can't be installed on one of the instances.
     FailsOnOne,
     /// Its hook never ends.
