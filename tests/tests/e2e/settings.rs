@@ -53,7 +53,7 @@ async fn every_setting_does_what_it_says() {
         Line::quick("steps", "STEPS_PRODUCT", "steps.example.com", 70),
         Line::quick("jobs", "JOBS", "jobs.example.com", 60),
     ];
-    let local = start(Plan { sweep: Some(Duration::from_secs(20)), ..Plan::new(lines) }).await;
+    let local = start(Plan { sweep: Some(Duration::from_secs(20)), minute_secs: 1, ..Plan::new(lines) }).await;
     let full = |subnet: &str, kind: &str| Capacity {
         subnet: subnet.to_owned(),
         instance_type: kind.to_owned(),

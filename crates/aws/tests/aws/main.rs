@@ -3,6 +3,7 @@
 mod account;
 mod alarms;
 mod errors;
+mod figures;
 mod holds;
 mod limits;
 mod switches;

@@ -126,7 +126,7 @@ def deploy_service(template_path: str, network: dict, service: dict, creates_zon
         for r in cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
         if "LogicalResourceId" in r  # moto lists what a condition left out, empty
     }
-    absent = ("ListenerCertificate", "Viewers", "ViewersOfGroup", "Outbound")  # nobody asked for them
+    absent = ("ListenerCertificate", "Viewers", "ViewersOfGroup", "Outbound", "ErrorAlarm", "LatencyAlarm")  # nobody asked for them
     conditional = {"Zone": creates_zone, **dict.fromkeys(absent, False)}
     wanted = [name for name in resource_names(template) if conditional.get(name, True)]
     missing = [name for name in wanted if not made.get(name)]

@@ -58,6 +58,8 @@ def problems(record: dict[str, Any]) -> Iterator[str]:
         return
     protocol = service.resolved_protocol
     body = request["body"]
+    if body is None and request["path"].startswith("/service/"):
+        return  # CBOR, of which the recorder keeps nothing: it isn't text
     omitted = body is None  # an object's bytes, which no model describes
     form = Form(parse_qsl(request["query"], keep_blank_values=True))
     if protocol in ("query", "ec2"):

@@ -13,6 +13,8 @@ pub enum Variant {
     Healthy,
     /// Its health check answers 503.
     Unhealthy,
+    /// Its health check is fine, and a fifth of its answers are errors.
+    Errs,
     /// Its AfterInstall hook exits with 1.
     HookFails,
     /// It listens only after these seconds.
@@ -36,6 +38,7 @@ pub fn pack(version: &str, variant: Variant) -> io::Result<Vec<u8>> {
     let release = json!({
         "version": version,
         "health": if variant == Variant::Unhealthy { 503 } else { 200 },
+        "errsEach": if variant == Variant::Errs { 5 } else { 0 },
         "startSeconds": if let Variant::SlowStart(seconds) = variant { seconds } else { 0 },
     });
     let release = format!("{release}\n");

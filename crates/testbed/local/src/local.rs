@@ -7,6 +7,7 @@ pub use plan::{Line, Plan, Play};
 
 use crate::instance::instances::{self, Instances};
 use crate::ops::{self, Ops};
+use crate::services::caller::Caller;
 use crate::services::codedeploy::{self, Agents, CodeDeploy};
 use crate::services::codepipeline::{self, CodePipeline};
 use crate::services::events::{self, Events};
@@ -206,11 +207,10 @@ impl Local {
                 };
                 let config_of_balancer =
                     balancer::Config { node_delays: plan.node_delays.clone(), ..balancer::Config::default() };
-                (
-                    Some(Instances::start(config, states.clone())),
-                    Some(probes),
-                    Some(Balancer::start(config_of_balancer, states.clone())),
-                )
+                let mut balancer = Balancer::start(config_of_balancer, states.clone());
+                let caller = Caller::new(&gateway.url(), REGION, "elasticloadbalancing");
+                balancer.publish(plan.minute_secs, caller, account.load_balancer.clone());
+                (Some(Instances::start(config, states.clone())), Some(probes), Some(balancer))
             }
         };
         let dns = Dns::start(states.clone()).await?;
@@ -261,7 +261,10 @@ impl Local {
 
 /// The four functions; only provision is given the services' settings.
 fn functions(plan: &Plan, account: &Account) -> Result<Vec<Function>, Error> {
-    let bucket = BTreeMap::from([("TAGSHIP_BUCKET".to_owned(), account.bucket.clone())]);
+    let bucket = BTreeMap::from([
+        ("TAGSHIP_BUCKET".to_owned(), account.bucket.clone()),
+        ("TAGSHIP_MINUTE".to_owned(), plan.minute_secs.to_string()),
+    ]);
     ["provision", "deploy", "route", "cleanup"]
         .map(|name| {
             let program = plan.functions.join(name);

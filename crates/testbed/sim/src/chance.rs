@@ -131,7 +131,7 @@ fn shift(rng: &mut Xoshiro256PlusPlus) -> Shift {
     let mut steps = Vec::new();
     for _ in 0..rng.random_range(1..=3) {
         percent += rng.random_range(1..=33);
-        steps.push(ShiftStep { percent, bake_secs: [1, 20, 60, 300][rng.random_range(0..4)] });
+        steps.push(ShiftStep { percent, bake_secs: [1, 20, 60, 300, 900][rng.random_range(0..5)] });
     }
     Shift { steps }
 }

@@ -46,7 +46,11 @@ pub fn stories() -> Vec<Story> {
             with(quiet(), |service| service.settings.eip = Eip::Pool(selector))
         }),
         story("kept stopped", with(quiet(), |service| service.settings.keep = Keep::Stop)),
-        story("three steps", with(quiet(), |service| service.settings.shift = steps(&[10, 25, 50]))),
+        story("three steps", {
+            let mut plan = quiet().releases([first(), second()]);
+            plan.services[0].settings.shift = steps(&[10, 25, 50]);
+            plan
+        }),
         story("compared in a step", compared()),
         story("by name only", with(quiet(), |service| service.settings.target_group = TargetGroup::None)),
     ]
@@ -63,9 +67,9 @@ fn with(mut plan: Plan, change: impl FnOnce(&mut ServicePlan)) -> Plan {
     plan
 }
 
-/// These percentages, each for ten seconds.
+/// These percentages, each for a second.
 fn steps(of: &[u32]) -> Shift {
-    Shift { steps: of.iter().map(|percent| ShiftStep { percent: *percent, bake_secs: 10 }).collect() }
+    Shift { steps: of.iter().map(|percent| ShiftStep { percent: *percent, bake_secs: 1 }).collect() }
 }
 
 /// The second release answers errors, and is found out at 10 %.

@@ -21,16 +21,23 @@ fn story(name: &str) -> Story {
 /// every wait among them, and all pairs, however far apart: `tagship-sim --exhaustive`.
 #[track_caller]
 fn check(name: &str, expected: &[&str]) {
-    let story = story(name);
-    let mut day = Day::new(story.plan.clone(), true);
-    day.live();
-    assert_eq!(day.checks.violations, []);
-    assert_eq!(day.ends(), expected);
+    let story = undisturbed(name, expected);
     let long = story.plan.services.iter().map(|service| service.releases.len()).sum::<usize>() > 2;
     let (reach, apart) = if long { (0, 4) } else { (2, 8) };
     sound(&explore::faults(&story, reach), 300);
     sound(&explore::mishaps(&story), 15);
     sound(&explore::pairs(&story, apart), 50);
+}
+
+/// The story ends so, if nothing is injected.
+#[track_caller]
+fn undisturbed(name: &str, expected: &[&str]) -> Story {
+    let story = story(name);
+    let mut day = Day::new(story.plan.clone(), true);
+    day.live();
+    assert_eq!(day.checks.violations, []);
+    assert_eq!(day.ends(), expected);
+    story
 }
 
 #[track_caller]
@@ -53,12 +60,12 @@ fn first_release() {
 
 #[test]
 fn three_steps() {
-    check("three steps", &[APPROVED, DISCARDED, THIRD[0], THIRD[1]]);
+    check("three steps", &[APPROVED, SECOND[0], SECOND[1]]);
 }
 
 #[test]
 fn compared_in_a_step() {
-    check("compared in a step", &[APPROVED, LIVE, DISCARDED]);
+    undisturbed("compared in a step", &[APPROVED, LIVE, DISCARDED]);
 }
 
 #[test]

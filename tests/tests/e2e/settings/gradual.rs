@@ -1,4 +1,5 @@
-//! Traffic that moves in steps, and what sends it back: an alarm in a step, an alarm while an approval is open, a stop.
+//! Traffic that moves in steps, and what sends it back: an alarm in a step, an alarm while an approval is open, a
+//! stop, more errors than the predecessor's.
 
 use super::Service;
 use serde_json::{Value, json};
@@ -23,6 +24,7 @@ pub(super) async fn traffic_in_steps(service: Service<'_>) {
     set(600, "steps-5xx");
     alarm_in_a_step(shop, &second).await;
     stopped_in_a_step(shop, &second).await;
+    compared_in_a_step(shop, &second).await;
 }
 
 /// The service's alarm, found by its tag.
@@ -111,4 +113,17 @@ async fn stopped_in_a_step(shop: Releases<'_>, live: &str) {
     shop.local.ops.pipeline("StopPipelineExecution", stop).await.expect("stopped");
     until_weights(shop, live, (100, 0)).await;
     shop.marked(&release, "discarded").await;
+}
+
+/// By the balancer's own figures: no alarm rings. Users get its errors, and no request is lost.
+async fn compared_in_a_step(shop: Releases<'_>, live: &str) {
+    let load = shop.load("steps.example.com").await;
+    let release = shop.upload("g6", Variant::Errs).await;
+    shop.approve(&release, "QaApproval").await;
+    let (_, message) = shop.fails(&release, "Route").await;
+    says("g6", &message, &["the release fails more often than its predecessor", "the traffic is back with", live]);
+    until_weights(shop, live, (100, 0)).await;
+    shop.marked(&release, "discarded").await;
+    let lost: Vec<_> = load.stop().await.failures.into_iter().filter(|it| !it.cause.starts_with("500")).collect();
+    assert_eq!(lost, []);
 }

@@ -1,5 +1,6 @@
 """The demo's web application: says which version and instance answers. Standard library only."""
 
+import itertools
 import json
 import os
 import pathlib
@@ -12,6 +13,7 @@ HOME = pathlib.Path(__file__).resolve().parent
 RELEASE = json.loads((HOME / "release.json").read_text())
 INSTANCE = os.environ.get("INSTANCE_ID", "unknown")
 
+served = itertools.count(1)
 busy = 0
 idle = threading.Condition()
 
@@ -29,6 +31,8 @@ class Handler(BaseHTTPRequestHandler):
         try:
             if self.path == "/health":
                 self.answer(RELEASE["health"], {"health": RELEASE["health"]})
+            elif self.path == "/" and RELEASE["errsEach"] and next(served) % RELEASE["errsEach"] == 0:
+                self.answer(500, {"error": "not this time"})
             elif self.path == "/":
                 self.answer(200, {"version": RELEASE["version"], "instance": INSTANCE})
             else:

@@ -67,6 +67,8 @@ pub struct Plan {
     pub timings: Timings,
     /// A balancer's node each: how much later it sees a change.
     pub node_delays: Vec<Duration>,
+    /// For how many seconds the balancer's figures in CloudWatch are, instead of 60.
+    pub minute_secs: u32,
 }
 
 impl Plan {
@@ -81,6 +83,7 @@ impl Plan {
             sweep: None,
             timings: Timings { reinvoke: Duration::from_secs(1), ..Timings::default() },
             node_delays: balancer::Config::default().node_delays,
+            minute_secs: 60,
         }
     }
 }

@@ -97,6 +97,15 @@ impl Caller {
         Ok(alarms.map(read).collect())
     }
 
+    /// Publishes metrics.
+    pub async fn put_metrics(&self, namespace: &str, data: Vec<serde_json::Value>) -> Result<(), CallError> {
+        let target = ("x-amz-target", "GraniteServiceVersion20100801.PutMetricData");
+        let body = serde_json::json!({"Namespace": namespace, "MetricData": data}).to_string();
+        let request = self.http.post(&self.endpoint_url).header(target.0, target.1);
+        let request = request.header("content-type", "application/x-amz-json-1.0").body(body);
+        self.send(request, "monitoring").await.map(drop)
+    }
+
     /// Publishes to an SNS topic.
     pub async fn publish(&self, topic: &str, subject: Option<&str>, message: &str) -> Result<(), CallError> {
         let mut form =

@@ -1,6 +1,7 @@
 //! A real HTTP load balancer that follows the listeners' rules, weights and target health as they stand.
 
 mod counts;
+mod figures;
 mod proxy;
 mod view;
 
@@ -47,7 +48,7 @@ impl Default for Config {
 pub struct Balancer {
     addresses: watch::Receiver<BTreeMap<String, SocketAddr>>,
     counts: Arc<Counts>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 impl Balancer {
@@ -70,7 +71,7 @@ impl Balancer {
         let proxy = Arc::new(Proxy::new(nodes, pools, config.idle_timeout, counts.clone()));
         let (publish, addresses) = watch::channel(BTreeMap::new());
         tasks.spawn(listen(states, proxy, publish));
-        Self { addresses, counts, _tasks: tasks }
+        Self { addresses, counts, tasks }
     }
 
     /// Where a listener is served, as soon as it is.

@@ -1,0 +1,60 @@
+//! What the balancer counts of each target group, published to CloudWatch as AWS's balancer does each minute.
+
+use super::{Balancer, Counts, Outcome};
+use crate::services::caller::Caller;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the balancer had counted, by target group and outcome.
+type Counted = BTreeMap<(String, Outcome), u64>;
+
+impl Balancer {
+    /// Publishes from now on, for periods of so many seconds. `load_balancer` is the ARN that its groups belong to.
+    pub(crate) fn publish(&mut self, period_secs: u32, caller: Caller, load_balancer: String) {
+        self.tasks.spawn(publish(i64::from(period_secs.max(1)), self.counts.clone(), caller, load_balancer));
+    }
+}
+
+async fn publish(period: i64, counts: Arc<Counts>, caller: Caller, load_balancer: String) {
+    let mut before = counts.read();
+    loop {
+        let start = Timestamp::now().as_second().div_euclid(period) * period;
+        let end = Timestamp::from_second(start + period).unwrap_or_default();
+        tokio::time::sleep(Duration::try_from(end.duration_since(Timestamp::now())).unwrap_or_default()).await;
+        let after = counts.read();
+        let data = data(&before, &after, start, &load_balancer);
+        before = after;
+        if !data.is_empty()
+            && let Err(error) = caller.put_metrics("AWS/ApplicationELB", data).await
+        {
+            tracing::warn!(%error, "the balancer's figures were not published");
+        }
+    }
+}
+
+/// What was counted in between: requests that reached a group, and its targets' answers. A code without one is absent.
+fn data(before: &Counted, after: &Counted, start: i64, load_balancer: &str) -> Vec<Value> {
+    let mut sums: BTreeMap<(&str, String), u64> = BTreeMap::new();
+    for (key, count) in after {
+        let more = count - before.get(key).copied().unwrap_or_default();
+        let (group, outcome) = key;
+        if more == 0 || *outcome == Outcome::NoTarget {
+            continue;
+        }
+        *sums.entry((group, "RequestCount".to_owned())).or_default() += more;
+        if let Outcome::Target(class) = outcome {
+            *sums.entry((group, format!("HTTPCode_Target_{class}XX_Count"))).or_default() += more;
+        }
+    }
+    let dimension = |name: &str, value: &str| json!({"Name": name, "Value": value});
+    let balancer = load_balancer.split_once(":loadbalancer/").map_or(load_balancer, |(_, name)| name);
+    let datum = |((group, name), sum): ((&str, String), u64)| {
+        let group = group.rsplit_once(':').map_or(group, |(_, name)| name);
+        let dimensions = [dimension("LoadBalancer", balancer), dimension("TargetGroup", group)];
+        json!({"MetricName": name, "Dimensions": dimensions, "Timestamp": start, "Value": sum, "Unit": "Count"})
+    };
+    sums.into_iter().map(datum).collect()
+}
