@@ -25,13 +25,14 @@ fn written() -> Found {
     let now = Timestamp::UNIX_EPOCH;
     let mut lines = vec![
         Line::oldest_hold(&[], now),
+        Line::degraded_fleets(&[]),
         Line::unended(&Request::Sweep, &Outcome::Waiting(String::new())).with_calls(Calls::default()),
     ];
     for action in [Action::Discard, Action::Retire] {
         lines.push(Line::ended(&Notice::abandoned(&role, &release, "web", action, "it failed")));
     }
     for stage in tagship::StageName::ALL {
-        for action in stage.actions().iter().copied().filter(|action| *action != Action::Sweep) {
+        for action in stage.actions().iter().copied() {
             let pipeline = "web".to_owned();
             let job = Job { role: role.clone(), release: release.clone(), pipeline, action, input: None };
             let done =
@@ -43,6 +44,9 @@ fn written() -> Found {
             if action == Action::Guard {
                 outcomes =
                     vec![done(Ending::RolledBack), done(Ending::Rings), Outcome::Failed(Error::release("it failed"))];
+            }
+            if action == Action::Sweep {
+                outcomes = vec![done(Ending::Degraded)];
             }
             lines.extend(outcomes.iter().map(|outcome| {
                 let notice = Notice::of(&job, outcome, now, now).expect("an end");

@@ -4,6 +4,7 @@ use crate::{Aws, Cloud, codepipeline, events, holds, metrics};
 use jiff::Timestamp;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -11,8 +12,8 @@ use std::time::{Duration, Instant, SystemTime};
 use tagship::metrics::Line;
 use tagship::notify::{self, Notice};
 use tagship::{
-    Action, Caller, Done, Error, Function, Hold, Invocation, Job, Kind, Memo, Outcome, Phase, Planner, Request,
-    ServiceRole, StageName, Visit, cleanup, route,
+    Action, Caller, Done, Ending, Error, Function, Hold, Invocation, Job, Kind, Memo, Outcome, Phase, Planner,
+    ReleaseId, Request, ServiceRole, StageName, Visit, cleanup, route,
 };
 use tracing::{Instrument, error, info, info_span, warn};
 
@@ -67,15 +68,25 @@ impl Turn<'_> {
         outcome
     }
 
-    /// Looks after every hold.
+    /// Looks after every hold, and counts the live fleet of every service that nobody holds.
     async fn sweep(&self) -> Outcome {
         let holds = match holds::list(self.cloud).await {
             Ok(holds) => holds,
             Err(error) => return Outcome::Failed(error),
         };
         metrics::write(&Line::oldest_hold(&holds, Timestamp::now()));
+        let rosters = match holds::rosters(self.cloud).await {
+            Ok(rosters) => rosters,
+            Err(error) => return Outcome::Failed(error),
+        };
+        metrics::write(&Line::degraded_fleets(&rosters));
+        let held: BTreeSet<ServiceRole> = holds.iter().map(|(role, _)| role.clone()).collect();
+        let free = rosters.into_iter().filter(|(role, _)| !held.contains(role));
+        let fleets = free.map(|(role, roster)| (role, roster.release, roster.pipeline));
         // Abandoned releases are told of one by one, by the step itself.
-        self.each::<cleanup::Sweep>(holds, "no hold was left behind").await
+        let of_hold = |(role, hold): (ServiceRole, Hold)| (role, hold.release, hold.pipeline);
+        let each = holds.into_iter().map(of_hold).chain(fleets).collect();
+        self.each::<cleanup::Sweep>(each, "no hold was left behind, and the live fleets are as they were").await
     }
 
     /// Listens for every open release that has moved weights and heeds this alarm, or any.
@@ -87,21 +98,24 @@ impl Turn<'_> {
         let heeds = |hold: &Hold| alarm.is_none_or(|alarm| hold.settings.alarms.ids().contains(alarm));
         let concerned =
             |(_, hold): &(ServiceRole, Hold)| hold.phase == Phase::Open && hold.previous.is_some() && heeds(hold);
-        let holds = holds.into_iter().filter(concerned).collect();
-        self.each::<route::Guard>(holds, "no release that has traffic heeds it").await
+        let holds = holds.into_iter().filter(concerned);
+        let each = holds.map(|(role, hold)| (role, hold.release, hold.pipeline)).collect();
+        self.each::<route::Guard>(each, "no release that has traffic heeds it").await
     }
 
-    /// Runs an action for these holds, one after another; what failed is told at the end.
-    async fn each<P: Planner>(&self, holds: Vec<(ServiceRole, Hold)>, idle: &str) -> Outcome {
+    /// Runs an action for these releases, one after another; what failed is told at the end.
+    async fn each<P: Planner>(&self, releases: Vec<(ServiceRole, ReleaseId, String)>, idle: &str) -> Outcome {
         let (mut done, mut failed) = (Vec::new(), Vec::new());
-        for (role, hold) in holds {
-            let job = Job { role, release: hold.release, pipeline: hold.pipeline, action: P::ACTION, input: None };
+        for (role, release, pipeline) in releases {
+            let job = Job { role, release, pipeline, action: P::ACTION, input: None };
             let span = info_span!("hold", service = %job.role, release = %job.release);
             let mut memo = Memo::new(Timestamp::now());
             let outcome = self.run::<P>(&job, &mut memo).instrument(span).await;
             let acted = !matches!(outcome, Outcome::Done(Done { nothing: true, .. }));
+            // Of a sweep, only what it has counted: what was abandoned is told already.
+            let counted = matches!(&outcome, Outcome::Done(done) if done.report.ending == Ending::Degraded);
             if acted
-                && P::ACTION == Action::Guard
+                && (P::ACTION == Action::Guard || counted)
                 && let Some(notice) = Notice::of(&job, &outcome, memo.began, Timestamp::now())
             {
                 self.tell(&notice).await;

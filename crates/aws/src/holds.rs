@@ -1,11 +1,14 @@
-//! The hold and the ended markers in S3: every write is a compare-and-swap.
+//! The hold, the ended markers and the rosters in S3: every write is a compare-and-swap.
 
 use crate::Cloud;
 use crate::cloud::BOUND;
 use crate::error::Called;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata;
-use tagship::{Ended, Error, Held, Hold, Holding, Kind, ReleaseId, ServiceRole, ended_key, hold_key};
+use tagship::{
+    Ended, Enrolled, Error, Held, Hold, Holding, Kind, ROSTERS, ReleaseId, Roster, ServiceRole, ended_key, hold_key,
+    roster_key,
+};
 
 /// What the bucket says of a release and its service. `bound`: within [`BOUND`], or not at all.
 pub(crate) async fn holding(
@@ -103,6 +106,22 @@ pub(crate) async fn write_ended(cloud: &Cloud, role: &ServiceRole, ended: &Ended
     put(cloud, &ended_key(role, &ended.release), serde_json::to_string_pretty(ended), None).await.map(drop)
 }
 
+/// The roster of the live fleet.
+pub(crate) async fn roster(cloud: &Cloud, role: &ServiceRole) -> Result<Option<Box<Enrolled>>, Error> {
+    let found = object(cloud.s3(), &cloud.bucket, &roster_key(role), |text| serde_json::from_slice(text)).await?;
+    Ok(found.map(|(roster, etag)| Box::new(Enrolled { roster, etag })))
+}
+
+/// Creates the roster, or replaces the one with this entity tag; answers with the new one's.
+pub(crate) async fn write_roster(
+    cloud: &Cloud,
+    role: &ServiceRole,
+    roster: &Roster,
+    etag: Option<&str>,
+) -> Result<Option<String>, Error> {
+    put(cloud, &roster_key(role), serde_json::to_string_pretty(roster), etag).await
+}
+
 async fn put(
     cloud: &Cloud,
     key: &str,
@@ -130,21 +149,36 @@ pub(crate) async fn delete(cloud: &Cloud, role: &ServiceRole, etag: &str) -> Res
 
 /// The services that are held now, and their holds.
 pub(crate) async fn list(cloud: &Cloud) -> Result<Vec<(ServiceRole, Hold)>, Error> {
-    const PREFIX: &str = "holds/";
-    let mut roles = Vec::new();
-    let mut pages = cloud.s3().list_objects_v2().bucket(&cloud.bucket).prefix(PREFIX).into_paginator().send();
-    while let Some(page) = pages.next().await {
-        let page = page.called("s3:ListBucket", format!("s3://{}/{PREFIX}", cloud.bucket))?;
-        let keys = page.contents().iter().filter_map(|object| object.key());
-        let names = keys.filter_map(|key| key.strip_prefix(PREFIX)?.strip_suffix(".json"));
-        roles.extend(names.filter_map(|name| ServiceRole::try_from(name.to_owned()).ok()));
-    }
     let mut holds = Vec::new();
-    for role in roles {
+    for role in roles(cloud, "holds/").await? {
         // Freed meanwhile is fine.
         if let Some((hold, _)) = hold_at(cloud.s3(), &cloud.bucket, &hold_key(&role)).await? {
             holds.push((role, hold));
         }
     }
     Ok(holds)
+}
+
+/// The services that have a live fleet, and their rosters.
+pub(crate) async fn rosters(cloud: &Cloud) -> Result<Vec<(ServiceRole, Roster)>, Error> {
+    let mut rosters = Vec::new();
+    for role in roles(cloud, ROSTERS).await? {
+        if let Some(enrolled) = roster(cloud, &role).await? {
+            rosters.push((role, enrolled.roster));
+        }
+    }
+    Ok(rosters)
+}
+
+/// The services of which there is an object under this prefix.
+async fn roles(cloud: &Cloud, prefix: &str) -> Result<Vec<ServiceRole>, Error> {
+    let mut roles = Vec::new();
+    let mut pages = cloud.s3().list_objects_v2().bucket(&cloud.bucket).prefix(prefix).into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.called("s3:ListBucket", format!("s3://{}/{prefix}", cloud.bucket))?;
+        let keys = page.contents().iter().filter_map(|object| object.key());
+        let names = keys.filter_map(|key| key.strip_prefix(prefix)?.strip_suffix(".json"));
+        roles.extend(names.filter_map(|name| ServiceRole::try_from(name.to_owned()).ok()));
+    }
+    Ok(roles)
 }

@@ -13,9 +13,9 @@ use tagship::metrics::Line;
 use tagship::notify::Notice;
 use tagship::settings::{Ami, Settings, TargetGroup};
 use tagship::{
-    Address, Alarm, Applied, Artifact, Change, Decision, Deployment, Error, Execution, Figures, Found, Hold, Holding,
-    Instance, Job, Kind, Look, Offer, Parts, Planner, Port, Record, ReleaseId, Routing, ServiceRole, Step, UserData,
-    World,
+    Address, Alarm, Applied, Artifact, Change, Decision, Deployment, Enrolled, Error, Execution, Figures, Found, Hold,
+    Holding, Instance, Job, Kind, Look, Offer, Parts, Planner, Port, Record, ReleaseId, Routing, ServiceRole, Step,
+    UserData, World,
 };
 use tracing::info;
 
@@ -86,10 +86,15 @@ impl<'a, P: Planner> Aws<'a, P> {
         let (cloud, job, parts) = (self.cloud, look.job, look.parts);
         let reads = |part: Parts| P::READS.has(part) && parts.has(part);
         // Its parts are none of those below: the settings tell where to look for them.
-        let (offer, user_data, root_device, holder) =
-            tokio::try_join!(self.offer(look), self.user_data(look), self.root_device(look), self.holder(look))?;
+        let (offer, user_data, root_device, holder, roster) = tokio::try_join!(
+            self.offer(look),
+            self.user_data(look),
+            self.root_device(look),
+            self.holder(look),
+            self.roster(look)
+        )?;
         let Some(settings) = look.settings else {
-            return Ok(World { offer, user_data, root_device, holder, ..World::default() });
+            return Ok(World { offer, user_data, root_device, holder, roster, ..World::default() });
         };
         self.remember_topic(settings);
         let hold = look.holding.held.as_ref().map(|held| &held.hold).filter(|hold| hold.release == job.release);
@@ -166,6 +171,7 @@ impl<'a, P: Planner> Aws<'a, P> {
             holder,
             alarms,
             figures,
+            roster,
             ..World::default()
         })
     }
@@ -209,6 +215,14 @@ impl<'a, P: Planner> Aws<'a, P> {
         }
     }
 
+    /// The roster of the live fleet.
+    fn roster<'c>(&'c self, look: &'c Look<'_>) -> Call<'c, Option<Box<Enrolled>>> {
+        if const { P::READS.has(Parts::ROSTER) } && look.parts.has(Parts::ROSTER) {
+            return Box::pin(holds::roster(self.cloud, &look.job.role));
+        }
+        unread()
+    }
+
     /// The call that the step is. What the planner never changes isn't linked; the loop lets no such step through.
     fn change<'c>(&'c self, look: &'c Look<'_>, step: &'c Step) -> Call<'c, Applied> {
         macro_rules! linked {
@@ -220,6 +234,10 @@ impl<'a, P: Planner> Aws<'a, P> {
         match step {
             Step::WriteHold { hold, etag } => Box::pin(written(cloud, role, hold, etag.as_deref())),
             Step::WriteEnded(ended) => done(holds::write_ended(cloud, role, ended)),
+            Step::WriteRoster { roster, etag } => Box::pin(async move {
+                let etag = holds::write_roster(cloud, role, roster, etag.as_deref()).await?;
+                Ok(Applied { etag, ..Applied::default() })
+            }),
             Step::DeleteHold { etag } => done(holds::delete(cloud, role, etag)),
             Step::Launch(launch) if const { P::CHANGES.has(Change::Launch) } => Box::pin(async move {
                 let launched = ec2::launch(cloud, launch).await?;

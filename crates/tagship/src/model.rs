@@ -26,6 +26,9 @@ pub use hold::{
 mod counts;
 pub use counts::{Counted, Counts, Figures};
 
+mod roster;
+pub use roster::{Enrolled, ROSTERS, Roster, roster_key};
+
 mod job;
 pub use job::Job;
 

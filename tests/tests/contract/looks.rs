@@ -38,6 +38,7 @@ pub(crate) fn first(reads: Parts, action: Action, release: &ReleaseId, holding: 
     let wanted = match Standing::of(release, holding) {
         Standing::Another(held) if !held.free() => Parts::HOLDER,
         Standing::Free | Standing::Another(_) => Parts::OFFER,
+        Standing::Ended => Parts::ROSTER.when(action == Action::Sweep),
         _ => Parts::HOLDER.when(matches!(action, Action::Sweep | Action::Rollback | Action::Discard)),
     };
     if reads.has(wanted) { wanted } else { Parts::NONE }
@@ -124,6 +125,7 @@ impl Look {
             holder,
             alarms,
             figures,
+            roster,
         } = world;
         lines.push(format!("{read:?}"));
         lines.extend(instances.iter().map(|it| format!("{it:?}")));
@@ -141,6 +143,7 @@ impl Look {
             format!("{holder:?}"),
             format!("{alarms:?}"),
             format!("{figures:?}"),
+            format!("{roster:?}"),
         ]);
         lines
     }

@@ -69,7 +69,7 @@ macro_rules! variants {
 }
 
 variants!(step_name, STEPS: Step {
-    WriteHold, WriteEnded, DeleteHold, Launch, Terminate, TagRetired, Stop, AllocateAddress, AssociateAddress,
+    WriteHold, WriteEnded, DeleteHold, WriteRoster, Launch, Terminate, TagRetired, Stop, AllocateAddress, AssociateAddress,
     DisassociateAddress, ReleaseAddress, ChangeNames, FilterDeployments, CreateDeployment, StopDeployment, Register,
     Deregister, SetWeights, Abandon, StopExecution,
 });
@@ -107,6 +107,7 @@ impl Covered {
             note("names", !names.is_empty());
             note("filtered", *filtered);
             note("root device", world.root_device.is_some());
+            note("roster", world.roster.is_some());
             note("artifact", artifact.as_ref().is_some_and(Result::is_ok));
             note("no artifact", artifact.as_ref().is_some_and(Result::is_err));
             note("settings", offer.is_some());
@@ -132,6 +133,7 @@ impl Covered {
         let refusals = [
             "WriteHold: Conflict",
             "WriteEnded: Conflict",
+            "WriteRoster: Conflict",
             "DeleteHold: Conflict",
             "Launch: Conflict",
             "Launch: Capacity",
@@ -160,6 +162,7 @@ impl Covered {
             "names",
             "filtered",
             "root device",
+            "roster",
             "artifact",
             "no artifact",
             "settings",

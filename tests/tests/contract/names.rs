@@ -15,8 +15,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use tagship::settings::Settings;
 use tagship::{
-    Address, Artifact, Back, Deployment, Ended, Execution, Group, Held, Hold, Holding, Installed, Instance, Launch,
-    NameChange, Offer, Previous, Record, ReleaseId, Routing, Split, Step, Switch, Target, World,
+    Address, Artifact, Back, Deployment, Ended, Enrolled, Execution, Group, Held, Hold, Holding, Installed, Instance,
+    Launch, NameChange, Offer, Previous, Record, ReleaseId, Roster, Routing, Split, Step, Switch, Target, World,
 };
 
 use crate::scenario::{named_artifact, release};
@@ -118,6 +118,9 @@ impl Names {
                 artifact: ended.artifact.as_ref().map(|artifact| self.real_artifact(artifact)),
             }),
             Step::DeleteHold { etag } => Step::DeleteHold { etag: id(etag) },
+            Step::WriteRoster { roster, etag } => {
+                Step::WriteRoster { roster: Box::new(self.real_roster(roster)), etag: etag.as_ref().map(id) }
+            }
             Step::Launch(launch) => Step::Launch(Box::new(Launch {
                 release: self.real_release(&launch.release),
                 subnet: id(&launch.subnet),
@@ -182,6 +185,22 @@ impl Names {
 
     fn real_tags(&self, tags: &[(String, String)]) -> Vec<(String, String)> {
         tags.iter().map(|(key, value)| (key.clone(), self.real(value))).collect()
+    }
+
+    fn real_roster(&self, roster: &Roster) -> Roster {
+        let members = roster.members.iter().map(|(id, ip)| (self.real(id), self.real(ip)));
+        Roster {
+            v: roster.v,
+            release: self.real_release(&roster.release),
+            pipeline: roster.pipeline.clone(),
+            settings: if roster.settings == self.settings.1 {
+                self.settings.0.clone()
+            } else {
+                roster.settings.clone()
+            },
+            members: members.collect(),
+            down: roster.down.iter().map(|id| self.real(id)).collect(),
+        }
     }
 
     fn real_hold(&self, hold: &Hold) -> Hold {
@@ -284,6 +303,18 @@ impl Names {
         }
     }
 
+    fn roster(&mut self, roster: Roster) -> Roster {
+        let Roster { v, release, pipeline, settings, members, down } = roster;
+        Roster {
+            v,
+            release: self.release(&release),
+            pipeline,
+            settings: self.settings(settings),
+            members: members.iter().map(|(id, ip)| (self.known(id), self.known(ip))).collect(),
+            down: down.iter().map(|id| self.known(id)).collect(),
+        }
+    }
+
     pub(crate) fn world(&mut self, world: World) -> World {
         let World {
             now: _,
@@ -302,10 +333,16 @@ impl Names {
             holder,
             alarms,
             figures,
+            roster,
         } = world;
+        let roster = roster.map(|enrolled| {
+            let Enrolled { roster, etag } = *enrolled;
+            Box::new(Enrolled { roster: self.roster(roster), etag: self.name("etag", &etag) })
+        });
         World {
             alarms,
             figures,
+            roster,
             now: Timestamp::UNIX_EPOCH,
             seen: Timestamp::UNIX_EPOCH,
             instances: sorted_by(instances.into_iter().map(|it| self.instance(it)), |it| it.id.clone()),

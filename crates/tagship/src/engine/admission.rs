@@ -90,6 +90,8 @@ pub enum Sweeping<'a> {
     Look(&'a Held),
     /// The release has ended: delete the hold.
     FreeHold(&'a Held, &'a Ended),
+    /// Nobody holds: if the release is the live one, count its fleet.
+    Count,
 }
 
 const HAS_ENDED: &str = "this release has ended already";
@@ -218,8 +220,8 @@ pub fn park(standing: Standing<'_>) -> Gate<Removing<'_>> {
 pub fn sweep(standing: Standing<'_>) -> Gate<Sweeping<'_>> {
     use Standing::*;
     match standing {
-        Ended => Gate::Nothing(HAS_ENDED),
-        Free | Another(_) => Gate::Nothing("no hold"),
+        Ended | Free => Gate::Admit(Sweeping::Count),
+        Another(_) => Gate::Nothing("another release holds the service"),
         EndedHolding(held, ended) => Gate::Admit(Sweeping::FreeHold(held, ended)),
         EndedLate(held, _) | Holds(held) => Gate::Admit(Sweeping::Look(held)),
     }
@@ -273,6 +275,7 @@ impl Word for Removing<'_> {
 impl Word for Sweeping<'_> {
     fn word(&self) -> &'static str {
         match self {
+            Self::Count => "count",
             Self::Look(_) => "look",
             Self::FreeHold(..) => "free",
         }

@@ -1,7 +1,7 @@
 //! What a step makes of the world that was observed, where AWS's answer alone tells it.
 
 use super::run::Applied;
-use crate::{Health, InstanceState, NameChange, Step, World};
+use crate::{Enrolled, Health, InstanceState, NameChange, Step, World};
 
 /// The world after a step that succeeded; none if that has to be looked at. What a describe would show is never
 /// ahead of this: AWS answers once it has taken the change.
@@ -57,6 +57,10 @@ pub fn after(mut world: World, step: &Step, applied: &Applied) -> Option<World> 
                     found.1 = *weight;
                 }
             }
+        }
+        Step::WriteRoster { roster, .. } => {
+            let etag = applied.etag.clone()?;
+            world.roster = Some(Box::new(Enrolled { roster: (**roster).clone(), etag }));
         }
         Step::Launch(_) => {
             // The same token answers with the same instances.

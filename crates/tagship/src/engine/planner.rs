@@ -4,8 +4,8 @@ use crate::engine::admission::{Gate, Standing, Word};
 use crate::engine::memo::Memory;
 use crate::model::VERSION;
 use crate::{
-    Action, Address, Alarm, Artifact, Changes, Deployment, DeploymentState, Done, Error, Execution, Figures, Found,
-    Held, Holding, Instance, Job, Kind, Offer, Parts, Record, ReleaseId, Report, Routing, Step, UserData, World,
+    Action, Address, Alarm, Artifact, Changes, Deployment, DeploymentState, Done, Enrolled, Error, Execution, Figures,
+    Found, Held, Holding, Instance, Job, Kind, Offer, Parts, Record, ReleaseId, Report, Routing, Step, UserData, World,
     counted, listed, names, settings::TargetGroup,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -236,6 +236,11 @@ impl<'a> View<'a> {
     /// What the balancer counted while the traffic was divided.
     pub fn figures(self) -> First<&'a Figures> {
         self.part(Parts::FIGURES, |world| &world.figures)
+    }
+
+    /// The roster of the live fleet.
+    pub fn roster(self) -> First<Option<&'a Enrolled>> {
+        self.part(Parts::ROSTER, |world| world.roster.as_deref())
     }
 
     /// The world as far as it has been read. Only what is told may depend on it, not what is decided.

@@ -53,7 +53,7 @@ pub struct Look<'a> {
     pub job: &'a Job,
     /// What the bucket says.
     pub holding: &'a Holding,
-    /// The settings to go by: the hold's, or those on offer before the release holds.
+    /// The settings to go by: the hold's, those on offer before the release holds, or the roster's after it.
     pub settings: Option<&'a Settings>,
     /// What is read.
     pub parts: Parts,
@@ -303,6 +303,7 @@ impl<P: Planner, T: Port> Invocation<'_, P, T> {
             let own = holding.held.as_ref().filter(|held| held.hold.release == self.job.release);
             let settings = own.map(|held| &held.hold.settings);
             let settings = settings.or(world.offer.as_ref().map(|offer| &offer.settings));
+            let settings = settings.or(world.roster.as_ref().map(|it| &it.roster.settings));
             let missing = match &decision {
                 Decision::Look(parts) => *parts,
                 // A failure tells what it leaves behind, so that is read first.

@@ -45,4 +45,6 @@ pub enum Ending {
     Kept,
     /// `Alarm Rings`: people decide.
     Rings,
+    /// `Fleet Degraded`: instances of the live fleet don't run any more.
+    Degraded,
 }

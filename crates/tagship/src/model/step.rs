@@ -2,6 +2,7 @@
 
 use super::hold::{Artifact, Ended, Hold};
 use super::noun::{Action, ReleaseId, ServiceRole};
+use super::roster::Roster;
 use super::settings::Volume;
 use super::words::{counted, listed};
 use super::world::Record;
@@ -23,6 +24,13 @@ pub enum Step {
     DeleteHold {
         /// The entity tag that it must have.
         etag: String,
+    },
+    /// Write the roster of the live fleet: create it if `etag` is none, else only if it is still that one.
+    WriteRoster {
+        /// What to write.
+        roster: Box<Roster>,
+        /// The entity tag of what it replaces.
+        etag: Option<String>,
     },
     /// RunInstances.
     Launch(Box<Launch>),
@@ -143,7 +151,7 @@ pub enum Step {
 /// A kind of changing call, as far as a function's binary links it or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// Write the hold and markers.
+    /// Write the hold, markers and rosters.
     Hold,
     /// RunInstances.
     Launch,
@@ -219,7 +227,9 @@ impl Step {
     /// Which kind of change it is.
     pub fn change(&self) -> Change {
         match self {
-            Step::WriteHold { .. } | Step::WriteEnded(_) | Step::DeleteHold { .. } => Change::Hold,
+            Step::WriteHold { .. } | Step::WriteEnded(_) | Step::DeleteHold { .. } | Step::WriteRoster { .. } => {
+                Change::Hold
+            }
             Step::Launch(_) => Change::Launch,
             Step::Terminate { .. } => Change::Terminate,
             Step::TagRetired { .. } | Step::Stop { .. } => Change::Retire,
@@ -327,6 +337,15 @@ impl fmt::Display for Step {
             }
             Step::WriteEnded(ended) => write!(f, "mark {} as {}", ended.release, ended.how.as_str()),
             Step::DeleteHold { .. } => write!(f, "delete the hold"),
+            Step::WriteRoster { roster, .. } => {
+                let down = listed(roster.down.iter().map(String::as_str));
+                write!(
+                    f,
+                    "write the roster of {}: {}, down: {down}",
+                    roster.release,
+                    counted(roster.members.len(), "instance")
+                )
+            }
             Step::Launch(launch) => {
                 write!(f, "launch {} × {} in {}", launch.count, launch.instance_type, launch.subnet)
             }

@@ -3,6 +3,7 @@
 use super::counts::Figures;
 use super::hold::Artifact;
 use super::noun::ReleaseId;
+use super::roster::Enrolled;
 use super::settings::Settings;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,8 +41,10 @@ impl Parts {
     pub const ALARMS: Self = Self(1 << 11);
     /// What the balancer counted of the pair while the traffic was divided.
     pub const FIGURES: Self = Self(1 << 12);
+    /// The roster of the live fleet.
+    pub const ROSTER: Self = Self(1 << 13);
     /// All of them.
-    pub const ALL: Self = Self((1 << 13) - 1);
+    pub const ALL: Self = Self((1 << 14) - 1);
 
     /// These and those.
     #[must_use]
@@ -108,6 +111,8 @@ pub struct World {
     pub alarms: Vec<Alarm>,
     /// What the balancer counted of the pair since the traffic was divided, as far as CloudWatch knows by now.
     pub figures: Figures,
+    /// The roster of the live fleet; none before the first approval.
+    pub roster: Option<Box<Enrolled>>,
 }
 
 /// The text of `USER_DATA`, which may hold secrets.
@@ -148,6 +153,7 @@ impl World {
             holder,
             alarms,
             figures,
+            roster,
             now: _,
             seen: _,
             read: _,
@@ -191,6 +197,9 @@ impl World {
         }
         if parts.has(Parts::FIGURES) {
             self.figures = figures;
+        }
+        if parts.has(Parts::ROSTER) {
+            self.roster = roster;
         }
     }
 }

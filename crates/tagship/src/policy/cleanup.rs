@@ -3,6 +3,9 @@
 
 pub mod removal;
 
+mod count;
+pub(in crate::policy) use count::enroll;
+
 mod postmortem;
 pub use postmortem::kept;
 
@@ -35,7 +38,8 @@ const READS: Parts = Parts::INSTANCES
     .and(Parts::ADDRESSES)
     .and(Parts::NAMES)
     .and(Parts::DEPLOYMENT)
-    .and(Parts::HOLDER);
+    .and(Parts::HOLDER)
+    .and(Parts::ROSTER);
 
 /// What they change.
 const CHANGES: Changes = Changes::of(&[

@@ -4,7 +4,7 @@
 //! the two together. What nobody reads would cost all the same.
 
 use crate::notify::{Headline, Notice};
-use crate::{Done, Hold, Outcome, Request, ServiceRole};
+use crate::{Done, Hold, Outcome, Request, Roster, ServiceRole};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -24,6 +24,7 @@ impl Metric {
     const CALLS: Self = Self::count("Calls");
     const THROTTLES: Self = Self::count("Throttles");
     const ELAPSED: Self = Self { unit: "Seconds", ..Self::count("Elapsed") };
+    const DEGRADED_FLEETS: Self = Self::count("DegradedFleets");
     const OLDEST_HOLD: Self = Self { unit: "Seconds", ..Self::count("OldestHold") };
 
     const fn count(name: &'static str) -> Self {
@@ -38,6 +39,7 @@ impl Metric {
             Headline::RolledBack => Self::count("ReleaseRolledBack"),
             Headline::Kept => Self::count("ReleaseKept"),
             Headline::Rings => Self::count("AlarmRings"),
+            Headline::Degraded => Self::count("FleetDegraded"),
             Headline::Abandoned => Self::count("ReleaseAbandoned"),
         }
     }
@@ -79,6 +81,7 @@ impl Line {
             Headline::RolledBack => "rolled back",
             Headline::Kept => "kept",
             Headline::Rings => "told",
+            Headline::Degraded => "degraded",
             Headline::Abandoned => "abandoned",
         };
         let mut line = Self::new(
@@ -139,6 +142,15 @@ impl Line {
         };
         let age = oldest.map_or(0, |(_, hold)| now.duration_since(hold.since).as_secs());
         line.values.push((Metric::OLDEST_HOLD, u64::try_from(age).unwrap_or_default()));
+        line
+    }
+
+    /// How many live fleets had instances that don't run when sweep looked last, and of which services.
+    pub fn degraded_fleets(rosters: &[(ServiceRole, Roster)]) -> Self {
+        let degraded = rosters.iter().filter(|(_, roster)| !roster.down.is_empty()).map(|(role, _)| role.as_str());
+        let degraded: Vec<&str> = degraded.collect();
+        let mut line = Self::new("sweep", [("services", &degraded.join(" "))]);
+        line.values.push((Metric::DEGRADED_FLEETS, u64::try_from(degraded.len()).unwrap_or_default()));
         line
     }
 

@@ -61,6 +61,8 @@ pub enum Headline {
     Kept,
     /// An alarm rings, and the release keeps its traffic: people decide.
     Rings,
+    /// Instances of the live fleet don't run any more.
+    Degraded,
     /// A release whose end nobody handled was found.
     Abandoned,
 }
@@ -74,6 +76,7 @@ impl Headline {
             Headline::RolledBack => "Release Rolled Back",
             Headline::Kept => "Release Kept",
             Headline::Rings => "Alarm Rings",
+            Headline::Degraded => "Fleet Degraded",
             Headline::Abandoned => "Release Abandoned",
         }
     }
@@ -121,6 +124,7 @@ impl Notice {
                     Ending::RolledBack => Headline::RolledBack,
                     Ending::Kept => Headline::Kept,
                     Ending::Rings => Headline::Rings,
+                    Ending::Degraded => Headline::Degraded,
                 };
                 let next = after_success(headline, job.action, &job.pipeline);
                 (headline, bounded(&done.message, MAX_MESSAGE), done.report.clone(), None, next)

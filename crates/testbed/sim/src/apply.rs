@@ -4,9 +4,7 @@ use crate::cloud::{AddressFace, Cloud, Deployment, Face, Instance, Turn, ip};
 use crate::past::Past;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use tagship::{
-    Applied, DeploymentState, Error, Hold, InstanceState, Kind, Launch, NameChange, ReleaseId, ServiceRole, Step,
-};
+use tagship::{Applied, DeploymentState, Error, InstanceState, Kind, Launch, NameChange, ReleaseId, ServiceRole, Step};
 
 impl Cloud {
     /// Whether the adapter would send the call at all: it reads the switch again right before, and compares the weights
@@ -27,8 +25,16 @@ impl Cloud {
         match step {
             Step::WriteHold { hold, etag } => {
                 self.compare(role, etag.as_deref())?;
-                let etag = entity_tag(hold);
+                let etag = entity_tag(hold.to_json());
                 self.holds.insert(role.clone(), ((**hold).clone(), etag.clone()));
+                return Ok(Applied { etag: Some(etag), ..Applied::default() });
+            }
+            Step::WriteRoster { roster, etag } => {
+                if self.rosters.get(role).map(|(_, is)| is) != etag.as_ref() {
+                    return Err(conflict("PreconditionFailed", role.as_str()));
+                }
+                let etag = entity_tag(serde_json::to_string(&**roster));
+                self.rosters.insert(role.clone(), ((**roster).clone(), etag.clone()));
                 return Ok(Applied { etag: Some(etag), ..Applied::default() });
             }
             Step::DeleteHold { etag } => {
@@ -221,7 +227,8 @@ impl Cloud {
         }
     }
 
-    fn stop(&mut self, ids: &[String]) -> Result<(), Error> {
+    /// Instances are told to stop.
+    pub(crate) fn stop(&mut self, ids: &[String]) -> Result<(), Error> {
         self.known(ids)?;
         for id in ids {
             let state = self.instances[id].face.now().state;
@@ -365,8 +372,8 @@ fn conflict(code: &str, what: &str) -> Error {
 }
 
 /// As S3's: the same words have the same tag again.
-fn entity_tag(hold: &Hold) -> String {
+fn entity_tag(json: serde_json::Result<String>) -> String {
     let mut hasher = DefaultHasher::new();
-    hold.to_json().unwrap_or_default().hash(&mut hasher);
+    json.unwrap_or_default().hash(&mut hasher);
     format!("etag-{:016x}", hasher.finish())
 }

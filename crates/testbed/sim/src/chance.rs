@@ -163,7 +163,8 @@ fn act(rng: &mut Xoshiro256PlusPlus, services: &[ServicePlan]) -> (Ms, PersonAct
     let service = &services[rng.random_range(0..services.len())];
     let role = service.role.clone();
     let back = rng.random_range(SECOND..10 * MINUTE);
-    let act = match rng.random_range(0..31) {
+    let act = match rng.random_range(0..33) {
+        31 | 32 => PersonAct::Halt(role, rng.random_range(0..6), back),
         28..31 => {
             let state = if rng.random_bool(0.8) { AlarmState::Alarm } else { AlarmState::NoData };
             PersonAct::Ring(role, state, 3 * back)

@@ -1,4 +1,4 @@
-//! The nine rules of safety, each checked where it could break; beside each, what the world may do to it.
+//! The rules of safety, each checked where it could break; beside each, what the world may do to it.
 
 mod fleet;
 mod names;
@@ -6,7 +6,7 @@ mod steps;
 mod traffic;
 
 use crate::cloud::Cloud;
-use crate::past::{Ms, Past, SECOND, timestamp};
+use crate::past::{MINUTE, Ms, Past, SECOND, timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use tagship::{Action, Execution, ExecutionState, HowEnded, Job, NameChange, Phase, ReleaseId, ServiceRole, Step};
 
@@ -15,6 +15,9 @@ const LATE: Ms = 14 * SECOND;
 
 /// What the world did to an instance may go unseen for so long: two probes and a describe's lag.
 const UNSEEN: Ms = 60 * SECOND;
+
+/// Between releases a live name may lead to a dead instance for so long: three sweeps.
+const UNCOUNTED: Ms = 15 * MINUTE;
 
 /// A broken rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -254,6 +257,11 @@ impl Checks {
             return;
         }
         let Job { role, release, action, .. } = act.job;
+        // Between releases sweep looks after the names of the live fleet.
+        let free = || self.holds.get(role).is_none_or(|log| log.since(cloud.now - LATE).any(Option::is_none));
+        if *action == Action::Sweep && free() {
+            return;
+        }
         let allowed = |phase: Phase| match action {
             Action::Provision | Action::Deploy | Action::Shift | Action::Guard => phase == Phase::Open,
             Action::Retire => phase == Phase::Approved,
@@ -332,6 +340,13 @@ impl Checks {
     /// Rule 8, once the day is over.
     pub fn end(&mut self, cloud: &Cloud, unfinished: &[String]) {
         self.undivided(cloud);
+        for (role, id, since) in cloud.dead_names().into_iter().filter(|(.., since)| cloud.now - since > UNCOUNTED) {
+            let what = format!(
+                "{id} has been dead for {} s, and the live name of {role} still leads there",
+                (cloud.now - since) / SECOND
+            );
+            self.violations.push(Violation { at: cloud.now, rule: 14, role: Some(role), what });
+        }
         for what in unfinished {
             self.violations.push(Violation { at: cloud.now, rule: 8, role: None, what: what.clone() });
         }

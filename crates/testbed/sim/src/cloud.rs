@@ -15,7 +15,8 @@ use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
 use tagship::settings::{Eip, Settings, TargetGroup};
 use tagship::{
-    AlarmState, Artifact, DeploymentState, Ended, Health, Hold, InstanceState, Launch, Record, ReleaseId, ServiceRole,
+    AlarmState, Artifact, DeploymentState, Ended, Health, Hold, InstanceState, Launch, Record, ReleaseId, Roster,
+    ServiceRole,
 };
 
 /// One account and Region.
@@ -47,6 +48,8 @@ pub struct Cloud {
     pub holds: BTreeMap<ServiceRole, (Hold, String)>,
     /// Markers of ended releases.
     pub ended: BTreeMap<(ServiceRole, ReleaseId), Ended>,
+    /// Rosters of live fleets with their entity tags.
+    pub rosters: BTreeMap<ServiceRole, (Roster, String)>,
     /// Private addresses of instances that are gone, by subnet: a subnet gives the lowest again.
     pub freed: BTreeSet<(String, String)>,
     /// What RunInstances was asked before, by client token and subnet.
@@ -87,6 +90,7 @@ impl Cloud {
             filters: BTreeMap::new(),
             holds: BTreeMap::new(),
             ended: BTreeMap::new(),
+            rosters: BTreeMap::new(),
             freed: BTreeSet::new(),
             tokens: BTreeMap::new(),
             capacity: BTreeMap::new(),

@@ -12,7 +12,7 @@ use crate::coverage::Coverage;
 use crate::invocation::{Asked, Call, Invocation};
 use crate::mistake;
 use crate::past::{MINUTE, Ms, clock, timestamp};
-use crate::pipes::{APPROVAL, Blueprint, Pipe, Serial, guard, pipeline_name, sweep};
+use crate::pipes::{APPROVAL, Blueprint, Pipe, Serial, count, guard, pipeline_name, sweep};
 use crate::plan::{Odds, PersonAct, Plan, ServicePlan};
 use crate::port::Answer;
 use rand::rngs::Xoshiro256PlusPlus;
@@ -193,6 +193,7 @@ impl Day {
         self.invocations.is_empty()
             && self.deliveries == 0
             && self.cloud.holds.is_empty()
+            && self.cloud.dead_names().is_empty()
             && self.pipes.iter().zip(&self.plan.services).all(|(pipe, service)| {
                 pipe.uploaded == service.releases.len()
                     && pipe.engine.executions().iter().all(|execution| execution.status.ended())
@@ -303,8 +304,10 @@ impl Day {
             }
             Event::Person(act) => self.person(act),
             Event::Sweep => {
-                let holds: Vec<Job> = self.cloud.holds.iter().map(|(role, (hold, _))| sweep(role, hold)).collect();
-                for job in holds {
+                let holds = self.cloud.holds.iter().map(|(role, (hold, _))| sweep(role, hold));
+                let free = self.cloud.rosters.iter().filter(|(role, _)| !self.cloud.holds.contains_key(*role));
+                let fleets = free.map(|(role, (roster, _))| count(role, roster));
+                for job in holds.chain(fleets).collect::<Vec<Job>>() {
                     self.deliver(job, 0);
                 }
                 self.after(SWEEP, Event::Sweep);

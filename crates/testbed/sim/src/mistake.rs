@@ -91,11 +91,13 @@ pub enum Mistake {
     ErrorsOverlooked,
     /// The balancer's figures are read before all answers are counted.
     FiguresTooFresh,
+    /// Sweep leaves the addresses of the dead in the live name.
+    DeadNamed,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::TokenWithoutSince,
         Self::NoSecondLook,
         Self::WeightsBeforeHealth,
@@ -132,6 +134,7 @@ impl Mistake {
         Self::GapIgnored,
         Self::ErrorsOverlooked,
         Self::FiguresTooFresh,
+        Self::DeadNamed,
     ];
 }
 
@@ -294,7 +297,7 @@ fn blur(mistake: Mistake, now: &Situation<'_>, world: &mut World) {
             }
         }
         (Mistake::AddressLeaked, Action::Discard) => world.addresses.clear(),
-        (Mistake::NameLeaked, Action::Discard) => world.names.clear(),
+        (Mistake::NameLeaked, Action::Discard) | (Mistake::DeadNamed, Action::Sweep) => world.names.clear(),
         (Mistake::DrainSkipped, Action::Retire | Action::Discard) => {
             let groups = world.routing.iter_mut().flat_map(|routing| &mut routing.groups);
             groups.for_each(|group| group.targets.retain(|target| target.health != Health::Draining));

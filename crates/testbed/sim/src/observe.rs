@@ -6,8 +6,9 @@ use crate::requests::SKEW;
 use rand::RngExt;
 use tagship::settings::{Choice, Eip, Settings};
 use tagship::{
-    Address, Alarm, AlarmState, Deployment, DeploymentState, Error, Execution, Group, Held, Hold, Holding, Installed,
-    Instance, InstanceState, Job, Offer, Parts, ReleaseId, Routing, ServiceRole, Switch, Target, World, execution_of,
+    Address, Alarm, AlarmState, Deployment, DeploymentState, Enrolled, Error, Execution, Group, Held, Hold, Holding,
+    Installed, Instance, InstanceState, Job, Offer, Parts, ReleaseId, Routing, ServiceRole, Switch, Target, World,
+    execution_of,
 };
 
 impl Cloud {
@@ -45,6 +46,10 @@ impl Cloud {
             let alarms = Choice::Ids(service.settings.alarms.ids().to_vec());
             let settings = Settings { alarms, ..service.settings.clone() };
             world.offer = Some(Offer { settings, user_data: None });
+        }
+        if parts.has(Parts::ROSTER) {
+            let enrolled = self.rosters.get(role).cloned().map(|(roster, etag)| Enrolled { roster, etag });
+            world.roster = enrolled.map(Box::new);
         }
         if parts.has(Parts::IMAGE) {
             world.root_device = Some("/dev/xvda".to_owned());
@@ -119,7 +124,8 @@ impl Cloud {
         found
     }
 
-    fn describe_instances(&self, role: &ServiceRole, at: Ms) -> Vec<Instance> {
+    /// The service's instances as they were then.
+    pub(crate) fn describe_instances(&self, role: &ServiceRole, at: Ms) -> Vec<Instance> {
         let seen = |(id, instance): (&String, &crate::cloud::Instance)| {
             let face = instance.face.at(at).filter(|face| face.service.as_ref() == Some(role))?;
             let gone = face.state == InstanceState::Terminated;

@@ -110,6 +110,16 @@ impl Cloud {
                 self.hurt(&id);
                 None
             }
+            PersonAct::Halt(role, n, back) => {
+                if back == 0 {
+                    self.start(&role);
+                    return None;
+                }
+                let id = self.nth(&role, n).filter(|_| !self.holds.contains_key(&role))?;
+                self.instances.get_mut(&id)?.hurt.get_or_insert(now);
+                self.stop(&[id]).ok()?;
+                Some((back, PersonAct::Halt(role, n, 0)))
+            }
             PersonAct::Untag(role, n, whole) => {
                 let id = self.nth(&role, n)?;
                 let instance = self.instances.get_mut(&id)?;
@@ -177,6 +187,20 @@ impl Cloud {
                 None
             }
             PersonAct::Retry(_) | PersonAct::Ask(..) => None,
+        }
+    }
+
+    /// What a person has stopped runs again.
+    fn start(&mut self, role: &ServiceRole) {
+        let stopped = self.instances.iter().filter(|(_, it)| {
+            let face = it.face.now();
+            it.of(role) && face.state == InstanceState::Stopped && face.retired_by.is_none()
+        });
+        for id in stopped.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
+            if let Some(instance) = self.instances.get_mut(&id) {
+                instance.face.alter(self.now, |face| face.state = InstanceState::Running);
+            }
+            self.probe(&id);
         }
     }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use tagship::{Action, Execution, ExecutionState, Hold, Job, ReleaseId, ServiceRole};
+use tagship::{Action, Execution, ExecutionState, Hold, Job, ReleaseId, Roster, ServiceRole};
 use tagship_emulator::engine::{Engine, Ids};
 use tagship_emulator::execution::Status;
 use tagship_emulator::pipeline::{Id, Pipeline};
@@ -139,6 +139,12 @@ pub struct Pipe {
 /// A sweep of one hold.
 pub fn sweep(role: &ServiceRole, hold: &Hold) -> Job {
     let (release, pipeline) = (hold.release.clone(), hold.pipeline.clone());
+    Job { role: role.clone(), release, pipeline, action: Action::Sweep, input: None }
+}
+
+/// A sweep's count of a live fleet.
+pub fn count(role: &ServiceRole, roster: &Roster) -> Job {
+    let (release, pipeline) = (roster.release.clone(), roster.pipeline.clone());
     Job { role: role.clone(), release, pipeline, action: Action::Sweep, input: None }
 }
 

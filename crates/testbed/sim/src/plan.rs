@@ -99,6 +99,8 @@ pub enum PersonAct {
     AddStranger(ServiceRole, usize, Ms),
     /// Terminates an instance of the newest fleet, or one dies by itself.
     Kill(ServiceRole, usize),
+    /// Stops an instance while nobody holds the service, and starts it after so long.
+    Halt(ServiceRole, usize, Ms),
     /// An instance fails its health check for so long; 0 heals it.
     Sicken(ServiceRole, usize, Ms),
     /// Protects an instance against termination.

@@ -92,6 +92,9 @@ pub fn observation(
             Choice::Ids(_) => Some(vec![read("cloudwatch:DescribeAlarms", Some(Bucket::Alarms))]),
         });
     }
+    if parts.has(Parts::ROSTER) {
+        chains.push(vec![read("s3:GetObject", None)]);
+    }
     if parts.has(Parts::IMAGE) {
         chains.push(vec![read("ec2:DescribeImages", Some(Bucket::Describe))]);
     }
@@ -206,7 +209,7 @@ pub const SKEW: SignedDuration = SignedDuration::from_millis(5 * MINUTE);
 pub fn step(step: &Step, cached: &mut Cached) -> Chains {
     let mutating = Some(Bucket::Mutating);
     let request = match step {
-        Step::WriteHold { .. } | Step::WriteEnded(_) => change("s3:PutObject", None),
+        Step::WriteHold { .. } | Step::WriteEnded(_) | Step::WriteRoster { .. } => change("s3:PutObject", None),
         Step::DeleteHold { .. } => change("s3:DeleteObject", None),
         Step::Launch(launch) => {
             Request { instances: launch.count, ..change("ec2:RunInstances", Some(Bucket::RunInstances)) }

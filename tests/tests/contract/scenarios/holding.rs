@@ -3,10 +3,10 @@
 use crate::scenario::{Act, Move, Scenario, Steps, delete_hold, end, named_artifact, release, write};
 use jiff::Timestamp;
 use serde_json::Value;
-use tagship::{Action, Ended, Hold, HowEnded, Phase, Previous, Step};
+use tagship::{Action, Ended, Hold, HowEnded, Phase, Previous, Roster, Step};
 
 pub(crate) fn all() -> Vec<Scenario> {
-    vec![hold(), markers(), holders(), stopped(), overtaken(), approved(), gone()]
+    vec![hold(), markers(), roster(), holders(), stopped(), overtaken(), approved(), gone()]
 }
 
 /// Every write is a compare-and-swap.
@@ -64,6 +64,32 @@ fn markers() -> Scenario {
             Move::Act(Act::Look),
         ]
     })
+}
+
+/// Who is live is written like the hold: by compare-and-swap.
+fn roster() -> Scenario {
+    Scenario::new("ROSTER", Value::Null, &["r1", "r2"], |steps| {
+        let whole = Roster::of(&steps.hold("r1"), &[]);
+        let members = [("i-1", "127.16.1.4"), ("i-2", "127.16.2.4")];
+        let members = members.map(|(id, ip)| (id.to_owned(), ip.to_owned())).into();
+        let whole = Roster { members, ..whole };
+        let degraded = Roster { down: ["i-2".to_owned()].into(), ..whole.clone() };
+        vec![
+            Move::Act(Act::Look),
+            steps.take("r1"),
+            enroll(whole.clone(), None),
+            enroll(whole, None),
+            end("r1", HowEnded::Approved),
+            delete_hold("etag1"),
+            enroll(degraded.clone(), Some("etag2")),
+            enroll(degraded, Some("etag2")),
+            Move::Act(Act::Look),
+        ]
+    })
+}
+
+fn enroll(roster: Roster, etag: Option<&str>) -> Move {
+    Move::Step(Step::WriteRoster { roster: Box::new(roster), etag: etag.map(str::to_owned) })
 }
 
 /// What a release that waits sees of the holder's execution.

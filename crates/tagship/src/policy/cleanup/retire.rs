@@ -1,7 +1,7 @@
 //! Retire: removes what the approved release replaced.
 
 use super::removal::{Removal, RemovalMemory, serving, spared};
-use super::{CHANGES, READS, free, mark, releases_but, settle};
+use super::{CHANGES, READS, enroll, free, mark, releases_but, settle};
 use crate::engine::{Gate, Standing, Turning, admission};
 use crate::policy::confirm::confirmed;
 use crate::policy::route::traffic::{Traffic, running};
@@ -126,5 +126,6 @@ pub(super) fn remove(now: &Situation<'_>, held: &Held, memory: &mut RemovalMemor
         kept: None,
     };
     removal.done(now, hold, memory)?;
+    enroll(now, held)?;
     Break(mark(now, held, HowEnded::Approved))
 }

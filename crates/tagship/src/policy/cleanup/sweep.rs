@@ -1,6 +1,7 @@
 //! Sweep: looks after one hold on a schedule. It deletes the hold if its release has ended, and tells of it if it was
-//! abandoned.
+//! abandoned. Where nobody holds the service, it counts the live fleet.
 
+use super::count::count;
 use super::{free_unseen, kept};
 use crate::engine::{Gate, Standing, Sweeping, admission};
 use crate::{
@@ -20,8 +21,8 @@ pub struct Sweep;
 
 impl Planner for Sweep {
     const ACTION: Action = Action::Sweep;
-    const READS: Parts = Parts::HOLDER.and(Parts::INSTANCES);
-    const CHANGES: Changes = Changes::of(&[Change::Tell]);
+    const READS: Parts = Parts::HOLDER.and(Parts::INSTANCES).and(Parts::NAMES).and(Parts::ROSTER);
+    const CHANGES: Changes = Changes::of(&[Change::Tell, Change::Names]);
     type Entry<'a> = Sweeping<'a>;
     type Memory = ();
 
@@ -33,6 +34,7 @@ impl Planner for Sweep {
         match entry {
             Sweeping::FreeHold(held, ended) => Break(free_unseen(now, held, ended)),
             Sweeping::Look(held) => look(now, held),
+            Sweeping::Count => count(now),
         }
     }
 }

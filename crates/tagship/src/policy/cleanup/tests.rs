@@ -5,7 +5,7 @@ use super::*;
 use crate::settings::Keep;
 use crate::testing::*;
 use crate::{Address, Error, Health, Hold, Holding, InstanceState, Kind, Planner, Previous, World, names};
-use crate::{Deployment, DeploymentState, Execution, ExecutionState};
+use crate::{Deployment, DeploymentState, Enrolled, Execution, ExecutionState, Roster};
 
 struct Case {
     holding: Holding,
@@ -27,6 +27,13 @@ impl Case {
         self.memory.deregistered_since = Some(at(0));
     }
 
+    /// The roster says that release `n` is live, and that these of it are down.
+    fn enroll(&mut self, n: u8, down: &[&str]) {
+        let roster = Roster::of(&hold(n), &[instance(n, 1), instance(n, 2)]);
+        let roster = Roster { down: down.iter().map(|id| (*id).to_owned()).collect(), ..roster };
+        self.world.roster = Some(Box::new(Enrolled { roster, etag: "roster".to_owned() }));
+    }
+
     fn state(&mut self, of: u8, state: InstanceState) {
         let release = release(of);
         let fleet = self.world.instances.iter_mut().filter(|i| i.release.as_ref() == Some(&release));
@@ -44,6 +51,7 @@ fn check(action: Action, change: impl FnOnce(&mut Case), expected: &str) {
     case.world.routing = case.world.routing.map(|routing| moved(routing, 2));
     case.world.names.extend(named(names::Names::Live, 2));
     case.hold().settings.pre_product = true;
+    case.enroll(2, &[]);
     change(&mut case);
     let found = match action {
         Action::Discard => ask::<Discard>(&case.holding, &case.world, (case.began, 0), &mut case.memory),
@@ -593,4 +601,73 @@ fn a_product_is_never_parked() {
         };
         check(Action::Park, change, "fail: park of r0000002 would remove every release of WEB_PRODUCT, which is no");
     }
+}
+
+/// Release 2 is live, and people have been told that these of it are down.
+fn live(down: &[&str], change: fn(&mut Case)) -> impl FnOnce(&mut Case) {
+    move |case| {
+        case.enroll(2, down);
+        let hold = case.hold().clone();
+        case.world.names = named(names::Names::Live, 2);
+        case.holding = Holding { held: None, ended: Some(Ended::of(&hold, HowEnded::Approved, at(60))) };
+        change(case);
+    }
+}
+
+fn without(case: &mut Case) {
+    case.world.instances.retain(|instance| instance.id != "i-22");
+}
+
+fn unnamed(case: &mut Case) {
+    let ips = ["10.0.2.1".to_owned()];
+    let existing = named(names::Names::Live, 2);
+    case.world.names.retain(|record| !record.name.starts_with("2."));
+    for change in names::toward(&existing, &role(), "cd.internal", names::Names::Live, &ips) {
+        if let crate::NameChange::Upsert(record) = change {
+            case.world.names.retain(|is| is.name != record.name);
+            case.world.names.push(record);
+        }
+    }
+}
+
+#[test]
+fn sweep_counts_the_live_fleet() {
+    let sweep = |down: &[&str], change: fn(&mut Case), expected: &str| {
+        check(Action::Sweep, live(down, change), expected);
+    };
+    sweep(&[], |_| {}, "done: 2 instances of WEB_PRODUCT are as they were");
+    sweep(&[], without, "do: change 2 names in cd.internal");
+    sweep(&[], |case| case.state(2, InstanceState::Stopped), "do: change 3 names in cd.internal");
+    sweep(
+        &[],
+        |case| {
+            without(case);
+            unnamed(case);
+        },
+        "do: write the roster of r0000002: 2 instances, down: i-22, then done: 1 of the 2 instances of the live release \
+         r0000002 of WEB_PRODUCT don't run any more (i-22), and are out of the live names",
+    );
+    sweep(&["i-22"], without, "done: 2 instances of WEB_PRODUCT are as they were");
+    // It runs again.
+    sweep(&["i-22"], unnamed, "do: change 2 names in cd.internal");
+    sweep(&["i-22"], |_| {}, "do: write the roster of r0000002: 2 instances, down: none, then done: i-22 of r0000002");
+    // Somebody has replaced it, and EC2 has given the same address.
+    sweep(
+        &[],
+        |case| {
+            without(case);
+            let mut heir = instance(2, 3);
+            heir.private_ip = Some("10.0.2.2".to_owned());
+            case.world.instances.push(heir);
+        },
+        "do: write the roster",
+    );
+    // Not while a release is under way, nor once another is live.
+    sweep(&[], |case| case.holding.held = held(hold(3)).held, "done: r0000003 holds WEB_PRODUCT");
+    fn other(case: &mut Case) {
+        without(case);
+        case.enroll(1, &[]);
+    }
+    sweep(&[], other, "done: r0000002 isn't the live release of WEB_PRODUCT");
+    sweep(&[], |case| case.world.roster = None, "done: r0000002 isn't the live release of WEB_PRODUCT");
 }

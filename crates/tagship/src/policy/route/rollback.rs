@@ -3,6 +3,7 @@
 use super::traffic::{Traffic, live_names};
 use super::{CHANGES, LOOKS, READS, keeps_sticky, predecessor_name, previous};
 use crate::engine::{Gate, Memory, Standing, Turning, admission};
+use crate::policy::cleanup::enroll;
 use crate::policy::confirm::confirmed;
 use crate::{
     Action, Changes, Decision, Done, Ended, Ending, Error, First, Held, HowEnded, Parts, Planner, Previous, Situation,
@@ -29,7 +30,7 @@ impl Memory for RollbackMemory {}
 
 impl Planner for Rollback {
     const ACTION: Action = Action::Rollback;
-    const READS: Parts = READS.and(Parts::HOLDER);
+    const READS: Parts = READS.and(Parts::HOLDER).and(Parts::ROSTER);
     const CHANGES: Changes = CHANGES;
     type Entry<'a> = Turning<'a>;
     type Memory = RollbackMemory;
@@ -86,10 +87,13 @@ fn back(now: &Situation<'_>, held: &Held, memory: &mut RollbackMemory) -> First<
         Some(step) if traffic.candidate.healthy > 0 => {
             Decision::act(step, "nothing can be restored: all switches move to the release that still serves")
         }
-        _ => Decision::act(
-            Step::WriteEnded(Ended::of(hold, HowEnded::Kept, now.world.now())),
-            "nothing can be restored: the release stays live",
-        ),
+        _ => {
+            enroll(now, held)?;
+            Decision::act(
+                Step::WriteEnded(Ended::of(hold, HowEnded::Kept, now.world.now())),
+                "nothing can be restored: the release stays live",
+            )
+        }
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::testing::*;
-use crate::{Action, Back, Health, Hold, Holding, Phase, World, names};
+use crate::{Action, Back, Enrolled, Health, Hold, Holding, Phase, Roster, World, names};
 
 mod comparison;
 mod guard;
@@ -19,6 +19,12 @@ struct Case {
 impl Case {
     fn hold(&mut self) -> &mut Hold {
         &mut self.holding.held.as_mut().expect("a hold").hold
+    }
+
+    /// The roster says that release 2 is live: rollback writes that where nothing can be restored.
+    fn enroll(&mut self) {
+        let roster = Roster::of(&hold(2), &self.world.instances[2..]);
+        self.world.roster = Some(Box::new(Enrolled { roster, etag: "roster".to_owned() }));
     }
 
     fn shifted(&mut self) {
@@ -49,6 +55,7 @@ impl Case {
 fn check(action: Action, change: impl FnOnce(&mut Case), expected: &str) {
     let (shift, rollback) = Default::default();
     let mut case = Case { holding: held(hold(2)), world: world(), shift, rollback };
+    case.enroll();
     change(&mut case);
     let found = match action {
         Action::Rollback => ask::<Rollback>(&case.holding, &case.world, (at(0), 0), &mut case.rollback),

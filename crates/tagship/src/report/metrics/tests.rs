@@ -60,6 +60,7 @@ fn each_end_is_counted_as_its_event_is_called() {
         (Action::Rollback, done(Ending::RolledBack), "rollback: ReleaseRolledBack=1 Elapsed=90"),
         (Action::Rollback, done(Ending::Kept), "rollback: ReleaseKept=1 Elapsed=90"),
         (Action::Guard, done(Ending::Rings), "guard: AlarmRings=1 Elapsed=90"),
+        (Action::Sweep, done(Ending::Degraded), "sweep: FleetDegraded=1 Elapsed=90"),
         (
             Action::Deploy,
             Outcome::Failed(Error::new(Kind::Denied, "no")),
@@ -96,6 +97,16 @@ fn what_ended_nothing_has_its_calls_only() {
         assert!(text.contains(told), "{text}");
         assert!(!text.contains("\"outcome\"") || told.contains("outcome"), "the dashboard lists it as an end: {text}");
     }
+}
+
+#[test]
+fn degraded_fleets_are_counted() {
+    assert_eq!(measured(&Line::degraded_fleets(&[])), "sweep: DegradedFleets=0");
+    let whole = Roster::of(&hold(1), &[]);
+    let degraded = Roster { down: ["i-1".to_owned()].into(), ..whole.clone() };
+    let line = Line::degraded_fleets(&[(role(), whole), (role(), degraded)]);
+    assert_eq!(measured(&line), "sweep: DegradedFleets=1");
+    assert!(line.json(at(0)).contains("\"services\":\"WEB_PRODUCT\""));
 }
 
 #[test]

@@ -14,6 +14,11 @@ pub(super) fn after_success(headline: Headline, action: Action, pipeline: &str) 
             "Look at the alarm and at the service now, and decide: reject the release in pipeline {pipeline}, or stop its \
              execution, and the traffic goes back. The same ringing isn't told again."
         ),
+        (Headline::Degraded, _) => format!(
+            "tagship replaces nothing between releases. Start what was stopped, or release the same build again through \
+             pipeline {pipeline}: that launches a whole fleet. If the service was taken down on purpose, delete its roster \
+             (live/<service role>.json in tagship's bucket)."
+        ),
         (Headline::RolledBack, _) => {
             "Nothing right away: the previous release serves. Find out what was wrong.".to_owned()
         }

@@ -22,6 +22,7 @@ impl Headline {
             Headline::RolledBack => "ROLLED BACK",
             Headline::Kept => "KEPT",
             Headline::Rings => "ALARM",
+            Headline::Degraded => "DEGRADED",
             Headline::Abandoned => "ABANDONED",
         }
     }
@@ -30,9 +31,12 @@ impl Headline {
     fn icon(self) -> &'static str {
         match self {
             Headline::Succeeded => ":white_check_mark:",
-            Headline::Failed | Headline::RolledBack | Headline::Kept | Headline::Rings | Headline::Abandoned => {
-                ":rotating_light:"
-            }
+            Headline::Failed
+            | Headline::RolledBack
+            | Headline::Kept
+            | Headline::Rings
+            | Headline::Degraded
+            | Headline::Abandoned => ":rotating_light:",
         }
     }
 }

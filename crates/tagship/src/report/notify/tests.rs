@@ -125,6 +125,7 @@ fn every_end_has_its_headline() {
         (Action::Rollback, done(Ending::RolledBack), "Release Rolled Back", "ROLLED BACK: ", "previous release serves"),
         (Action::Rollback, done(Ending::Kept), "Release Kept", "KEPT: ", "This release still serves"),
         (Action::Guard, done(Ending::Rings), "Alarm Rings", "ALARM: ", "decide: reject"),
+        (Action::Sweep, done(Ending::Degraded), "Fleet Degraded", "DEGRADED: ", "replaces nothing between releases"),
         (Action::Retire, done(Ending::Succeeded), "Stage Succeeded", "ok: ", "Nothing."),
         (Action::Deploy, failed(Kind::Configuration), "Stage Failed", "FAILED: ", "start a new execution"),
         (Action::Deploy, failed(Kind::Release), "Stage Failed", "FAILED: ", "No traffic has moved"),

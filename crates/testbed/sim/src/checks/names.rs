@@ -12,6 +12,25 @@ const TTL: Ms = tagship::names::TTL_SECS as Ms * SECOND;
 /// How long clients may still use the addresses of the predecessor.
 const BEFORE: Ms = 60 * SECOND;
 
+impl Cloud {
+    /// Dead instances of live fleets to whose addresses the live names lead, and since when they are dead, of services
+    /// that nobody holds.
+    pub fn dead_names(&self) -> Vec<(ServiceRole, String, Ms)> {
+        let mut found = Vec::new();
+        for (role, (roster, _)) in self.rosters.iter().filter(|(role, _)| !self.holds.contains_key(*role)) {
+            let Some(record) = self.live_name(role).and_then(|name| self.records.get(&name)) else { continue };
+            for (id, ip) in roster.members.iter().filter(|(_, ip)| record.values.contains(ip)) {
+                let own = |it: &Instance| it.of(role) && it.face.now().release.as_ref() == Some(&roster.release);
+                let heir = self.instances.values().any(|it| it.alive() && it.ip == *ip && own(it));
+                if let Some(dead) = self.instances.get(id).filter(|it| !it.alive() && !heir) {
+                    found.push((role.clone(), id.clone(), dead.face.began(self.now)));
+                }
+            }
+        }
+        found
+    }
+}
+
 impl Checks {
     /// Rule 1: whoever asks for the name now, or asked within its TTL, reaches an instance that serves. If the
     /// world broke an instance, only requests to its address may fail, even once another instance has that address.

@@ -1,9 +1,10 @@
 //! A release that has been live for long, as a day may begin with.
 
 use super::{Cloud, Face, Instance, Target};
-use crate::past::Past;
+use crate::past::{Past, timestamp};
+use crate::pipes::pipeline_name;
 use tagship::names::{Names, toward};
-use tagship::{Health, InstanceState, NameChange, ReleaseId, ServiceRole};
+use tagship::{Health, Hold, InstanceState, NameChange, ReleaseId, Roster, ServiceRole};
 
 impl Cloud {
     /// Gives a service with a load balancer a whole, healthy fleet in the group that has the weight, and its names.
@@ -48,6 +49,9 @@ impl Cloud {
                 group.targets.insert((id, group.port), target);
             }
         }
+        let fleet = self.describe_instances(role, self.now);
+        let hold = Hold::taken(release, pipeline_name(role), timestamp(self.now), service.settings.clone());
+        self.rosters.insert(role.clone(), (Roster::of(&hold, &fleet), "settled".to_owned()));
         let zone = service.settings.zone.unwrap_or_default();
         for change in toward(&[], role, &zone, Names::Live, &ips) {
             if let NameChange::Upsert(record) = change {
