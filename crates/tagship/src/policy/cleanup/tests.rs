@@ -671,3 +671,28 @@ fn sweep_counts_the_live_fleet() {
     sweep(&[], other, "done: r0000002 isn't the live release of WEB_PRODUCT");
     sweep(&[], |case| case.world.roster = None, "done: r0000002 isn't the live release of WEB_PRODUCT");
 }
+
+/// As the version before PIPELINE and PRE_PRODUCT wrote it, in the middle of a release.
+#[test]
+fn a_hold_from_before_pre_products_were_named_ends_by_one_command() {
+    let before = || {
+        let mut own = held(hold(2));
+        let held = own.held.as_mut().expect("a hold");
+        let mut stored: serde_json::Value =
+            serde_json::from_str(&held.hold.to_json().expect("a hold can be written")).expect("JSON");
+        stored["settings"].as_object_mut().expect("settings").remove("PIPELINE");
+        stored.as_object_mut().expect("a hold").remove("v");
+        held.hold = Hold::from_json(stored.to_string().as_bytes()).expect("an older hold is read");
+        own
+    };
+    let holding = |case: &mut Case| case.holding = before();
+    // Whether it is a pre-product nobody knows: its other releases stay, and the message names what ends it.
+    check(Action::Park, holding, "fail: park of r0000002 would remove every release…discard removes this one alone");
+    check(Action::Discard, holding, "do: write the hold of r0000002: Ending");
+    let abandoned = |case: &mut Case| {
+        holding(case);
+        case.world.now = at(1_000);
+        case.world.holder = Some(Execution { state: ExecutionState::Ended, updated_at: Some(at(0)) });
+    };
+    check(Action::Sweep, abandoned, "do: tell that r0000002 was abandoned: discard");
+}
