@@ -4,9 +4,9 @@ use crate::Cloud;
 use crate::cloud::timestamp;
 use crate::error::{Called, required};
 use aws_sdk_codedeploy::types::{
-    AutoRollbackConfiguration, BundleType, DeploymentGroupInfo, DeploymentInfo, DeploymentOverview, DeploymentStatus,
-    DeploymentTarget, Ec2TagFilter, Ec2TagFilterType, Ec2TagSet, InstanceTarget, LifecycleEvent, LifecycleEventStatus,
-    RevisionLocation, RevisionLocationType, S3Location, TargetStatus, TimeRange,
+    AutoRollbackConfiguration, BundleType, DeploymentGroupInfo, DeploymentInfo, DeploymentOption, DeploymentOverview,
+    DeploymentStatus, DeploymentTarget, DeploymentType, Ec2TagFilter, Ec2TagFilterType, Ec2TagSet, InstanceTarget,
+    LifecycleEvent, LifecycleEventStatus, RevisionLocation, RevisionLocationType, S3Location, TargetStatus, TimeRange,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::sync::OnceLock;
@@ -50,6 +50,7 @@ pub(crate) async fn filtered(
     release: &ReleaseId,
 ) -> Result<bool, Error> {
     let group = group(cloud, deploy).await?;
+    in_place(&group, deploy)?;
     Ok(is_filtered(&group, &tag_set(role, release)))
 }
 
@@ -60,6 +61,29 @@ fn is_filtered(group: &DeploymentGroupInfo, wanted: &Ec2TagSet) -> bool {
         lists
     };
     group.ec2_tag_filters().is_empty() && group.ec2_tag_set().is_some_and(|set| lists(set) == lists(wanted))
+}
+
+/// tagship launches, drains and moves traffic itself: a group that does any of this too gets into its way.
+fn in_place(group: &DeploymentGroupInfo, deploy: &Deploy) -> Result<(), Error> {
+    let style = group.deployment_style();
+    let mut problems = Vec::new();
+    if style.and_then(|style| style.deployment_type()) == Some(&DeploymentType::BlueGreen) {
+        problems.push("it is BLUE_GREEN: set deploymentType to IN_PLACE".to_owned());
+    }
+    if style.and_then(|style| style.deployment_option()) == Some(&DeploymentOption::WithTrafficControl) {
+        problems.push(
+            "it takes instances out of the balancer itself: set deploymentOption to WITHOUT_TRAFFIC_CONTROL".to_owned(),
+        );
+    }
+    let scaling: Vec<&str> = group.auto_scaling_groups().iter().filter_map(|group| group.name()).collect();
+    if !scaling.is_empty() {
+        let names = scaling.join(", ");
+        problems.push(format!("it installs on Auto Scaling groups ({names}): take them out of it"));
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(Error::problems(format!("tagship can't install by CodeDeploy's deployment group {}", named(deploy)), &problems))
 }
 
 fn named(deploy: &Deploy) -> String {
@@ -145,6 +169,7 @@ async fn told(cloud: &Cloud, info: &DeploymentInfo) -> Result<Deployment, Error>
         error,
         targets,
         overview: info.deployment_overview().map(overview).unwrap_or_default(),
+        begun: info.deployment_overview().is_some_and(begun),
     })
 }
 
@@ -158,6 +183,11 @@ fn overview(counts: &DeploymentOverview) -> String {
     ];
     let parts = parts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
     parts.collect::<Vec<_>>().join(", ")
+}
+
+/// Whether any instance is beyond pending.
+fn begun(counts: &DeploymentOverview) -> bool {
+    counts.succeeded() + counts.failed() + counts.skipped() + counts.in_progress() > 0
 }
 
 async fn targets(cloud: &Cloud, deployment: &str) -> Result<Vec<Installed>, Error> {
@@ -268,4 +298,31 @@ pub(crate) async fn stop(cloud: &Cloud, deployment: &str) -> Result<(), Error> {
     let request = cloud.codedeploy_changes().stop_deployment().deployment_id(deployment).auto_rollback_enabled(false);
     request.send().await.called("codedeploy:StopDeployment", deployment)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_codedeploy::types::{AutoScalingGroup, DeploymentStyle};
+
+    #[test]
+    fn a_group_that_does_more_than_install_is_refused() {
+        let deploy = Deploy { application: "web".to_owned(), group: "web-product".to_owned() };
+        let check = |r#type, option, scaling: Option<&str>, expected: &[&str]| {
+            let style = DeploymentStyle::builder().deployment_type(r#type).deployment_option(option).build();
+            let scaling = scaling.map(|name| vec![AutoScalingGroup::builder().name(name).build()]);
+            let group = DeploymentGroupInfo::builder().deployment_style(style).set_auto_scaling_groups(scaling).build();
+            let found = in_place(&group, &deploy).err().map(|error| error.message).unwrap_or_default();
+            let problems: Vec<&str> = found.lines().skip(1).collect();
+            assert_eq!(problems.len(), expected.len(), "{found}");
+            assert!(problems.iter().zip(expected).all(|(found, expected)| found.contains(expected)), "{found}");
+        };
+        use DeploymentOption::{WithTrafficControl, WithoutTrafficControl};
+        use DeploymentType::{BlueGreen, InPlace};
+        check(InPlace, WithoutTrafficControl, None, &[]);
+        check(BlueGreen, WithoutTrafficControl, None, &["set deploymentType to IN_PLACE"]);
+        check(InPlace, WithTrafficControl, Some("web-asg"), &["WITHOUT_TRAFFIC_CONTROL", "(web-asg): take them out"]);
+        // What an emulator leaves out is the default.
+        assert_eq!(in_place(&DeploymentGroupInfo::builder().build(), &deploy), Ok(()));
+    }
 }

@@ -4,7 +4,7 @@
 //!
 //! - times (`now`, `launched_at`, `created_at`, `updated_at`, `since`, `moved_at`, `at`): one clock is virtual. Whether
 //!   there is one is compared.
-//! - a group's `name`, a switch's `label`, a target's `reason` and `description`, a deployment's `overview` and all but
+//! - a group's `name`, a switch's `label`, a target's `reason` and `description`, a deployment's `overview`, whether it has `begun`, and all but
 //!   the first word of its `error` and of a target's `diagnostics`: words for people, which no planner branches on; the
 //!   simulator has none or its own.
 //! - the words of an artifact that wasn't found, and of an error: its kind is compared.
@@ -455,7 +455,7 @@ impl Names {
     }
 
     fn deployment(&mut self, deployment: Deployment) -> Deployment {
-        let Deployment { id, state, created_at: _, error, targets, overview: _ } = deployment;
+        let Deployment { id, state, created_at: _, error, targets, overview: _, begun: _ } = deployment;
         let targets = targets.into_iter().map(|Installed { instance, succeeded, diagnostics }| Installed {
             instance: self.name("instance", &instance),
             succeeded,
@@ -469,6 +469,7 @@ impl Names {
             error: error.as_deref().map(first_word),
             targets,
             overview: String::new(),
+            begun: true,
         }
     }
 }

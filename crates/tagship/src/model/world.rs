@@ -417,6 +417,8 @@ pub struct Deployment {
     pub targets: Vec<Installed>,
     /// `3 succeeded, 1 in progress`, for the waiting message.
     pub overview: String,
+    /// Whether an instance has begun: its agent has asked for it.
+    pub begun: bool,
 }
 
 /// Where a deployment stands.

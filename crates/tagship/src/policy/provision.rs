@@ -83,7 +83,8 @@ impl Planner for Provision {
         .and(Parts::INSTANCES)
         .and(Parts::ROUTING)
         .and(Parts::ADDRESSES)
-        .and(Parts::NAMES);
+        .and(Parts::NAMES)
+        .and(Parts::FILTER);
     const CHANGES: Changes = Changes::of(&[
         Change::Launch,
         Change::Terminate,
@@ -152,6 +153,9 @@ fn take(now: &Situation<'_>, freed: Option<&Held>) -> First<Done> {
         return Break(Decision::Fail(error));
     }
     let checked = known(now)?;
+    // Whoever reads the deployment group refuses one of another shape.
+    let pair = settings.target_group != TargetGroup::None;
+    now.world.need(Parts::FILTER.and(Parts::ROUTING.when(pair)))?;
     if let Err(error) = check_pair(now, settings)? {
         return Break(Decision::Fail(error));
     }

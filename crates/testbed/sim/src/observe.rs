@@ -227,6 +227,7 @@ impl Cloud {
             error: error.map(str::to_owned),
             targets: if state == DeploymentState::Running { Vec::new() } else { targets.collect() },
             overview: format!("{} succeeded, {} in progress", count(Some(true)), count(None)),
+            begun: !found.targets.is_empty(),
         })
     }
 }

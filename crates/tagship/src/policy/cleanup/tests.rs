@@ -299,6 +299,7 @@ fn discard() {
                 error: None,
                 targets: Vec::new(),
                 overview: String::new(),
+                begun: true,
             });
         },
         "do: stop deployment d-1",

@@ -10,6 +10,11 @@ const SHOWN: usize = 3;
 /// How many characters these words have together. CodePipeline takes 5,000 in all: the rest is for what is told around them.
 const WORDS: usize = 3_600;
 
+/// Why nothing has begun anywhere.
+const NO_AGENT: &str = ". No instance has begun, so most likely the image has no CodeDeploy agent, or one that is too old for \
+                        IMDSv2, or the agent can't reach CodeDeploy's endpoint; its log is in \
+                        /var/log/aws/codedeploy-agent";
+
 /// The release's deployment, once every instance of the fleet says that it succeeded.
 pub(super) fn installed(
     now: &Situation<'_>,
@@ -42,14 +47,15 @@ pub(super) fn installed(
             Decision::act(step, "the release has no deployment yet")
         });
     };
-    let Deployment { id, overview, .. } = deployment;
+    let Deployment { id, overview, begun, .. } = deployment;
     match deployment.state {
         DeploymentState::Running if late(deployment.created_at) => {
             let targets = deployment.targets.iter();
             let told = targets.filter_map(|it| Some((it.instance.as_str(), it.diagnostics.as_deref()?))).collect();
             let message =
                 format!("deployment {id} of {artifact} was not finished in {install_secs} s (INSTALL): {overview}");
-            Break(now.give_up(Kind::Release, format!("{message}{}", words(told))))
+            let hint = if *begun { "" } else { NO_AGENT };
+            Break(now.give_up(Kind::Release, format!("{message}{hint}{}", words(told))))
         }
         DeploymentState::Running => Break(Decision::wait(format!("deployment {id}: {overview}"))),
         // With AllAtOnce CodeDeploy calls it a success if one instance succeeded: each is asked.

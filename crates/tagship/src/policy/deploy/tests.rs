@@ -33,6 +33,7 @@ impl Case {
             error: None,
             targets: vec![installed("i-21", None), installed("i-22", None)],
             overview: "1 succeeded, 1 in progress".to_owned(),
+            begun: true,
         };
         let artifact = Some(Ok(artifact()));
         let world = World { filtered: true, deployment: Some(deployment), artifact, ..world() };
@@ -196,6 +197,18 @@ fn one_deployment_is_created_or_adopted() {
         },
         "fail: deployment d-1 of s3://builds/web.zip version v1 was not finished in 1200 s (INSTALL): 1 succeeded, \
          1 in progress. Left behind of release r0000002: 2 instances (i-21, i-22), deployment d-1, still running, the hold",
+    );
+    // No agent has asked for it.
+    check(
+        |case| {
+            let deployment = case.deployment();
+            deployment.state = DeploymentState::Running;
+            deployment.overview = "2 pending".to_owned();
+            deployment.begun = false;
+            late(case);
+        },
+        "fail: deployment d-1 of s3://builds/web.zip version v1 was not finished in 1200 s (INSTALL): 2 pending. No \
+         instance has begun, so most likely the image has no CodeDeploy agent, or one that is too old for IMDSv2",
     );
     check(
         |case| {

@@ -49,7 +49,7 @@ pub(super) fn reports(record: &Record) -> bool {
 
 /// Whether it is about the hold, or the markers of ended releases that are read with it.
 fn of_hold(record: &Record) -> bool {
-    record.service == "s3" && (record.request.path.contains("/holds/") || record.request.path.contains("/ended/"))
+    record.service == "s3" && ["/holds/", "/ended/", "/live/"].iter().any(|part| record.request.path.contains(part))
 }
 
 /// What was read, round by round.
