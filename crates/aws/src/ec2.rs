@@ -5,13 +5,13 @@ use crate::cloud::timestamp;
 use crate::error::{Called, refused, required};
 use aws_sdk_ec2::types::{
     BlockDeviceMapping, DomainType, EbsBlockDevice, Filter, HttpTokensState, IamInstanceProfileSpecification,
-    InstanceMetadataOptionsRequest, InstanceStateName, ResourceType, Tag, TagSpecification,
+    InstanceMetadataOptionsRequest, InstanceStateName, ResourceType, Tag, TagSpecification, VolumeType,
 };
 use aws_smithy_types::base64;
-use tagship::settings::{Ami, Choice, Eip, Image, Selector, Volume};
+use tagship::settings::{Ami, Choice, Eip, Image, Selector};
 use tagship::{
-    Address, Error, Instance, InstanceState, Kind, Launch, ReleaseId, ServiceRole, TAG_RELEASE, TAG_RETIRED_BY,
-    TAG_SERVICE,
+    Address, Devices, Error, Instance, InstanceState, Kind, Launch, ReleaseId, ServiceRole, TAG_RELEASE,
+    TAG_RETIRED_BY, TAG_SERVICE,
 };
 
 /// Instances a page. EC2 gives up to 1,000, but one takes some 20 KB while its page is read.
@@ -184,7 +184,12 @@ fn metadata(hops: u32) -> InstanceMetadataOptionsRequest {
 
 /// RunInstances: exactly `count` or none. Answers with what was launched.
 pub(crate) async fn launch(cloud: &Cloud, launch: &Launch) -> Result<Vec<Instance>, Error> {
-    let volume = launch.volume.as_ref().map(|(device, volume)| root(device, volume));
+    let root = launch
+        .volume
+        .iter()
+        .map(|(device, volume)| goes_with_it(device, volume.size_gib, Some(volume.r#type.as_str().into())));
+    let lasting = launch.lasting.iter().map(|(device, size)| goes_with_it(device, *size, None));
+    let volumes: Vec<BlockDeviceMapping> = root.chain(lasting).collect();
     // EC2 counts in i32; COUNT is at most 1,000.
     let count = i32::try_from(launch.count).unwrap_or(i32::MAX);
     let tagged = [ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface];
@@ -202,24 +207,30 @@ pub(crate) async fn launch(cloud: &Cloud, launch: &Launch) -> Result<Vec<Instanc
         .metadata_options(metadata(launch.imds_hops))
         .set_key_name(launch.key_name.clone())
         .set_user_data(launch.user_data.as_ref().map(base64::encode))
-        .set_block_device_mappings(volume.map(|volume| vec![volume]))
+        .set_block_device_mappings((!volumes.is_empty()).then_some(volumes))
         .set_tag_specifications(Some(tagged.into_iter().map(|kind| specification(kind, &launch.tags)).collect()));
     let what = format!("{} × {} in {}", launch.count, launch.instance_type, launch.subnet);
     let answer = request.send().await.called("ec2:RunInstances", what)?;
     answer.instances().iter().map(|found| instance(found, "ec2:RunInstances")).collect()
 }
 
-/// What an image calls its root device; none if it has none.
-pub(crate) async fn root_device(cloud: &Cloud, ami: &str) -> Result<Option<String>, Error> {
+/// An image's devices; none if EC2 doesn't know it.
+pub(crate) async fn devices(cloud: &Cloud, ami: &str) -> Result<Option<Devices>, Error> {
     let images = cloud.ec2().describe_images().image_ids(ami).send().await.called("ec2:DescribeImages", ami)?;
-    Ok(images.images().first().and_then(|image| image.root_device_name()).map(str::to_owned))
+    Ok(images.images().first().map(|image| {
+        let lasting = image.block_device_mappings().iter().filter_map(|mapping| {
+            let ebs = mapping.ebs().filter(|ebs| ebs.delete_on_termination() == Some(false))?;
+            Some((mapping.device_name()?.to_owned(), u32::try_from(ebs.volume_size()?).ok()?))
+        });
+        Devices { root: image.root_device_name().map(str::to_owned), lasting: lasting.collect() }
+    }))
 }
 
-fn root(device: &str, volume: &Volume) -> BlockDeviceMapping {
-    let size = i32::try_from(volume.size_gib).unwrap_or(i32::MAX);
+/// A volume that is deleted with its instance. What isn't said of it is as the image has it.
+fn goes_with_it(device: &str, size_gib: u32, r#type: Option<VolumeType>) -> BlockDeviceMapping {
     let ebs = EbsBlockDevice::builder()
-        .volume_size(size)
-        .volume_type(volume.r#type.as_str().into())
+        .volume_size(i32::try_from(size_gib).unwrap_or(i32::MAX))
+        .set_volume_type(r#type)
         .delete_on_termination(true)
         .build();
     BlockDeviceMapping::builder().device_name(device).ebs(ebs).build()

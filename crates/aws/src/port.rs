@@ -13,9 +13,9 @@ use tagship::metrics::Line;
 use tagship::notify::Notice;
 use tagship::settings::{Ami, Settings, TargetGroup};
 use tagship::{
-    Address, Alarm, Applied, Artifact, Change, Decision, Deployment, Enrolled, Error, Execution, Figures, Found, Hold,
-    Holding, Instance, Job, Kind, Look, Offer, Parts, Planner, Port, Record, ReleaseId, Routing, ServiceRole, Step,
-    UserData, World,
+    Address, Alarm, Applied, Artifact, Change, Decision, Deployment, Devices, Enrolled, Error, Execution, Figures,
+    Found, Hold, Holding, Instance, Job, Kind, Look, Offer, Parts, Planner, Port, Record, ReleaseId, Routing,
+    ServiceRole, Step, UserData, World,
 };
 use tracing::info;
 
@@ -86,15 +86,15 @@ impl<'a, P: Planner> Aws<'a, P> {
         let (cloud, job, parts) = (self.cloud, look.job, look.parts);
         let reads = |part: Parts| P::READS.has(part) && parts.has(part);
         // Its parts are none of those below: the settings tell where to look for them.
-        let (offer, user_data, root_device, holder, roster) = tokio::try_join!(
+        let (offer, user_data, devices, holder, roster) = tokio::try_join!(
             self.offer(look),
             self.user_data(look),
-            self.root_device(look),
+            self.devices(look),
             self.holder(look),
             self.roster(look)
         )?;
         let Some(settings) = look.settings else {
-            return Ok(World { offer, user_data, root_device, holder, roster, ..World::default() });
+            return Ok(World { offer, user_data, devices, holder, roster, ..World::default() });
         };
         self.remember_topic(settings);
         let hold = look.holding.held.as_ref().map(|held| &held.hold).filter(|hold| hold.release == job.release);
@@ -167,7 +167,7 @@ impl<'a, P: Planner> Aws<'a, P> {
             artifact,
             offer,
             user_data,
-            root_device,
+            devices,
             holder,
             alarms,
             figures,
@@ -195,11 +195,11 @@ impl<'a, P: Planner> Aws<'a, P> {
         unread()
     }
 
-    /// What the hold's image calls its root device.
-    fn root_device<'c>(&'c self, look: &'c Look<'_>) -> Call<'c, Option<String>> {
+    /// The devices of the hold's image.
+    fn devices<'c>(&'c self, look: &'c Look<'_>) -> Call<'c, Option<Devices>> {
         match look.settings.map(|settings| &settings.ami) {
             Some(Ami::Id(ami)) if const { P::READS.has(Parts::IMAGE) } && look.parts.has(Parts::IMAGE) => {
-                Box::pin(ec2::root_device(self.cloud, ami))
+                Box::pin(ec2::devices(self.cloud, ami))
             }
             _ => unread(),
         }

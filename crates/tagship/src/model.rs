@@ -37,7 +37,7 @@ pub use pipeline::{Act, Approval, Does, Frozen, PastRelease, PastRun, Pipeline, 
 
 mod world;
 pub use world::{
-    Address, Alarm, AlarmState, Deployment, DeploymentState, Execution, ExecutionState, Found, Group, Health,
+    Address, Alarm, AlarmState, Deployment, DeploymentState, Devices, Execution, ExecutionState, Found, Group, Health,
     Installed, Instance, InstanceState, Offer, Parts, Record, Routing, Switch, Target, UserData, World,
 };
 

@@ -121,7 +121,7 @@ impl Look {
             artifact,
             offer,
             user_data,
-            root_device,
+            devices,
             holder,
             alarms,
             figures,
@@ -139,7 +139,7 @@ impl Look {
         lines.extend([
             format!("{offer:?}"),
             format!("{user_data:?}"),
-            format!("{root_device:?}"),
+            format!("{devices:?}"),
             format!("{holder:?}"),
             format!("{alarms:?}"),
             format!("{figures:?}"),

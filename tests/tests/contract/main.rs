@@ -106,7 +106,7 @@ impl Covered {
             note("addresses", !addresses.is_empty());
             note("names", !names.is_empty());
             note("filtered", *filtered);
-            note("root device", world.root_device.is_some());
+            note("root device", world.devices.as_ref().is_some_and(|devices| devices.root.is_some()));
             note("roster", world.roster.is_some());
             note("artifact", artifact.as_ref().is_some_and(Result::is_ok));
             note("no artifact", artifact.as_ref().is_some_and(Result::is_err));

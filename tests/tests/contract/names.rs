@@ -15,8 +15,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use tagship::settings::Settings;
 use tagship::{
-    Address, Artifact, Back, Deployment, Ended, Enrolled, Execution, Group, Held, Hold, Holding, Installed, Instance,
-    Launch, NameChange, Offer, Previous, Record, ReleaseId, Roster, Routing, Split, Step, Switch, Target, World,
+    Address, Artifact, Back, Deployment, Devices, Ended, Enrolled, Execution, Group, Held, Hold, Holding, Installed,
+    Instance, Launch, NameChange, Offer, Previous, Record, ReleaseId, Roster, Routing, Split, Step, Switch, Target,
+    World,
 };
 
 use crate::scenario::{named_artifact, release};
@@ -329,7 +330,7 @@ impl Names {
             artifact,
             offer,
             user_data,
-            root_device,
+            devices,
             holder,
             alarms,
             figures,
@@ -354,7 +355,10 @@ impl Names {
             deployment: deployment.map(|deployment| self.deployment(deployment)),
             user_data,
             // Each image has its own.
-            root_device: root_device.map(|_| "root".to_owned()),
+            devices: devices.map(|Devices { root, lasting: _ }| Devices {
+                root: root.map(|_| "root".to_owned()),
+                ..Devices::default()
+            }),
             artifact: artifact.map(|found| match found {
                 Ok(artifact) => Ok(self.artifact(&artifact)),
                 Err(_) => Err("missing".to_owned()),

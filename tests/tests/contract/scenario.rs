@@ -241,6 +241,7 @@ impl Steps {
             user_data: None,
             imds_hops: settings.imds_hops,
             volume: settings.volume.clone().map(|volume| ("/dev/xvda".to_owned(), volume)),
+            lasting: BTreeMap::new(),
             tags: self.tags(of),
         }
     }

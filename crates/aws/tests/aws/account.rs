@@ -161,6 +161,7 @@ impl Release<'_> {
             user_data: None,
             imds_hops: 1,
             volume: None,
+            lasting: std::collections::BTreeMap::new(),
             tags: vec![
                 (tagship::TAG_SERVICE.to_owned(), ROLE.to_owned()),
                 (tagship::TAG_RELEASE.to_owned(), RELEASE.to_owned()),

@@ -35,6 +35,7 @@ fn launch() -> Step {
         user_data: Some("password=hunter2".to_owned()),
         imds_hops: 1,
         volume: None,
+        lasting: std::collections::BTreeMap::new(),
         tags: Vec::new(),
     }))
 }

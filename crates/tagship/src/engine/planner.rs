@@ -4,9 +4,9 @@ use crate::engine::admission::{Gate, Standing, Word};
 use crate::engine::memo::Memory;
 use crate::model::VERSION;
 use crate::{
-    Action, Address, Alarm, Artifact, Changes, Deployment, DeploymentState, Done, Enrolled, Error, Execution, Figures,
-    Found, Held, Holding, Instance, Job, Kind, Offer, Parts, Record, ReleaseId, Report, Routing, Step, UserData, World,
-    counted, listed, names, settings::TargetGroup,
+    Action, Address, Alarm, Artifact, Changes, Deployment, DeploymentState, Devices, Done, Enrolled, Error, Execution,
+    Figures, Found, Held, Holding, Instance, Job, Kind, Offer, Parts, Record, ReleaseId, Report, Routing, Step,
+    UserData, World, counted, listed, names, settings::TargetGroup,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -218,9 +218,9 @@ impl<'a> View<'a> {
         self.part(Parts::USER_DATA, |world| world.user_data.as_ref())
     }
 
-    /// What the image calls its root device.
-    pub fn root_device(self) -> First<Option<&'a str>> {
-        self.part(Parts::IMAGE, |world| world.root_device.as_deref())
+    /// The image's devices.
+    pub fn devices(self) -> First<Option<&'a Devices>> {
+        self.part(Parts::IMAGE, |world| world.devices.as_ref())
     }
 
     /// The execution that is asked about; none if nobody says its pipeline.

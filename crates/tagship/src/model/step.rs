@@ -6,6 +6,7 @@ use super::roster::Roster;
 use super::settings::Volume;
 use super::words::{counted, listed};
 use super::world::Record;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// One changing AWS call. A crash point is a place between two steps.
@@ -285,6 +286,8 @@ pub struct Launch {
     pub imds_hops: u32,
     /// The root volume, and what the image calls that device.
     pub volume: Option<(String, Volume)>,
+    /// Devices of the image with volumes that would outlive the instance, and their sizes in GiB: they go with it.
+    pub lasting: BTreeMap<String, u32>,
     /// On instances, volumes and network interfaces.
     pub tags: Vec<(String, String)>,
 }

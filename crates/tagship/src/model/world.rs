@@ -35,7 +35,7 @@ impl Parts {
     pub const DEPLOYMENT: Self = Self(1 << 8);
     /// The artifact: whether it exists, which version.
     pub const ARTIFACT: Self = Self(1 << 9);
-    /// The image's root device.
+    /// The image's devices.
     pub const IMAGE: Self = Self(1 << 10);
     /// The alarms that the settings name.
     pub const ALARMS: Self = Self(1 << 11);
@@ -103,8 +103,8 @@ pub struct World {
     pub offer: Option<Offer>,
     /// The text of `USER_DATA` as the variable says it now. May hold secrets.
     pub user_data: Option<UserData>,
-    /// What the image calls its root device; none if it has none.
-    pub root_device: Option<String>,
+    /// The image's devices.
+    pub devices: Option<Devices>,
     /// The execution that is asked about: [`crate::execution_of`].
     pub holder: Option<Execution>,
     /// The alarms that the settings name, by name.
@@ -113,6 +113,15 @@ pub struct World {
     pub figures: Figures,
     /// The roster of the live fleet; none before the first approval.
     pub roster: Option<Box<Enrolled>>,
+}
+
+/// What an image says of its devices.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Devices {
+    /// What it calls its root device; none if it has none.
+    pub root: Option<String>,
+    /// Those with volumes that would outlive their instance, and the volumes' sizes in GiB.
+    pub lasting: BTreeMap<String, u32>,
 }
 
 /// The text of `USER_DATA`, which may hold secrets.
@@ -149,7 +158,7 @@ impl World {
             artifact,
             offer,
             user_data,
-            root_device,
+            devices,
             holder,
             alarms,
             figures,
@@ -187,7 +196,7 @@ impl World {
             self.user_data = user_data;
         }
         if parts.has(Parts::IMAGE) {
-            self.root_device = root_device;
+            self.devices = devices;
         }
         if parts.has(Parts::HOLDER) {
             self.holder = holder;

@@ -6,9 +6,9 @@ use crate::requests::SKEW;
 use rand::RngExt;
 use tagship::settings::{Choice, Eip, Settings};
 use tagship::{
-    Address, Alarm, AlarmState, Deployment, DeploymentState, Enrolled, Error, Execution, Group, Held, Hold, Holding,
-    Installed, Instance, InstanceState, Job, Offer, Parts, ReleaseId, Routing, ServiceRole, Switch, Target, World,
-    execution_of,
+    Address, Alarm, AlarmState, Deployment, DeploymentState, Devices, Enrolled, Error, Execution, Group, Held, Hold,
+    Holding, Installed, Instance, InstanceState, Job, Offer, Parts, ReleaseId, Routing, ServiceRole, Switch, Target,
+    World, execution_of,
 };
 
 impl Cloud {
@@ -52,7 +52,7 @@ impl Cloud {
             world.roster = enrolled.map(Box::new);
         }
         if parts.has(Parts::IMAGE) {
-            world.root_device = Some("/dev/xvda".to_owned());
+            world.devices = Some(Devices { root: Some("/dev/xvda".to_owned()), ..Devices::default() });
         }
         // Whoever has neither hold nor settings doesn't know where to look.
         let Some(settings) = settings else { return Ok(world) };

@@ -133,6 +133,10 @@ fn launch<T>(
     };
     let user_data = user_data(now, settings)?;
     let volume = volume(now, settings, ami)?;
+    let mut lasting = now.world.devices()?.map(|devices| devices.lasting.clone()).unwrap_or_default();
+    if let Some((root, _)) = &volume {
+        lasting.remove(root);
+    }
     let subnet = &subnets[n];
     // EC2 forgets the subnet of a terminated instance: such a one counts in every subnet.
     let gone = dead.iter().filter(|instance| instance.subnet.as_ref().is_none_or(|there| there == subnet)).count();
@@ -151,6 +155,7 @@ fn launch<T>(
         user_data,
         imds_hops: settings.imds_hops,
         volume,
+        lasting,
         tags: tags(now.job, settings),
     };
     Break(Decision::act(Step::Launch(Box::new(launch)), "the fleet lacks instances"))
@@ -203,8 +208,8 @@ pub(super) fn tags(job: &Job, settings: &Settings) -> Vec<(String, String)> {
 /// The root volume under the name that the image has for it: a mapping of another name would add a second volume.
 fn volume(now: &Situation<'_>, settings: &Settings, ami: &str) -> First<Option<(String, Volume)>> {
     let Some(volume) = &settings.volume else { return Continue(None) };
-    match now.world.root_device()? {
-        Some(device) => Continue(Some((device.to_owned(), volume.clone()))),
+    match now.world.devices()?.and_then(|devices| devices.root.clone()) {
+        Some(device) => Continue(Some((device, volume.clone()))),
         None => {
             let message = format!("AMI {ami} has no root device: VOLUME can't be set");
             Break(now.give_up(Kind::Configuration, message))

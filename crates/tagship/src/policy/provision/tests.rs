@@ -1,10 +1,11 @@
 //! Situations of provision, and what is decided in each.
 
 use super::*;
-use crate::settings::{Eip, Selector, ShiftStep, sha256};
+use crate::settings::{Eip, Selector, ShiftStep, Volume, sha256};
 use crate::testing::*;
 use crate::{
-    Address, Artifact, Execution, ExecutionState, Holding, Launch, Offer, Previous, Target, UserData, World, names,
+    Address, Artifact, Devices, Execution, ExecutionState, Holding, Launch, Offer, Previous, Target, UserData, World,
+    names,
 };
 
 /// Release 2 holds; its fleet of two runs, is named, and waits for deploy in no group. It is 100 s.
@@ -511,4 +512,22 @@ fn once_deploy_has_begun_nothing_is_launched_or_taken_away() {
         },
         "done: already provisioned",
     );
+}
+
+/// What an image brings besides its root device is nobody's once the instance is gone.
+#[test]
+fn volumes_of_the_image_go_with_the_instance() {
+    let lasting = |volume: Option<Volume>| {
+        let mut case = Case::new();
+        case.fleet([]);
+        case.hold().settings.volume = volume;
+        let lasting = [("/dev/xvda", 8), ("/dev/sdb", 100)].map(|(device, size)| (device.to_owned(), size)).into();
+        case.world.devices = Some(Devices { root: Some("/dev/xvda".to_owned()), lasting });
+        let found = decide::<Provision>(&case.holding, &case.world, (case.began, 0), &mut case.memory);
+        let Break(Decision::Do { step: Step::Launch(launch), .. }) = found else { panic!("{found:?}") };
+        launch.lasting.into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(lasting(None), ["/dev/sdb", "/dev/xvda"]);
+    let volume = Volume { size_gib: 30, r#type: "gp3".to_owned() };
+    assert_eq!(lasting(Some(volume)), ["/dev/sdb"], "the root volume is mapped by VOLUME");
 }
