@@ -227,8 +227,9 @@ async fn back_to_the_build_before(desk: &Desk<'_>, first: &str) {
     desk.asked("FinalApproval").await;
     desk.answer("approve", &third, "FinalApproval");
     desk.free().await;
-    let told = desk.says(4, &["rollback", ROLE, "--yes"]);
-    says("rollback", &told, &["has begun, with version", "QaApproval waits"]);
+    let told = desk.says(4, &["rollback", ROLE, "--yes", "--freeze"]);
+    says("rollback", &told, &["has begun, with version", "is frozen", "QaApproval waits"]);
+    desk.says(0, &["unfreeze", ROLE, "--yes"]);
     let history = desk.json(&["history", ROLE]);
     let version = |release: &str| {
         let all = history["releases"].as_array().expect("releases");

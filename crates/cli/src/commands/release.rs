@@ -167,14 +167,13 @@ async fn begun(
     }
 }
 
-/// Starts the pipeline with an earlier version, and follows it.
+/// Starts the pipeline with an earlier version.
 pub(super) async fn again(
     account: &Account,
     out: &Out,
     service: &Service,
     (pipeline, action, version): (&str, &str, &str),
-    detach: bool,
-) -> Result<End, Failure> {
+) -> Result<ReleaseId, Failure> {
     // A repeated start within the token's life is the same one.
     let once = format!("{}-{}", Timestamp::now().as_second(), &version[..version.len().min(40)]);
     let once: String = once.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
@@ -186,7 +185,7 @@ pub(super) async fn again(
         version: Some(version.to_owned()),
     };
     out.show(&began, || format!("Release {release} of {} has begun, with version {version}.\n", service.role))?;
-    if detach { Ok(End::Fine) } else { follow(account, out, service, pipeline, &release).await }
+    Ok(release)
 }
 
 #[cfg(test)]

@@ -1,17 +1,23 @@
 //! `rollback`: the shortest way back to an earlier build.
 
+use super::follow::follow;
 use super::release::again;
 use super::stop;
 use crate::ask::sure;
 use crate::end::{End, Failure};
 use crate::out::Out;
 use crate::service::{Naming, named};
+use std::time::Duration;
 use tagship::history::{Outcome, history};
-use tagship::{PastRelease, Stage};
+use tagship::{PastRelease, ReleaseId, Stage};
 use tagship_aws::Account;
 
 /// Executions that are looked through.
 const LOOKED: i32 = 50;
+
+/// Between two looks whether a release is in its stage, and how many.
+const LOOK: Duration = Duration::from_secs(2);
+const LOOKS: u32 = 60;
 
 /// What is wished.
 pub(super) struct Wish {
@@ -89,12 +95,28 @@ pub(super) async fn run(account: &Account, out: &Out, name: &str, wish: Wish) ->
         out.say("Nothing was done.")?;
         return Ok(End::Fine);
     }
-    let end = again(account, out, &service, (&pipeline.name, action, version), wish.detach || wish.freeze).await?;
-    if !wish.freeze {
-        return Ok(end);
+    let release = again(account, out, &service, (&pipeline.name, action, version)).await?;
+    if wish.freeze {
+        entered(account, &pipeline.name, role, &release).await?;
+        closed(account, out, name, &wish).await?;
     }
-    out.say("It is frozen once this release is in the stage; until then: tagship freeze")?;
-    closed(account, out, name, &wish).await
+    if wish.detach { Ok(End::Fine) } else { follow(account, out, &service, &pipeline.name, &release).await }
+}
+
+/// Waits until the release is in the service's stage: a closed door would keep it out as well.
+async fn entered(account: &Account, pipeline: &str, role: &str, release: &ReleaseId) -> Result<(), Failure> {
+    for _ in 0..LOOKS {
+        let found = account.pipeline(pipeline).await?;
+        if found.stage_of(role).is_some_and(|stage| stage.latest.as_ref() == Some(release)) {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Err(Failure::usage(format!(
+        "release {release} has begun, but isn't in its stage after {} s, so {role} isn't frozen: a closed door would keep it \
+         out too. Once `tagship status {role}` shows it: tagship freeze {role} -m WHY",
+        LOOK.as_secs() * u64::from(LOOKS)
+    )))
 }
 
 /// Freezes, if that is wished.

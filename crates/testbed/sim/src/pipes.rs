@@ -1,6 +1,7 @@
 //! The pipelines: crates/testbed/emulator's engine, made from the very template that goes to AWS.
 
 use crate::past::MINUTE;
+use jiff::Timestamp;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -157,6 +158,12 @@ pub fn guard(role: &ServiceRole, hold: &Hold) -> Job {
 pub fn stands(pipes: &[Pipe], pipeline: &str, release: &ReleaseId) -> Execution {
     let pipe = pipes.iter().find(|pipe| pipe.name == pipeline);
     execution(pipe.map(|pipe| &pipe.engine), release)
+}
+
+/// When a release's execution changed last, as nobody is told who asks while it runs.
+pub fn changed(pipes: &[Pipe], pipeline: &str, release: &ReleaseId) -> Option<Timestamp> {
+    let pipe = pipes.iter().find(|pipe| pipe.name == pipeline)?;
+    Some(pipe.engine.execution(release.as_str())?.updated)
 }
 
 /// Ids of executions, jobs and so on: short, and told apart by their first eight characters.

@@ -6,7 +6,7 @@ use crate::checks::Act;
 use crate::invocation::{Asked, Call, Delivery, Invocation, Went};
 use crate::mistake::Mistake;
 use crate::past::{MINUTE, Ms, SECOND, timestamp};
-use crate::pipes::stands;
+use crate::pipes::{changed, stands};
 use crate::plan::{Fault, PersonAct, REFUSED};
 use crate::port::{Answer, Ask};
 use rand::RngExt;
@@ -307,7 +307,8 @@ impl Day {
                         Step::WriteHold { hold, .. } => (hold.pipeline.as_str(), &hold.release),
                         _ => (job.pipeline.as_str(), &job.release),
                     };
-                    let is = stands(&self.pipes, release.0, release.1);
+                    let updated_at = changed(&self.pipes, release.0, release.1);
+                    let is = Execution { updated_at, ..stands(&self.pipes, release.0, release.1) };
                     self.checks.believed(&self.cloud, act, &is);
                 }
                 let applied = self.cloud.apply(&job.role, step);
