@@ -66,7 +66,8 @@ impl Desk<'_> {
             4,
             &["release", ROLE, &build, "--yes", "--build-version", name, "--commit", "abc123", "--author", "김"],
         );
-        says(name, &told, &["Provision", "Deploy", "QaApproval waits for an answer", "tagship approve WEB_PRODUCT"]);
+        // What is over between two looks isn't told.
+        says(name, &told, &["has begun", "QaApproval waits for an answer", "tagship approve WEB_PRODUCT"]);
         let status = self.json(&["status", ROLE]);
         assert_eq!(status["approval"]["approval"], "QaApproval", "{status:#}");
         status["approval"]["release"].as_str().expect("who waits").to_owned()
