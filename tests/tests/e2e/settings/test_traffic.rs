@@ -1,5 +1,6 @@
 //! Test traffic: a rule that asks for a secret header leads to the candidate while there is one, else to what is live.
 
+use serde_json::json;
 use tagship_local::artifact::Variant;
 use tagship_local::load::VERSION_HEADER;
 use tagship_tests::releases::Releases;
@@ -12,9 +13,13 @@ pub(super) const SECRET: &str = "a-secret-for-testers";
 pub(super) async fn reached_before_it_is_live(shop: Releases<'_>, host: &str, live: &str, candidate: &str) {
     let release = shop.upload(candidate, Variant::Healthy).await;
     shop.asked(&release, "QaApproval").await;
-    let state = shop.local.ops.action(shop.pipeline, "QaApproval").await.expect("a state");
-    let text = state.to_string();
-    says("the approval", &text, &[&format!("https://{host} with header x-tagship-test")]);
+    let of = json!({"pipelineName": shop.pipeline, "filter": {"pipelineExecutionId": release}});
+    let runs = shop.local.ops.pipeline("ListActionExecutions", of).await.expect("its runs");
+    let mut runs = runs["actionExecutionDetails"].as_array().expect("runs").iter();
+    let asked = runs.find(|run| run["actionName"] == "QaApproval").expect("it asks");
+    // The listener at 443 speaks plain HTTP here.
+    let text = asked["input"]["resolvedConfiguration"]["CustomData"].to_string();
+    says("the approval", &text, &[&format!("http://{host}:443 with header x-tagship-test")]);
     assert!(!text.contains(SECRET), "the secret is told: {text}");
     let answers = async |secret: Option<&str>| {
         let balancer = shop.local.balancer.as_ref().expect("a balancer");
