@@ -10,7 +10,6 @@ GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
 RULE = "AWS::ElasticLoadBalancingV2::ListenerRule"
 LISTENER = "AWS::ElasticLoadBalancingV2::Listener"
 KINDS = {GROUP, RULE, LISTENER}
-TEST = "TestRule"  # infra/service.yaml's rule for test traffic: nobody is served by it
 
 
 def problem(changes, parameters, groups, switches):
@@ -32,7 +31,6 @@ def problem(changes, parameters, groups, switches):
         change["LogicalResourceId"]
         for change in changes
         if change["ResourceType"] in (RULE, LISTENER) and change["Action"] in ("Add", "Modify")
-        and change["LogicalResourceId"] != TEST
     ]
     if not written:
         return None
@@ -70,7 +68,6 @@ def look(stack):
         targets = aws("elbv2", "describe-target-health", "--target-group-arn", arn)["TargetHealthDescriptions"]
         groups[name] = arn, bool(targets)
     switches = {}
-    of[RULE].pop(TEST, None)
     for name, arn in of[RULE].items():
         rule = aws("elbv2", "describe-rules", "--rule-arns", arn)["Rules"][0]
         switches[name] = forwarded(rule["Actions"])

@@ -4,8 +4,6 @@ pub mod pair;
 
 pub mod compare;
 
-mod test_traffic;
-
 mod confirm;
 
 pub mod provision;

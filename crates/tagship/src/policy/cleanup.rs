@@ -49,7 +49,6 @@ const CHANGES: Changes = Changes::of(&[
     Change::Names,
     Change::StopInstall,
     Change::Deregister,
-    Change::Test,
 ]);
 
 /// Every release that an instance or address names, but one.

@@ -2,7 +2,6 @@
 //! stop, more errors than the predecessor's.
 
 use super::Service;
-use super::test_traffic::reached_before_it_is_live;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tagship_local::artifact::Variant;
@@ -20,7 +19,6 @@ pub(super) async fn traffic_in_steps(service: Service<'_>) {
     alarm(shop);
     set(1, "tag:tagship:service=STEPS_PRODUCT");
     let first = shop.succeed("g1").await;
-    reached_before_it_is_live(shop, "steps.example.com", "g1", "tested").await;
     let second = every_step_is_seen(shop, &first).await;
     alarm_while_an_approval_is_open(shop, &second).await;
     set(600, "steps-5xx");
