@@ -75,7 +75,7 @@ impl Cloud {
         Self {
             bucket,
             settings,
-            minute_secs: minute.and_then(|secs| secs.parse().ok()).unwrap_or(60),
+            minute_secs: minute.and_then(|secs| secs.parse().ok()).filter(|secs| *secs > 0).unwrap_or(60),
             region: base.region().map(ToString::to_string).unwrap_or_default(),
             variables,
             reads: manner(

@@ -205,7 +205,7 @@ pub(crate) enum Settings {
         service: String,
         /// The file
         file: PathBuf,
-        /// Keep new settings in the service's own parameter, not in a variable
+        /// Keep them in the service's own parameter from now on, not in a variable
         #[arg(long)]
         parameter: bool,
         #[command(flatten)]

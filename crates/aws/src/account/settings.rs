@@ -145,7 +145,7 @@ impl Account {
             let path = self.cloud.settings.clone().unwrap_or_else(|| "/tagship/".to_owned());
             return Err(Error::configuration(format!(
                 "all variables together would have {size} bytes, Lambda takes {VARIABLES_MAX}: nothing was written. Keep \
-                 these settings in the parameter {path}{role}: `tagship settings set {role} --parameter`"
+                 these settings in the parameter {path}{role}: `tagship settings set {role} FILE --parameter`"
             )));
         }
         let environment = Environment::builder().set_variables(Some(variables.into_iter().collect())).build();

@@ -171,8 +171,12 @@ async fn write(
         out.say("Nothing was written.")?;
         return Ok(End::Fine);
     }
-    if let (true, None) = (parameter, now) {
+    if let (true, None | Some(Stored::Variable(_))) = (parameter, now) {
+        // A variable comes before a parameter: it goes once its successor is there.
         let path = account.store_as_parameter(role, &text).await?;
+        if now.is_some() {
+            account.store(role, now, None).await?;
+        }
         return told(out, role, format!("The settings of {role} are in parameter {path}."));
     }
     match account.store(role, now, Some(&text)).await? {

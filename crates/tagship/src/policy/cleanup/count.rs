@@ -71,13 +71,14 @@ fn told(now: &Situation<'_>, roster: &Roster, down: &BTreeSet<String>, back: boo
     let Roster { release, members, .. } = roster;
     let ids = |ids: &mut dyn Iterator<Item = &String>| listed(ids.map(String::as_str));
     let new = down.iter().any(|id| !roster.down.contains(id));
-    let names = if roster.settings.zone.is_some() { ", and are out of the live names" } else { "" };
+    let names = if roster.settings.zone.is_some() { ", out of the live names now" } else { "" };
     let message = if new {
         format!(
-            "{} of the {} of the live release {release} of {role} don't run any more ({}){names}. Nothing replaces \
-             them before the next release",
+            "{} of the {} of the live release {release} of {role} {} run any more ({}){names}. Nothing is launched \
+             instead before the next release",
             down.len(),
             counted(members.len(), "instance"),
+            if down.len() == 1 { "doesn't" } else { "don't" },
             ids(&mut down.iter()),
         )
     } else {
