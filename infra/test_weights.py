@@ -54,6 +54,7 @@ SITUATIONS = [
         {"changes": [change("TargetGroupB", weights.GROUP, "Remove")]},
         "would be replaced or removed",
     ),
+    ("a rule for test traffic", {"changes": [change("TestRule", weights.RULE, "Add")]}, None),
     ("a group's health check", {"changes": [change("TargetGroupB", weights.GROUP)]}, None),
 ]
 

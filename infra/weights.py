@@ -10,6 +10,7 @@ GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
 RULE = "AWS::ElasticLoadBalancingV2::ListenerRule"
 LISTENER = "AWS::ElasticLoadBalancingV2::Listener"
 KINDS = {GROUP, RULE, LISTENER}
+TEST = "TestRule"  # infra/service.yaml's rule for test traffic: nobody is served by it
 
 
 def problem(changes, parameters, groups, switches):
@@ -31,6 +32,7 @@ def problem(changes, parameters, groups, switches):
         change["LogicalResourceId"]
         for change in changes
         if change["ResourceType"] in (RULE, LISTENER) and change["Action"] in ("Add", "Modify")
+        and change["LogicalResourceId"] != TEST
     ]
     if not written:
         return None
@@ -68,6 +70,7 @@ def look(stack):
         targets = aws("elbv2", "describe-target-health", "--target-group-arn", arn)["TargetHealthDescriptions"]
         groups[name] = arn, bool(targets)
     switches = {}
+    of[RULE].pop(TEST, None)
     for name, arn in of[RULE].items():
         rule = aws("elbv2", "describe-rules", "--rule-arns", arn)["Rules"][0]
         switches[name] = forwarded(rule["Actions"])

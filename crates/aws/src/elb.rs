@@ -1,5 +1,8 @@
 //! The load balancer: the pair, its targets, and every switch that forwards to it.
 
+mod test_rule;
+pub(crate) use test_rule::point;
+
 use crate::Cloud;
 use crate::error::{Called, required};
 use aws_sdk_elasticloadbalancingv2::types::{
@@ -11,7 +14,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tagship::settings::Selector;
-use tagship::{Error, Group, Health, Kind, Routing, ServiceRole, Switch, TAG_SERVICE, Target};
+use tagship::{Error, Group, Health, Kind, Routing, ServiceRole, Switch, TAG_SERVICE, TAG_TEST, Target};
+use test_rule::{Forwarder, apart};
 
 /// Target groups a call; AWS names no limit for ARNs, this is its limit for load balancers.
 const GROUPS_A_CALL: usize = 20;
@@ -36,8 +40,10 @@ struct Found {
     groups: [TargetGroup; 2],
     /// Listeners whose default action is a switch: ARN and name.
     listeners: Vec<(String, String)>,
-    /// Rules that are switches: ARN, and the name of their listener.
+    /// Rules that are switches or for tests: ARN, and the name of their listener.
     rules: Vec<(String, String)>,
+    /// Those for tests.
+    tests: BTreeSet<String>,
     /// Groups and switches without the service's tag.
     untagged: BTreeSet<String>,
 }
@@ -72,10 +78,11 @@ pub(crate) async fn routing(
 ) -> Result<Routing, Error> {
     if let Some(found) = known.get(selector) {
         let [a, b] = &found.groups;
-        let (in_a, in_b, switches) =
-            tokio::try_join!(targets(cloud, a), targets(cloud, b), switches_again(cloud, &found))?;
+        let (in_a, in_b, forwarders) =
+            tokio::try_join!(targets(cloud, a), targets(cloud, b), forwarders_again(cloud, &found))?;
         let (groups, untagged) = (vec![group(a, in_a)?, group(b, in_b)?], found.untagged.clone());
-        return Ok(Routing { groups, switches, untagged });
+        let (switches, tests) = apart(forwarders, &found.tests);
+        return Ok(Routing { groups, switches, untagged, tests });
     }
     let at = Instant::now();
     let arns = tagged(cloud, "elasticloadbalancing:targetgroup", selector).await?;
@@ -84,7 +91,7 @@ pub(crate) async fn routing(
         Err(others) => {
             // No pair: that is said before switches or targets matter.
             let groups = others.iter().map(|group| self::group(group, Vec::new())).collect::<Result<_, _>>()?;
-            return Ok(Routing { groups, switches: Vec::new(), untagged: BTreeSet::new() });
+            return Ok(Routing { groups, switches: Vec::new(), untagged: BTreeSet::new(), tests: Vec::new() });
         }
     };
     for group in &found {
@@ -98,37 +105,57 @@ pub(crate) async fn routing(
     }
     let [a, b] = &found;
     let balancers: BTreeSet<&String> = found.iter().flat_map(|group| group.load_balancer_arns()).collect();
-    let (in_a, in_b, switches) =
-        tokio::try_join!(targets(cloud, a), targets(cloud, b), switches(cloud, &balancers, &arns))?;
+    let (in_a, in_b, forwarders) =
+        tokio::try_join!(targets(cloud, a), targets(cloud, b), forwarders(cloud, &balancers, &arns))?;
     let groups = vec![group(a, in_a)?, group(b, in_b)?];
     let of = |default_action: bool| {
-        let those = switches.iter().filter(move |(_, switch)| switch.default_action == default_action);
-        those.map(|(listener, switch)| (switch.arn.clone(), listener.clone())).collect()
+        let those = forwarders.iter().filter(move |found| found.switch.default_action == default_action);
+        those.map(|found| (found.switch.arn.clone(), found.listener.clone())).collect()
     };
     let (listeners, rules) = (of(true), of(false));
-    let switches: Vec<Switch> = switches.into_iter().map(|(_, switch)| switch).collect();
-    let both = arns.iter().chain(switches.iter().map(|switch| &switch.arn));
-    let untagged = untagged(cloud, role, &both.cloned().collect::<Vec<_>>()).await?;
-    known.set(Found { at, selector: selector.clone(), groups: found, listeners, rules, untagged: untagged.clone() });
-    Ok(Routing { groups, switches, untagged })
+    let both = arns.iter().chain(forwarders.iter().map(|found| &found.switch.arn));
+    let Tagged { untagged, tests } = tags(cloud, role, &both.cloned().collect::<Vec<_>>()).await?;
+    known.set(Found {
+        at,
+        selector: selector.clone(),
+        groups: found,
+        listeners,
+        rules,
+        untagged: untagged.clone(),
+        tests: tests.clone(),
+    });
+    let (switches, tests) = apart(forwarders, &tests);
+    Ok(Routing { groups, switches, untagged, tests })
 }
 
-/// Those that lack the service's tag.
-async fn untagged(cloud: &Cloud, role: &ServiceRole, arns: &[String]) -> Result<BTreeSet<String>, Error> {
+/// What tags say of groups and rules.
+struct Tagged {
+    /// Those that lack the service's tag.
+    untagged: BTreeSet<String>,
+    /// Rules for the service's test traffic.
+    tests: BTreeSet<String>,
+}
+
+async fn tags(cloud: &Cloud, role: &ServiceRole, arns: &[String]) -> Result<Tagged, Error> {
     const ACTION: &str = "elasticloadbalancing:DescribeTags";
-    let mut untagged: BTreeSet<String> = arns.iter().cloned().collect();
+    let (mut untagged, mut tests) = (arns.iter().cloned().collect::<BTreeSet<_>>(), BTreeSet::new());
     for arns in arns.chunks(TAGS_A_CALL) {
         let sent = cloud.elb().describe_tags().set_resource_arns(Some(arns.to_vec())).send().await;
         let resources = || tagship::listed(arns.iter().map(String::as_str));
         for found in sent.called(ACTION, resources())?.tag_descriptions() {
             let ours =
-                found.tags().iter().any(|tag| tag.key() == Some(TAG_SERVICE) && tag.value() == Some(role.as_str()));
-            if let Some(arn) = found.resource_arn().filter(|_| ours) {
+                |key| found.tags().iter().any(|tag| tag.key() == Some(key) && tag.value() == Some(role.as_str()));
+            let Some(arn) = found.resource_arn() else { continue };
+            let is_test = ours(TAG_TEST);
+            if is_test {
+                tests.insert(arn.to_owned());
+            }
+            if is_test || ours(TAG_SERVICE) {
                 untagged.remove(arn);
             }
         }
     }
-    Ok(untagged)
+    Ok(Tagged { untagged, tests })
 }
 
 /// GetResources knows exact values only: it is asked for the keys, and patterns are matched here.
@@ -210,13 +237,9 @@ async fn targets(cloud: &Cloud, group: &TargetGroup) -> Result<Vec<Target>, Erro
     Ok(targets)
 }
 
-/// Rules and default actions that name one of the groups, each with its listener's name.
-async fn switches(
-    cloud: &Cloud,
-    balancers: &BTreeSet<&String>,
-    groups: &[String],
-) -> Result<Vec<(String, Switch)>, Error> {
-    let mut switches = Vec::new();
+/// Rules and default actions that name one of the groups.
+async fn forwarders(cloud: &Cloud, balancers: &BTreeSet<&String>, groups: &[String]) -> Result<Vec<Forwarder>, Error> {
+    let mut found = Vec::new();
     for balancer in balancers {
         let request = cloud.elb().describe_listeners().load_balancer_arn(balancer.as_str()).page_size(PAGE);
         let mut listeners = request.into_paginator().items().send();
@@ -224,54 +247,55 @@ async fn switches(
             let listener = listener.called(DESCRIBE_LISTENERS, balancer)?;
             let arn = required(listener.listener_arn(), DESCRIBE_LISTENERS, "ListenerArn")?;
             let name = listener_name(&listener);
-            let named = |switch| (name.clone(), switch);
-            switches.extend(default_switch(&listener, groups)?.map(named));
+            found.extend(default_action(&listener, groups)?);
             let request = cloud.elb().describe_rules().listener_arn(arn).page_size(PAGE);
             let mut rules = request.into_paginator().items().send();
             while let Some(rule) = rules.next().await {
                 let rule = rule.called(DESCRIBE_RULES, &name)?;
-                switches.extend(rule_switch(&name, &rule, groups)?.map(named));
+                found.extend(of_rule(&name, &rule, groups)?);
             }
         }
     }
-    Ok(switches)
+    Ok(found)
 }
 
-/// The switches that were found before, as they are now.
-async fn switches_again(cloud: &Cloud, found: &Found) -> Result<Vec<Switch>, Error> {
-    let groups: Vec<String> = found.groups.iter().filter_map(|group| group.target_group_arn.clone()).collect();
-    let mut switches = Vec::new();
-    for some in found.listeners.chunks(SWITCHES_A_CALL) {
+/// Those that were found before, as they are now.
+async fn forwarders_again(cloud: &Cloud, known: &Found) -> Result<Vec<Forwarder>, Error> {
+    let groups: Vec<String> = known.groups.iter().filter_map(|group| group.target_group_arn.clone()).collect();
+    let mut found = Vec::new();
+    for some in known.listeners.chunks(SWITCHES_A_CALL) {
         let arns = some.iter().map(|(arn, _)| arn.clone()).collect();
         let answer = cloud.elb().describe_listeners().set_listener_arns(Some(arns)).send().await;
         for listener in answer.called(DESCRIBE_LISTENERS, &some[0].1)?.listeners() {
-            switches.extend(default_switch(listener, &groups)?);
+            found.extend(default_action(listener, &groups)?);
         }
     }
-    for some in found.rules.chunks(SWITCHES_A_CALL) {
+    for some in known.rules.chunks(SWITCHES_A_CALL) {
         let arns = some.iter().map(|(arn, _)| arn.clone()).collect();
         let answer = cloud.elb().describe_rules().set_rule_arns(Some(arns)).send().await;
         for rule in answer.called(DESCRIBE_RULES, &some[0].1)?.rules() {
             let listener = some.iter().find(|(arn, _)| rule.rule_arn() == Some(arn)).map_or("", |(_, name)| name);
-            switches.extend(rule_switch(listener, rule, &groups)?);
+            found.extend(of_rule(listener, rule, &groups)?);
         }
     }
-    Ok(switches)
+    Ok(found)
 }
 
-fn default_switch(listener: &Listener, groups: &[String]) -> Result<Option<Switch>, Error> {
+fn default_action(listener: &Listener, groups: &[String]) -> Result<Option<Forwarder>, Error> {
     let arn = required(listener.listener_arn(), DESCRIBE_LISTENERS, "ListenerArn")?;
-    let label = format!("{} default action", listener_name(listener));
-    Ok(switch(arn, true, label, listener.default_actions(), groups))
+    let name = listener_name(listener);
+    let switch = switch(arn, true, format!("{name} default action"), listener.default_actions(), groups);
+    Ok(switch.map(|switch| Forwarder::new(&name, switch, None)))
 }
 
-fn rule_switch(listener: &str, rule: &Rule, groups: &[String]) -> Result<Option<Switch>, Error> {
+fn of_rule(listener: &str, rule: &Rule, groups: &[String]) -> Result<Option<Forwarder>, Error> {
     // The default rule is the listener's default action.
     if rule.is_default() == Some(true) {
         return Ok(None);
     }
     let arn = required(rule.rule_arn(), DESCRIBE_RULES, "RuleArn")?;
-    Ok(switch(arn, false, rule_name(listener, rule), rule.actions(), groups))
+    let switch = switch(arn, false, rule_name(listener, rule), rule.actions(), groups);
+    Ok(switch.map(|switch| Forwarder::new(listener, switch, Some(rule))))
 }
 
 const DESCRIBE_LISTENERS: &str = "elasticloadbalancing:DescribeListeners";
@@ -283,14 +307,7 @@ fn listener_name(listener: &Listener) -> String {
 }
 
 fn rule_name(listener: &str, rule: &Rule) -> String {
-    let hosts = rule.conditions().iter().filter(|condition| condition.field() == Some("host-header"));
-    let hosts: Vec<&str> = hosts
-        .flat_map(|condition| match condition.host_header_config() {
-            Some(config) if !config.values().is_empty() => config.values(),
-            _ => condition.values(),
-        })
-        .map(String::as_str)
-        .collect();
+    let hosts: Vec<&str> = test_rule::hosts(rule.conditions()).collect();
     let priority = rule.priority().unwrap_or("?");
     match hosts.is_empty() {
         true => format!("{listener} rule {priority}"),
@@ -384,12 +401,16 @@ fn reweighted(mut actions: Vec<Action>, changes: &[(String, u32, u32)], unstick:
     }
     // Beside a forward config of several groups AWS refuses a single one.
     forward.target_group_arn = None;
+    keep_secrets(&mut actions);
+    Some(actions)
+}
+
+/// An OIDC client's secret isn't told by a describe.
+fn keep_secrets(actions: &mut [Action]) {
     for oidc in actions.iter_mut().filter_map(|action| action.authenticate_oidc_config.as_mut()) {
-        // The secret isn't told by a describe.
         oidc.client_secret = None;
         oidc.use_existing_client_secret = Some(true);
     }
-    Some(actions)
 }
 
 /// RegisterTargets.

@@ -275,6 +275,7 @@ impl<'a, P: Planner> Aws<'a, P> {
             Step::SetWeights { switch, label, weights, unstick } => {
                 linked!(Weights, elb::set_weights(cloud, switch, label, weights, *unstick))
             }
+            Step::PointTest { rule, label, from, to } => linked!(Test, elb::point(cloud, rule, label, from, to)),
             Step::StopExecution { pipeline, release, reason } => {
                 linked!(Stop, codepipeline::stop(cloud, pipeline, release, reason))
             }

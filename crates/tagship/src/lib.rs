@@ -14,8 +14,8 @@ pub use model::{
     Frozen, Group, Health, Held, Hold, Holding, HowEnded, INSTANCES_A_CALL, Installed, Instance, InstanceState, Job,
     Kind, Launch, NAMES_A_BATCH, NameChange, Offer, Parts, PastRelease, PastRun, Phase, Pipeline, Previous, ROSTERS,
     Record, ReleaseId, Report, Roster, Routing, Run, RunStatus, ServiceRole, Split, Stage, StageName, Step, Stood,
-    Switch, TAG_RELEASE, TAG_RETIRED_BY, TAG_SERVICE, TARGETS_A_CALL, Target, UserData, World, bounded, counted,
-    ended_key, hold_key, listed, name_tag, roster_key,
+    Switch, TAG_RELEASE, TAG_RETIRED_BY, TAG_SERVICE, TAG_TEST, TARGETS_A_CALL, Target, TestRule, UserData, World,
+    bounded, counted, ended_key, hold_key, listed, name_tag, roster_key,
 };
 pub use model::{format, names, settings};
 

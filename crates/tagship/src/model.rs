@@ -5,7 +5,9 @@ pub(crate) use words::quoted;
 pub use words::{bounded, counted, listed};
 
 mod noun;
-pub use noun::{Action, ReleaseId, ServiceRole, StageName, TAG_RELEASE, TAG_RETIRED_BY, TAG_SERVICE, name_tag};
+pub use noun::{
+    Action, ReleaseId, ServiceRole, StageName, TAG_RELEASE, TAG_RETIRED_BY, TAG_SERVICE, TAG_TEST, name_tag,
+};
 
 mod done;
 pub use done::{Done, Ending, Report};
@@ -40,6 +42,9 @@ pub use world::{
     Address, Alarm, AlarmState, Deployment, DeploymentState, Devices, Execution, ExecutionState, Found, Group, Health,
     Installed, Instance, InstanceState, Offer, Parts, Record, Routing, Switch, Target, UserData, World,
 };
+
+mod test_rule;
+pub use test_rule::TestRule;
 
 mod step;
 pub use step::{Change, Changes, INSTANCES_A_CALL, Launch, NAMES_A_BATCH, NameChange, Step, TARGETS_A_CALL};

@@ -4,6 +4,8 @@ pub mod pair;
 
 pub mod compare;
 
+mod test_traffic;
+
 mod confirm;
 
 pub mod provision;

@@ -78,7 +78,18 @@ pub(crate) fn routing(a: Vec<Target>, b: Vec<Target>) -> Routing {
         sticky_secs: 0,
     };
     let (groups, switches) = (vec![group("a", a), group("b", b)], vec![switch("HTTP:80"), switch("HTTPS:443")]);
-    Routing { groups, switches, untagged: std::collections::BTreeSet::new() }
+    Routing { groups, switches, untagged: std::collections::BTreeSet::new(), tests: Vec::new() }
+}
+
+/// A rule for test traffic that leads to these groups.
+pub(crate) fn test_rule(groups: &[&str]) -> TestRule {
+    TestRule {
+        arn: "arn:test".to_owned(),
+        label: "HTTPS:443 rule 9".to_owned(),
+        groups: groups.iter().map(|group| format!("arn:{group}")).collect(),
+        address: "https://web.example.com with header x-test".to_owned(),
+        open: false,
+    }
 }
 
 /// Gives the weight of the first `n` switches to group `b`.

@@ -71,7 +71,7 @@ macro_rules! variants {
 variants!(step_name, STEPS: Step {
     WriteHold, WriteEnded, DeleteHold, WriteRoster, Launch, Terminate, TagRetired, Stop, AllocateAddress, AssociateAddress,
     DisassociateAddress, ReleaseAddress, ChangeNames, FilterDeployments, CreateDeployment, StopDeployment, Register,
-    Deregister, SetWeights, Abandon, StopExecution,
+    Deregister, SetWeights, PointTest, Abandon, StopExecution,
 });
 variants!(health_name, HEALTHS: Health { Initial, Healthy, Unhealthy, Unused, Draining, Unavailable });
 
@@ -150,6 +150,7 @@ impl Covered {
             "Register: Conflict",
             "Deregister: Conflict",
             "SetWeights: Conflict",
+            "PointTest: Conflict",
         ];
         let unmet: Vec<_> = refusals.iter().filter(|it| !self.steps.contains(**it)).collect();
         assert!(unmet.is_empty(), "no scenario meets {unmet:?}; met {:?}", self.steps);

@@ -17,7 +17,7 @@ use tagship::settings::Settings;
 use tagship::{
     Address, Artifact, Back, Deployment, Devices, Ended, Enrolled, Execution, Group, Held, Hold, Holding, Installed,
     Instance, Launch, NameChange, Offer, Previous, Record, ReleaseId, Roster, Routing, Split, Step, Switch, Target,
-    World,
+    TestRule, World,
 };
 
 use crate::scenario::{named_artifact, release};
@@ -170,6 +170,9 @@ impl Names {
                 weights: weights.iter().map(|(group, is, to)| (id(group), *is, *to)).collect(),
                 unstick: *unstick,
             },
+            Step::PointTest { rule, label, from, to } => {
+                Step::PointTest { rule: id(rule), label: label.clone(), from: ids(from), to: id(to) }
+            }
             Step::StopExecution { pipeline, release, reason } => Step::StopExecution {
                 pipeline: pipeline.clone(),
                 release: self.real_release(release),
@@ -407,11 +410,12 @@ impl Names {
     }
 
     fn routing(&mut self, routing: Routing) -> Routing {
-        let Routing { groups, switches, untagged } = routing;
+        let Routing { groups, switches, untagged, tests } = routing;
         Routing {
             untagged: untagged.iter().map(|arn| self.known(arn)).collect(),
             groups: sorted_by(groups.into_iter().map(|it| self.group(it)), |it| it.arn.clone()),
             switches: sorted_by(switches.into_iter().map(|it| self.switch(it)), |it| it.arn.clone()),
+            tests: sorted_by(tests.into_iter().map(|it| self.test_rule(it)), |it| it.arn.clone()),
         }
     }
 
@@ -440,6 +444,14 @@ impl Names {
             sticky,
             sticky_secs,
         }
+    }
+
+    fn test_rule(&mut self, rule: TestRule) -> TestRule {
+        let TestRule { arn, label: _, groups, address, open } = rule;
+        let groups = groups.iter().map(|group| self.known(group)).collect();
+        // Whose host it is differs.
+        let address = address.split_once(" with ").map_or(String::new(), |(_, door)| door.to_owned());
+        TestRule { arn: self.known(&arn), label: String::new(), groups, address, open }
     }
 
     fn address(&mut self, address: Address) -> Address {

@@ -2,7 +2,8 @@
 //!
 //! What a cloud names itself is named here by its order of appearance: `instance1`, `ip1`, `address1`, `public1`,
 //! `association1`, `deployment1`, `artifact1`, `etag1`. What is there from the beginning: the groups `a` and `b`, and
-//! `other`, which is nobody's; the switches `http`, `https` and `default`; `subnet-a` and `subnet-b`.
+//! `other`, which is nobody's; the switches `http`, `https` and `default`; the
+//! rule `test` for test traffic, in scenarios whose name says so; `subnet-a` and `subnet-b`.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -120,6 +121,11 @@ impl Scenario {
     /// With the usual settings, and a second release that looks on.
     pub(crate) fn usual(name: &'static str, moves: impl FnOnce(&Steps) -> Vec<Move>) -> Self {
         Self::new(name, Value::Null, &["r1", "r2"], moves)
+    }
+
+    /// Whether the service has a rule for test traffic.
+    pub(crate) fn tested(&self) -> bool {
+        self.name.contains("TESTED")
     }
 
     pub(crate) fn role(&self) -> ServiceRole {
@@ -332,6 +338,12 @@ pub(crate) fn deregister(group: &str, instances: &str) -> Move {
 pub(crate) fn shift(switch: &str, from: (u32, u32), to: (u32, u32)) -> Move {
     let weights = vec![("a".to_owned(), from.0, to.0), ("b".to_owned(), from.1, to.1)];
     Move::Step(Step::SetWeights { switch: switch.to_owned(), label: switch.to_owned(), weights, unstick: false })
+}
+
+/// The rule for test traffic, from this group to that.
+pub(crate) fn point(from: &str, to: &str) -> Move {
+    let (rule, label) = ("test".to_owned(), "test".to_owned());
+    Move::Step(Step::PointTest { rule, label, from: vec![from.to_owned()], to: to.to_owned() })
 }
 
 pub(crate) fn filter(of: &str) -> Move {

@@ -47,6 +47,9 @@ impl<'a> Simulated<'a> {
         let mut cloud = Cloud::new(0, Nature::default());
         cloud.add_service(&role, settings.clone(), 3);
         cloud.services.get_mut(&role).expect("just added").listeners = LISTENERS;
+        if scenario.tested() {
+            cloud.add_test(&role);
+        }
         let service = cloud.services[&role].clone();
         let mut names = Names::new(settings.clone(), settings);
         for (name, arn) in ["a", "b"].into_iter().zip(&service.groups) {
@@ -56,6 +59,7 @@ impl<'a> Simulated<'a> {
         for (name, arn) in ["default", "http", "https"].into_iter().zip(&service.switches) {
             names.bind(name, arn);
         }
+        service.tests.iter().for_each(|arn| names.bind("test", arn));
         let engine = Engine::new(pipeline(scenario), Timings::default(), Serial { of: 0, last: 0 });
         Self { scenario, cloud, engine, names }
     }

@@ -9,6 +9,7 @@ mod failing;
 mod gradual;
 mod pool;
 mod pre_product;
+mod test_traffic;
 
 use std::time::Duration;
 use tagship_local::moto::{Behaviour, Capacity};
@@ -45,12 +46,14 @@ impl<'a> Service<'a> {
 async fn every_setting_does_what_it_says() {
     let mut shop = Line::quick("shop", "SHOP_PRODUCT", "shop.example.com", 40);
     shop.pre_product = Some(ServicePlan::quick("SHOP_QA", "shop", "qa.shop.example.com", 50));
+    let mut steps = Line::quick("steps", "STEPS_PRODUCT", "steps.example.com", 70);
+    steps.product.test = Some((69, test_traffic::SECRET.to_owned()));
     let lines = vec![
         Line::quick("own", "OWN_PRODUCT", "own.example.com", 10),
         Line::quick("pool", "POOL_PRODUCT", "pool.example.com", 20),
         Line::quick("worker", "WORKER", "worker.example.com", 30),
         shop,
-        Line::quick("steps", "STEPS_PRODUCT", "steps.example.com", 70),
+        steps,
         Line::quick("jobs", "JOBS", "jobs.example.com", 60),
     ];
     let local = start(Plan { sweep: Some(Duration::from_secs(20)), minute_secs: 1, ..Plan::new(lines) }).await;

@@ -62,6 +62,12 @@ pub fn after(mut world: World, step: &Step, applied: &Applied) -> Option<World> 
             let etag = applied.etag.clone()?;
             world.roster = Some(Box::new(Enrolled { roster: (**roster).clone(), etag }));
         }
+        Step::PointTest { rule, to, .. } => {
+            let rules = world.routing.iter_mut().flat_map(|routing| &mut routing.tests);
+            for found in rules.filter(|found| found.arn == *rule) {
+                found.groups = vec![to.clone()];
+            }
+        }
         Step::Launch(_) => {
             // The same token answers with the same instances.
             let known = |id: &str| world.instances.iter().any(|instance| instance.id == id);

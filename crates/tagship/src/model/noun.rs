@@ -8,6 +8,8 @@ use std::fmt;
 pub const TAG_SERVICE: &str = "tagship:service";
 /// The tag that says which release created a resource.
 pub const TAG_RELEASE: &str = "tagship:release";
+/// The tag on a listener rule for test traffic; its value is a service role.
+pub const TAG_TEST: &str = "tagship:test";
 /// The tag on an instance kept stopped: the release that replaced it.
 pub const TAG_RETIRED_BY: &str = "tagship:retired-by";
 
@@ -155,7 +157,7 @@ impl Action {
     pub fn variables(self) -> &'static [&'static str] {
         match self {
             Action::Provision => &["InstanceIds", "PrivateIps", "CandidateName"],
-            Action::Deploy => &["DeploymentId", "HealthyTargets", "Artifact"],
+            Action::Deploy => &["DeploymentId", "HealthyTargets", "Artifact", "TestAddress"],
             Action::Shift | Action::Rollback => &["LiveRelease", "PreviousRelease"],
             Action::Retire | Action::Discard | Action::Park => &["Terminated"],
             Action::Guard | Action::Sweep => &[],

@@ -127,6 +127,17 @@ pub enum Step {
         /// Whether the rule's group stickiness, which is stronger than weights, is turned off by the same call.
         unstick: bool,
     },
+    /// ModifyRule: a rule for test traffic leads to one group; all else in its action list is kept.
+    PointTest {
+        /// The rule's ARN.
+        rule: String,
+        /// For people.
+        label: String,
+        /// The groups that it is expected to lead to.
+        from: Vec<String>,
+        /// The group that it leads to from then on.
+        to: String,
+    },
     /// PutEvents: `Release Abandoned`, which infra/ turns into the action.
     Abandon {
         /// The abandoned release.
@@ -176,6 +187,8 @@ pub enum Change {
     Deregister,
     /// ModifyRule and ModifyListener.
     Weights,
+    /// ModifyRule, of rules for test traffic.
+    Test,
     /// PutEvents: that a release was abandoned.
     Tell,
     /// StopPipelineExecution.
@@ -242,6 +255,7 @@ impl Step {
             Step::Register { .. } => Change::Register,
             Step::Deregister { .. } => Change::Deregister,
             Step::SetWeights { .. } => Change::Weights,
+            Step::PointTest { .. } => Change::Test,
             Step::Abandon { .. } => Change::Tell,
             Step::StopExecution { .. } => Change::Stop,
         }
@@ -376,6 +390,7 @@ impl fmt::Display for Step {
                 }
                 if *unstick { write!(f, ", group stickiness off") } else { Ok(()) }
             }
+            Step::PointTest { label, to, .. } => write!(f, "lead {label} to {to}"),
             Step::StopExecution { release, reason, .. } => write!(f, "stop the execution of {release}: {reason}"),
             Step::Abandon { release, action, .. } => write!(f, "tell that {release} was abandoned: {action}"),
         }

@@ -5,6 +5,7 @@ use super::hold::Artifact;
 use super::noun::ReleaseId;
 use super::roster::Enrolled;
 use super::settings::Settings;
+use super::test_rule::TestRule;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -296,6 +297,8 @@ pub struct Routing {
     pub switches: Vec<Switch>,
     /// ARNs of those groups and switches that lack the service's tag: they are for others to change.
     pub untagged: BTreeSet<String>,
+    /// Rules for test traffic: no switches, and nobody's weights count them.
+    pub tests: Vec<TestRule>,
 }
 
 impl Routing {

@@ -49,6 +49,7 @@ const CHANGES: Changes = Changes::of(&[
     Change::Names,
     Change::StopInstall,
     Change::Deregister,
+    Change::Test,
 ]);
 
 /// Every release that an instance or address names, but one.

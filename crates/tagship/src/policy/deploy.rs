@@ -9,6 +9,7 @@ use crate::engine::{Gate, Memory, Standing, admission};
 use crate::model::words::is_or_are;
 use crate::names::Names;
 use crate::policy::pair::Pair;
+use crate::policy::test_traffic;
 use crate::settings::TargetGroup;
 use crate::{
     Action, Artifact, Change, Changes, Decision, Done, First, Group, Held, Instance, InstanceState, Kind, Parts,
@@ -72,7 +73,7 @@ impl Planner for Deploy {
     const ACTION: Action = Action::Deploy;
     const READS: Parts =
         Parts::INSTANCES.and(Parts::ROUTING).and(Parts::FILTER).and(Parts::DEPLOYMENT).and(Parts::ARTIFACT);
-    const CHANGES: Changes = Changes::of(&[Change::Install, Change::Register, Change::Deregister]);
+    const CHANGES: Changes = Changes::of(&[Change::Install, Change::Register, Change::Deregister, Change::Test]);
     type Entry<'a> = &'a Held;
     type Memory = DeployMemory;
 
@@ -94,6 +95,9 @@ impl Planner for Deploy {
                 let group = free_group(now, &pair, held, &installed.instances)?;
                 memory.weightless_since.get_or_insert(now.world.since());
                 targets::healthy(now, held, memory, &installed.instances, group)?;
+                if let Some(step) = test_traffic::toward(now.world.routing()?, group) {
+                    return Break(Decision::act(step, "the candidate is healthy: test traffic leads to it"));
+                }
                 Some((installed.instances.len(), group))
             }
         };
@@ -257,7 +261,12 @@ fn done(now: &Situation<'_>, held: &Held, ended: Ended<'_>) -> Done {
     let name = held.hold.settings.zone.as_ref().map(|zone| Names::Candidate.fleet_name(&now.job.role, zone));
     Done {
         message,
-        outputs: vec![("DeploymentId", deployment), ("HealthyTargets", healthy), ("Artifact", artifact)],
+        outputs: vec![
+            ("DeploymentId", deployment),
+            ("HealthyTargets", healthy),
+            ("Artifact", artifact),
+            ("TestAddress", test_traffic::address(now.world.as_read().routing.as_ref())),
+        ],
         report: Report { names: name.into_iter().collect(), instances: ids, ..now.report() },
         ..Done::default()
     }

@@ -1,5 +1,6 @@
 //! The pair and its switches, judged: what is set up wrongly, who is live, which group is free.
 
+use crate::policy::test_traffic;
 use crate::settings::{Shift, TargetGroup};
 use crate::{Error, Group, Health, Instance, ReleaseId, Routing, Split, Step, Switch};
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,6 +67,7 @@ impl<'a> Pair<'a> {
         faults.extend(pair.groups.iter().filter_map(|group| pair.untagged(&group.arn, &group.name)));
         faults.extend(routing.switches.iter().filter_map(|switch| pair.untagged(&switch.arn, &switch.label)));
         faults.extend(routing.switches.iter().flat_map(|switch| pair.faults(switch)));
+        faults.extend(routing.tests.iter().filter_map(test_traffic::fault));
         if faults.is_empty() {
             return Ok(pair);
         }

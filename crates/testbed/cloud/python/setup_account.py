@@ -110,6 +110,8 @@ def deploy_service(template_path: str, network: dict, service: dict, creates_zon
         "HealthCheckSeconds": service["health_check_secs"],
         "HealthCheckTimeoutSeconds": service["health_check_timeout_secs"],
         "DrainSeconds": service["drain_secs"],
+        "TestPriority": (service["test"] or ["", ""])[0],
+        "TestSecret": (service["test"] or ["", ""])[1],
     }
     stack = "service-" + role.lower().replace("_", "-")
     cloudformation.create_stack(
@@ -127,7 +129,7 @@ def deploy_service(template_path: str, network: dict, service: dict, creates_zon
         if "LogicalResourceId" in r  # moto lists what a condition left out, empty
     }
     absent = ("ListenerCertificate", "Viewers", "ViewersOfGroup", "Outbound", "ErrorAlarm", "LatencyAlarm")  # nobody asked for them
-    conditional = {"Zone": creates_zone, **dict.fromkeys(absent, False)}
+    conditional = {"Zone": creates_zone, "TestRule": bool(service["test"]), **dict.fromkeys(absent, False)}
     wanted = [name for name in resource_names(template) if conditional.get(name, True)]
     missing = [name for name in wanted if not made.get(name)]
     if missing:
@@ -139,6 +141,7 @@ def deploy_service(template_path: str, network: dict, service: dict, creates_zon
         "bucket": make_bucket(f"{service['pipeline']}-releases-{network['account']}-{network['region']}"),
         "target_groups": outputs["TargetGroups"].split(","),
         "rules": [made["HttpRule"], made["HttpsRule"]],
+        "test_rule": made.get("TestRule"),
         "security_group": outputs["SecurityGroup"],
         "instance_profile": outputs["InstanceProfile"],
         "instance_role": outputs["InstanceRole"],

@@ -43,6 +43,8 @@ pub struct ServicePlan {
     pub port: u16,
     /// Its rules' place; differs from service to service.
     pub rule_priority: u32,
+    /// The place of its rule for test traffic, and the secret that this asks for in a header; none without.
+    pub test: Option<(u32, String)>,
     /// Instances of a fleet.
     pub count: u32,
     /// The private zone; the first service that names it creates it.
@@ -66,6 +68,7 @@ impl ServicePlan {
             hosts: vec![host.to_owned()],
             port: 8080,
             rule_priority,
+            test: None,
             count: 2,
             zone: Some("cd.internal".to_owned()),
             health_check_path: "/health".to_owned(),
@@ -118,6 +121,8 @@ pub struct ServiceStack {
     pub target_groups: Vec<String>,
     /// The switches: the rules' ARNs on the HTTP and HTTPS listener.
     pub rules: Vec<String>,
+    /// The rule for test traffic; none without.
+    pub test_rule: Option<String>,
     /// The instances' security group.
     pub security_group: String,
     /// The instance profile's name.

@@ -89,8 +89,20 @@ pub struct Rule {
     /// Path patterns, one of which has to match; empty: any path.
     #[serde(default)]
     pub paths: Vec<String>,
+    /// Headers, each of which has to match.
+    #[serde(default)]
+    pub headers: Vec<Header>,
     /// What is done then.
     pub actions: Vec<Action>,
+}
+
+/// A header that a request has to have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Its name.
+    pub name: String,
+    /// Patterns, one of which has to match.
+    pub values: Vec<String>,
 }
 
 /// What a rule does with a request.

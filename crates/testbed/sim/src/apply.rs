@@ -11,6 +11,11 @@ impl Cloud {
     /// with those that were decided by. Load balancers have no compare-and-swap, so what a person does in between is
     /// overwritten.
     pub fn refuses(&self, step: &Step) -> Option<Error> {
+        if let Step::PointTest { rule, label, from, .. } = step {
+            let Some(found) = self.tests.get(rule) else { return Some(conflict("RuleNotFound", rule)) };
+            let moved = found.groups.now() != from;
+            return moved.then(|| Error::new(Kind::Conflict, format!("{label} leads elsewhere by now")));
+        }
         let Step::SetWeights { switch, label, weights, .. } = step else { return None };
         let Some(found) = self.switches.get(switch) else { return Some(conflict("RuleNotFound", switch)) };
         let is = found.weights.now();
@@ -127,6 +132,10 @@ impl Cloud {
                         }
                     }
                 });
+            }
+            Step::PointTest { rule, to, .. } => {
+                let Some(rule) = self.tests.get_mut(rule) else { return Err(conflict("RuleNotFound", rule)) };
+                rule.groups.set(now, vec![to.clone()]);
             }
             Step::Abandon { .. } | Step::StopExecution { .. } => {}
         }

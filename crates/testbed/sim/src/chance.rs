@@ -111,6 +111,7 @@ fn service(rng: &mut Xoshiro256PlusPlus, name: &str) -> ServicePlan {
     }
     service.requests = [0, 60, 6_000, 60_000][rng.random_range(0..4)];
     service.switches = rng.random_range(1..=3);
+    service.tested = rng.random_bool(0.4);
     service.queued = rng.random_bool(0.3);
     let mut at = 0;
     for _ in 0..rng.random_range(1..=4) {
@@ -163,7 +164,8 @@ fn act(rng: &mut Xoshiro256PlusPlus, services: &[ServicePlan]) -> (Ms, PersonAct
     let service = &services[rng.random_range(0..services.len())];
     let role = service.role.clone();
     let back = rng.random_range(SECOND..10 * MINUTE);
-    let act = match rng.random_range(0..33) {
+    let act = match rng.random_range(0..35) {
+        33 | 34 => PersonAct::PointTest(role),
         31 | 32 => PersonAct::Halt(role, rng.random_range(0..6), back),
         28..31 => {
             let state = if rng.random_bool(0.8) { AlarmState::Alarm } else { AlarmState::NoData };

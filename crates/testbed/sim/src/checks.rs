@@ -3,6 +3,7 @@
 mod fleet;
 mod names;
 mod steps;
+mod tests;
 mod traffic;
 
 use crate::cloud::Cloud;
@@ -118,6 +119,7 @@ impl Checks {
                 self.weights(cloud, act, switch, weights);
                 self.divided(cloud, act, switch, weights);
             }
+            Step::PointTest { to, .. } => self.pointed(cloud, act, to),
             Step::Deregister { group, targets } => {
                 for (id, port) in targets {
                     self.removal(cloud, act, id, Some((group, *port)));
@@ -147,6 +149,9 @@ impl Checks {
                     .holds
                     .get(&act.job.role)
                     .is_some_and(|(hold, _)| hold.release == ended.release && hold.phase == Phase::Open);
+                if !cloud.ended.contains_key(&(act.job.role.clone(), ended.release.clone())) {
+                    self.tests_left(cloud, &act.job.role, ended);
+                }
                 if !held && !cloud.ended.contains_key(&(act.job.role.clone(), ended.release.clone())) {
                     self.remains(cloud, act.job, ended);
                 }
@@ -316,6 +321,7 @@ impl Checks {
                 .switches
                 .get(switch)
                 .is_some_and(|it| it.service == *role && it.untagged.is_none_or(|at| at > act.looked - 60 * SECOND)),
+            Step::PointTest { rule, .. } => cloud.tests.get(rule).is_some_and(|it| it.service == *role),
             Step::StopDeployment { deployment } => {
                 cloud.deployments.get(deployment).is_some_and(|it| it.service == *role)
             }

@@ -5,7 +5,8 @@ mod nouns;
 mod settled;
 
 pub use self::nouns::{
-    Address, AddressFace, Answers, Build, Deployment, Face, Group, Instance, Nature, Service, Switch, Target, Turn,
+    Address, AddressFace, Answers, Build, Deployment, Face, Group, Instance, Nature, Service, Switch, Target, TestRule,
+    Turn,
 };
 
 use crate::limits::Buckets;
@@ -36,6 +37,8 @@ pub struct Cloud {
     pub groups: BTreeMap<String, Group>,
     /// Switches, by ARN.
     pub switches: BTreeMap<String, Switch>,
+    /// Rules for test traffic.
+    pub tests: BTreeMap<String, TestRule>,
     /// Addresses, by allocation id.
     pub addresses: BTreeMap<String, Address>,
     /// A records, by name.
@@ -84,6 +87,7 @@ impl Cloud {
             instances: BTreeMap::new(),
             groups: BTreeMap::new(),
             switches: BTreeMap::new(),
+            tests: BTreeMap::new(),
             addresses: BTreeMap::new(),
             records: BTreeMap::new(),
             deployments: BTreeMap::new(),
@@ -151,7 +155,19 @@ impl Cloud {
         for name in settings.alarms.ids() {
             self.alarms.insert(name.clone(), Past::new(0, AlarmState::Ok));
         }
-        self.services.insert(role.clone(), Service { settings, groups, switches: arns, requests: 6_000, listeners: 1 });
+        let tests = Vec::new();
+        self.services
+            .insert(role.clone(), Service { settings, groups, switches: arns, tests, requests: 6_000, listeners: 1 });
+    }
+
+    /// Gives a service's balancer a rule for test traffic, which leads to its first group.
+    pub fn add_test(&mut self, role: &ServiceRole) {
+        let Some(service) = self.services.get_mut(role) else { return };
+        let Some(group) = service.groups.first() else { return };
+        let arn = format!("arn:listener-rule/{}-test", role.label());
+        let groups = Past::new(0, vec![group.clone()]);
+        self.tests.insert(arn.clone(), TestRule { service: role.clone(), groups, by_hand: None });
+        service.tests.push(arn);
     }
 
     /// A new number.

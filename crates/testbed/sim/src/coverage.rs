@@ -130,6 +130,7 @@ fn call(asked: &Asked) -> &'static str {
         Step::Register { .. } => "RegisterTargets",
         Step::Deregister { .. } => "DeregisterTargets",
         Step::SetWeights { .. } => "ModifyRule or ModifyListener",
+        Step::PointTest { .. } => "ModifyRule of a test rule",
         Step::Abandon { .. } => "PutEvents",
         Step::StopExecution { .. } => "StopPipelineExecution",
     }

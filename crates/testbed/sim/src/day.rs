@@ -109,6 +109,9 @@ impl Day {
             let settings = Settings { pipeline: pipeline.clone(), ..service.settings.clone() };
             cloud.add_service(&service.role, settings, service.switches);
             cloud.services.entry(service.role.clone()).and_modify(|it| it.requests = service.requests);
+            if service.tested {
+                cloud.add_test(&service.role);
+            }
             if service.settled {
                 cloud.begin_with_live(&service.role);
             }

@@ -9,8 +9,8 @@ use tagship::names::{Names, batch, toward};
 use tagship::route::traffic::running;
 use tagship::settings::{Choice, TargetGroup};
 use tagship::{
-    Action, Changes, Decision, Done, Error, ExecutionState, First, Health, Hold, Kind, Launch, Parts, Phase, Planner,
-    Situation, Step, View, World,
+    Action, Changes, Decision, Done, Error, ExecutionState, First, Group, Health, Hold, Kind, Launch, Parts, Phase,
+    Planner, Situation, Step, View, World,
 };
 
 /// By how much figures are read too early: as if they, and the step that they belong to, were older.
@@ -93,11 +93,15 @@ pub enum Mistake {
     FiguresTooFresh,
     /// Sweep leaves the addresses of the dead in the live name.
     DeadNamed,
+    /// Rules for test traffic are forgotten when a release is removed.
+    TestForgotten,
+    /// Test traffic is led to a candidate that isn't healthy yet.
+    TestBeforeHealth,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 39] = [
         Self::TokenWithoutSince,
         Self::NoSecondLook,
         Self::WeightsBeforeHealth,
@@ -135,6 +139,8 @@ impl Mistake {
         Self::ErrorsOverlooked,
         Self::FiguresTooFresh,
         Self::DeadNamed,
+        Self::TestForgotten,
+        Self::TestBeforeHealth,
     ];
 }
 
@@ -296,6 +302,9 @@ fn blur(mistake: Mistake, now: &Situation<'_>, world: &mut World) {
                 routing.untagged.clear();
             }
         }
+        (Mistake::TestForgotten, Action::Retire | Action::Discard) => {
+            world.routing.iter_mut().for_each(|routing| routing.tests.clear());
+        }
         (Mistake::AddressLeaked, Action::Discard) => world.addresses.clear(),
         (Mistake::NameLeaked, Action::Discard) | (Mistake::DeadNamed, Action::Sweep) => world.names.clear(),
         (Mistake::DrainSkipped, Action::Retire | Action::Discard) => {
@@ -354,6 +363,17 @@ fn instead(mistake: Mistake, now: &Situation<'_>, world: &World) -> Option<Decis
                 weights: vec![(other.arn.clone(), 0, weight), (mine.arn.clone(), weight, 0)],
                 unstick: false,
             })
+        }
+        (Mistake::TestBeforeHealth, Action::Deploy) => {
+            let own = now.held()?.hold.group.clone()?;
+            let ailing = |group: &&Group| {
+                let mut targets = group.targets.iter().filter(|target| target.counts());
+                group.arn == own && targets.any(|target| target.health != Health::Healthy)
+            };
+            routing?.groups.iter().find(ailing)?;
+            let rule = routing?.tests.iter().find(|rule| !rule.groups.contains(&own))?;
+            let (rule, label, from) = (rule.arn.clone(), rule.label.clone(), rule.groups.clone());
+            planted(Step::PointTest { rule, label, from, to: own })
         }
         (Mistake::NamedBeforeInstall, Action::Provision) => {
             let held = now.held().filter(|held| held.hold.settings.target_group == TargetGroup::None)?;

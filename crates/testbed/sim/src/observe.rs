@@ -8,7 +8,7 @@ use tagship::settings::{Choice, Eip, Settings};
 use tagship::{
     Address, Alarm, AlarmState, Deployment, DeploymentState, Devices, Enrolled, Error, Execution, Group, Held, Hold,
     Holding, Installed, Instance, InstanceState, Job, Offer, Parts, ReleaseId, Routing, ServiceRole, Switch, Target,
-    World, execution_of,
+    TestRule, World, execution_of,
 };
 
 impl Cloud {
@@ -75,6 +75,7 @@ impl Cloud {
                     .filter(|(arn, switch)| switch.untagged.is_some() && service.switches.contains(arn))
                     .map(|(arn, _)| arn.clone())
                     .collect(),
+                tests: service.tests.iter().filter_map(|arn| self.describe_test(arn)).collect(),
             });
         }
         if parts.has(Parts::ALARMS) {
@@ -174,6 +175,17 @@ impl Cloud {
             weights: switch.weights.now().clone(),
             sticky: false,
             sticky_secs: 0,
+        })
+    }
+
+    fn describe_test(&self, arn: &str) -> Option<TestRule> {
+        let rule = self.tests.get(arn)?;
+        Some(TestRule {
+            arn: arn.to_owned(),
+            label: "HTTP:80 rule 9".to_owned(),
+            groups: rule.groups.now().clone(),
+            address: "http://web.example.com with header x-tagship-test".to_owned(),
+            open: false,
         })
     }
 

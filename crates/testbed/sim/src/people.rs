@@ -33,6 +33,14 @@ impl Cloud {
                 });
                 (back > 0).then_some((back, PersonAct::TurnSwitch(role, n, 0)))
             }
+            PersonAct::PointTest(role) => {
+                let service = self.services.get(&role)?;
+                let rule = self.tests.get_mut(service.tests.first()?)?;
+                let other = service.groups.iter().find(|group| !rule.groups.now().contains(group))?.clone();
+                rule.by_hand = Some(now);
+                rule.groups.set(now, vec![other]);
+                None
+            }
             PersonAct::UntagSwitch(role, n, back) => {
                 let arn = self.services.get(&role)?.switches.get(n)?.clone();
                 self.switches.get_mut(&arn)?.untagged = (back > 0).then_some(now);

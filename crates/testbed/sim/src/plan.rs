@@ -50,6 +50,8 @@ pub struct ServicePlan {
     pub switches: usize,
     /// Requests a minute of its users.
     pub requests: u64,
+    /// Whether the product has a rule for test traffic.
+    pub tested: bool,
     /// QUEUED rather than SUPERSEDED.
     pub queued: bool,
     /// Whether a release has been live for long.
@@ -87,6 +89,8 @@ pub enum Vote {
 pub enum PersonAct {
     /// Turns a switch around, and puts it back after so long.
     TurnSwitch(ServiceRole, usize, Ms),
+    /// Leads a rule for test traffic to the pair's other group.
+    PointTest(ServiceRole),
     /// Takes a switch's tag away, and puts it back after so long.
     UntagSwitch(ServiceRole, usize, Ms),
     /// Splits a switch's weight 90 to 10, and gives it whole to the greater again after so long.
@@ -250,6 +254,7 @@ impl ServicePlan {
             mistyped: None,
             switches: 2,
             requests: 6_000,
+            tested: false,
             queued: false,
             settled: false,
             releases: Vec::new(),

@@ -239,6 +239,10 @@ pub fn step(step: &Step, cached: &mut Cached) -> Chains {
             // Within the step's 10 s nothing is repeated.
             return vec![vec![change(look, Some(Bucket::Balancing)), change(set, Some(Bucket::Balancing))]];
         }
+        Step::PointTest { .. } => {
+            let [look, set] = ["elasticloadbalancing:DescribeRules", "elasticloadbalancing:ModifyRule"];
+            return vec![vec![change(look, Some(Bucket::Balancing)), change(set, Some(Bucket::Balancing))]];
+        }
         Step::Abandon { .. } => change("events:PutEvents", None),
         Step::StopExecution { .. } => change("codepipeline:StopPipelineExecution", None),
     };

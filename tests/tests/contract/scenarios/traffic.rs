@@ -1,14 +1,29 @@
 //! Targets, their health, and the switches.
 
 use crate::scenario::{
-    Act, Move, NOBODY, PORT, Scenario, Steps, deploy, deregister, filter, register, shift, stop, terminate, unseen,
-    with,
+    Act, Move, NOBODY, PORT, Scenario, Steps, deploy, deregister, filter, point, register, shift, stop, terminate,
+    unseen, with,
 };
 use tagship::Step;
 use tagship_sim::cloud::Build;
 
 pub(crate) fn all() -> Vec<Scenario> {
-    vec![targets(), healths(), switches(), unused(), strangers()]
+    vec![targets(), healths(), switches(), test_traffic(), unused(), strangers()]
+}
+
+/// A rule for test traffic is led to the other group, and back; it is no switch.
+fn test_traffic() -> Scenario {
+    Scenario::usual("TESTED", |_| {
+        vec![
+            Move::Act(Act::Look),
+            point("a", "b"),
+            point("a", "b"),
+            shift("http", (100, 0), (0, 100)),
+            Move::Act(Act::Look),
+            point("b", "a"),
+            Move::Act(Act::Look),
+        ]
+    })
 }
 
 /// A fleet with its artifact installed.

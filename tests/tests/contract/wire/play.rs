@@ -49,6 +49,7 @@ impl<'a> Play<'a> {
         for (name, arn) in ["http", "https"].into_iter().zip(&stack.rules) {
             names.bind(name, arn);
         }
+        stack.test_rule.iter().for_each(|arn| names.bind("test", arn));
         let mut play = Self {
             wire,
             scenario,

@@ -2,6 +2,7 @@
 //! stop, more errors than the predecessor's.
 
 use super::Service;
+use super::test_traffic::reached_before_it_is_live;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tagship_local::artifact::Variant;
@@ -19,6 +20,7 @@ pub(super) async fn traffic_in_steps(service: Service<'_>) {
     alarm(shop);
     set(1, "tag:tagship:service=STEPS_PRODUCT");
     let first = shop.succeed("g1").await;
+    reached_before_it_is_live(shop, "steps.example.com", "g1", "tested").await;
     let second = every_step_is_seen(shop, &first).await;
     alarm_while_an_approval_is_open(shop, &second).await;
     set(600, "steps-5xx");
@@ -44,15 +46,17 @@ fn rings(shop: Releases<'_>, state: &str) {
     ));
 }
 
-/// The weights of a release's group and of the other, on every rule; none while the rules disagree.
+/// The weights of a release's group and of the other, on every switch; none while the switches disagree.
 fn weights(shop: Releases<'_>, release: &str) -> Option<(u32, u32)> {
     let fleet = shop.ids(release);
     let state = shop.local.states.borrow();
-    let pair = &shop.local.account.services[shop.role].target_groups;
+    let service = &shop.local.account.services[shop.role];
+    let pair = &service.target_groups;
     let holds = |target: &Target| fleet.contains(&target.id) && target.state != TargetState::Draining;
     let own = state.target_groups.iter().find(|group| pair.contains(&group.arn) && group.targets.iter().any(holds))?;
-    let forwards = state.listeners.iter().flat_map(|listener| &listener.rules).flat_map(|rule| &rule.actions);
-    let forwards = forwards.filter_map(|action| match action {
+    let rules = state.listeners.iter().flat_map(|listener| &listener.rules);
+    let switches = rules.filter(|rule| service.rules.contains(&rule.arn));
+    let forwards = switches.flat_map(|rule| &rule.actions).filter_map(|action| match action {
         Action::Forward { groups, .. } if groups.iter().any(|group| group.arn == own.arn) => Some(groups),
         _ => None,
     });

@@ -5,6 +5,7 @@ use super::{CHANGES, READS, free, mark, never_held, retire, settle, settle_last,
 use crate::engine::{Gate, Removing, Standing, Turning, admission};
 use crate::policy::confirm::confirmed;
 use crate::policy::route::traffic::{Traffic, running};
+use crate::policy::test_traffic;
 use crate::settings::TargetGroup;
 use crate::{
     Action, Changes, Decision, Done, Ended, Error, First, Held, Hold, HowEnded, Parts, Planner, Previous, Situation,
@@ -69,10 +70,12 @@ fn remove(now: &Situation<'_>, held: &Held, kept: Option<&Held>, memory: &mut Re
     let own: BTreeSet<&str> =
         now.world.fleet(&hold.release)?.into_iter().map(|instance| instance.id.as_str()).collect();
     let strays = without_traffic(now, held, &own, memory)?;
+    let tested = without_tests(now, held, memory)?;
     let weightless = *memory.weightless_since.get_or_insert(now.world.since());
     // A release that was never shifted has had no weight: it may go at once.
     // One that is kept is looked at once more before: nobody comes back for what a late call registers.
-    if hold.previous.is_some() || kept.is_some() {
+    // So is one to which test traffic led, or may lead by a late call.
+    if hold.previous.is_some() || kept.is_some() || tested {
         settle(now, held, weightless.max(now.watched_since))?;
     }
     if hold.previous.is_some() && pair {
@@ -113,6 +116,24 @@ fn without_traffic<'a>(
         TargetGroup::Pair(_) => own.intersection(&serving(now.world.routing()?)).copied().collect(),
         TargetGroup::None => BTreeSet::new(),
     })
+}
+
+/// Leads test traffic to what is live; then tells whether any may have led to the release.
+fn without_tests(now: &Situation<'_>, held: &Held, memory: &mut RemovalMemory) -> First<bool> {
+    let hold = &held.hold;
+    let (Some(own), TargetGroup::Pair(_)) = (&hold.group, &hold.settings.target_group) else { return Continue(false) };
+    let routing = now.world.routing()?;
+    if !test_traffic::leads(routing, own) {
+        return Continue(!routing.tests.is_empty());
+    }
+    let live = routing.groups.iter().find(|group| group.arn != *own);
+    match live.and_then(|live| test_traffic::toward(routing, live)) {
+        Some(step) => {
+            memory.weightless_since = None;
+            Break(Decision::act(step, "test traffic leads to what is live, before anything is removed"))
+        }
+        None => Continue(true),
+    }
 }
 
 /// Waits until no client's cookie leads to the release any more, where AWS has refused to turn group stickiness off.

@@ -38,6 +38,9 @@ pub struct RemovalMemory {
     /// Since when the release, or what it replaced, has been seen without weight, each time that somebody looked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weightless_since: Option<Timestamp>,
+    /// Since when test traffic has been seen to lead to the approved release, without a break.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tested_since: Option<Timestamp>,
     /// Since when all that goes has been deregistered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deregistered_since: Option<Timestamp>,

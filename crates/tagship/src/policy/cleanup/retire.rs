@@ -5,13 +5,14 @@ use super::{CHANGES, READS, enroll, free, mark, releases_but, settle};
 use crate::engine::{Gate, Standing, Turning, admission};
 use crate::policy::confirm::confirmed;
 use crate::policy::route::traffic::{Traffic, running};
+use crate::policy::test_traffic;
 use crate::settings::{Keep, TargetGroup};
 use crate::{
     Action, Changes, Decision, Done, Error, First, Held, HowEnded, Instance, Parts, Phase, Planner, Situation, Step,
     counted,
 };
 use std::collections::BTreeSet;
-use std::ops::ControlFlow::Break;
+use std::ops::ControlFlow::{Break, Continue};
 
 /// The planner of retire.
 #[derive(Debug)]
@@ -88,6 +89,22 @@ fn refuse(now: &Situation<'_>, held: &Held, why: &str, next: &str) -> Decision {
     )))
 }
 
+/// Leads test traffic to the release, where somebody has led it elsewhere, `SETTLE` seconds before anything goes.
+fn without_tests(now: &Situation<'_>, held: &Held, memory: &mut RemovalMemory) -> First<()> {
+    let hold = &held.hold;
+    let (Some(own), TargetGroup::Pair(_)) = (&hold.group, &hold.settings.target_group) else { return Continue(()) };
+    let routing = now.world.routing()?;
+    let Some(own) = routing.groups.iter().find(|group| group.arn == *own).filter(|_| !routing.tests.is_empty()) else {
+        return Continue(());
+    };
+    if let Some(step) = test_traffic::toward(routing, own) {
+        memory.tested_since = None;
+        return Break(Decision::act(step, "test traffic leads to what is live, before anything is removed"));
+    }
+    let since = *memory.tested_since.get_or_insert(now.world.since());
+    settle(now, held, since.max(now.watched_since))
+}
+
 /// Retire itself; discard comes here too if the release was approved meanwhile.
 pub(super) fn remove(now: &Situation<'_>, held: &Held, memory: &mut RemovalMemory) -> First<Done> {
     let hold = &held.hold;
@@ -116,6 +133,7 @@ pub(super) fn remove(now: &Situation<'_>, held: &Held, memory: &mut RemovalMemor
     let moved_at = hold.moved_at.unwrap_or(weightless.max(now.watched_since));
     if !doomed.is_empty() {
         settle(now, held, moved_at)?;
+        without_tests(now, held, memory)?;
     }
     let removal = Removal {
         doomed,

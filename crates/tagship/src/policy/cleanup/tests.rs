@@ -697,3 +697,37 @@ fn a_hold_from_before_pre_products_were_named_ends_by_one_command() {
     };
     check(Action::Sweep, abandoned, "do: tell that r0000002 was abandoned: discard");
 }
+
+#[test]
+fn test_traffic_is_led_to_what_is_live_before_anything_goes() {
+    fn tested(case: &mut Case, group: &str) {
+        case.hold().group = Some("arn:b".to_owned());
+        case.world.routing.as_mut().expect("routing").tests = vec![test_rule(&[group])];
+    }
+    check(Action::Discard, ending(|case| tested(case, "b")), "do: lead HTTPS:443 rule 9 to arn:a");
+    // It may have led to the release a moment ago, even where no weight has.
+    check(
+        Action::Discard,
+        ending(|case| {
+            tested(case, "a");
+            case.hold().previous = None;
+            case.memory.weightless_since = Some(at(90));
+        }),
+        "wait: late calls and the balancer's nodes to settle, 5 s more",
+    );
+    check(Action::Discard, ending(|case| tested(case, "a")), "do: deregister i-21, i-22 from arn:b");
+    check(Action::Retire, approved(|case| tested(case, "a")), "do: lead HTTPS:443 rule 9 to arn:b");
+    check(
+        Action::Retire,
+        approved(|case| tested(case, "b")),
+        "wait: late calls and the balancer's nodes to settle, 15 s more",
+    );
+    check(
+        Action::Retire,
+        approved(|case| {
+            tested(case, "b");
+            case.memory.tested_since = Some(at(80));
+        }),
+        "do: deregister i-11, i-12 from arn:a",
+    );
+}

@@ -2,7 +2,7 @@
 
 use super::DeployMemory;
 use crate::model::words::is_or_are;
-use crate::policy::pair;
+use crate::policy::{pair, test_traffic};
 use crate::settings::Settings;
 use crate::{Decision, First, Group, Health, Held, Kind, Situation, Step, TARGETS_A_CALL, Target, counted};
 use std::collections::BTreeSet;
@@ -49,6 +49,14 @@ pub(super) fn healthy(
         .take(TARGETS_A_CALL)
         .collect();
     if !targets.is_empty() {
+        let routing = now.world.routing()?;
+        let live = routing.groups.iter().find(|other| other.arn != group.arn);
+        if test_traffic::leads(routing, &group.arn)
+            && let Some(step) = live.and_then(|live| test_traffic::toward(routing, live))
+        {
+            memory.weightless_since = None;
+            return Break(Decision::act(step, "test traffic leads to what is live, before anything is removed"));
+        }
         let since = memory.weightless_since.unwrap_or(now.world.now()).max(now.watched_since);
         return Break(match now.left(since, settings.timeouts.settle_secs) {
             Some((until, left)) => {

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::testing::*;
-use crate::{Deployment, DeploymentState, Health, Hold, Holding, Installed, Previous, Routing, Target, World, bounded};
+use crate::{
+    Deployment, DeploymentState, Health, Hold, Holding, Installed, Previous, Routing, Target, TestRule, World, bounded,
+};
 
 /// Release 2 holds, its deployment of 10 s has succeeded, its targets in `b` are healthy. It is 100 s.
 struct Case {
@@ -377,5 +379,33 @@ fn every_target_must_become_healthy_in_time() {
         Health::Unused,
         "Target.NotInUse",
         "wait: 1 of 2 targets in web-b is healthy: i-22 unused (Target.NotInUse)",
+    );
+}
+
+#[test]
+fn test_traffic_is_led_to_a_candidate_that_is_healthy() {
+    check(|case| case.routing().tests = vec![test_rule(&["a"])], "do: lead HTTPS:443 rule 9 to arn:b");
+    check(|case| case.routing().tests = vec![test_rule(&["a", "b"])], "do: lead HTTPS:443 rule 9 to arn:b");
+    check(|case| case.routing().tests = vec![test_rule(&["b"])], "done: s3://builds/web.zip");
+    check(
+        |case| {
+            case.routing().tests = vec![test_rule(&["a"])];
+            case.targets()[0].health = Health::Initial;
+        },
+        "wait: 1 of 2 targets in web-b is healthy",
+    );
+    // What it leads to isn't deregistered: it is led away first.
+    check(
+        |case| {
+            case.settled();
+            case.routing().tests = vec![test_rule(&["b"])];
+            case.targets().push(target(3, 1));
+        },
+        "do: lead HTTPS:443 rule 9 to arn:a",
+    );
+    check(
+        |case| case.routing().tests = vec![TestRule { open: true, ..test_rule(&["a"]) }],
+        "fail: the switches of tag:tagship:service=WEB_PRODUCT can't be used as they stand:\n- HTTPS:443 rule 9 is a rule \
+         for test traffic (tagship:test) and open to everybody",
     );
 }

@@ -212,13 +212,18 @@ def _describe_tags(self: ELBv2Backend, resource_arns: list[str]) -> dict[str, di
 
 
 def _tagged_by_cloudformation(resource: type) -> None:
-    """Has CloudFormation keep a resource's tags and a target group's attributes, which moto drops."""
+    """Has CloudFormation keep a resource's tags and a target group's attributes, which moto drops, and no holes in lists."""
     create = resource.create_from_cloudformation_json.__func__
 
     def create_with_tags(cls, resource_name, cloudformation_json, account_id, region_name, **kwargs):
+        properties = cloudformation_json["Properties"]
+        if properties.get("Conditions"):
+            # AWS::NoValue takes an item out of its list; moto leaves a hole.
+            properties["Conditions"] = [condition for condition in properties["Conditions"] if condition]
+        if "Priority" in properties:
+            properties["Priority"] = int(properties["Priority"])  # a parameter's text; moto sorts it with numbers
         created = create(cls, resource_name, cloudformation_json, account_id, region_name, **kwargs)
         backend = elbv2_backends[account_id][region_name]
-        properties = cloudformation_json["Properties"]
         if properties.get("Tags"):
             backend.add_tags([created.arn], properties["Tags"])
         if properties.get("TargetGroupAttributes"):

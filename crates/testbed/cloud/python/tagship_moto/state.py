@@ -106,6 +106,7 @@ def _listener(listener) -> dict:
                 "priority": int(rule.priority),
                 "hosts": _values(rule.conditions, "host-header", "HostHeaderConfig"),
                 "paths": _values(rule.conditions, "path-pattern", "PathPatternConfig"),
+                "headers": _headers(rule.conditions),
                 "actions": [_action(a) for a in rule.actions],
             }
             for rule in sorted(rules, key=lambda rule: int(rule.priority))
@@ -120,6 +121,11 @@ def _values(conditions: list[dict], field: str, config: str) -> list[str]:
         if condition.get("Field") == field
         for value in (condition.get("Values") or condition.get(config, {}).get("Values", []))
     ]
+
+
+def _headers(conditions: list[dict]) -> list[dict]:
+    configs = [c.get("HttpHeaderConfig", {}) for c in conditions if c.get("Field") == "http-header"]
+    return [{"name": config["HttpHeaderName"], "values": config["Values"]} for config in configs]
 
 
 def _action(action) -> dict:

@@ -147,6 +147,7 @@ impl Checks {
         let settle = settings.map_or(15, |settings| settings.timeouts.settle_secs);
         let settle = Ms::from(settle) * SECOND;
         self.named_removal(cloud, act, id, settle);
+        self.tested(cloud, act, id, target.map(|(group, _)| group), settle);
         let from = cloud.now - settle;
         let weighted = cloud.weighted_since(from);
         let by_hand = cloud

@@ -88,6 +88,8 @@ pub struct Service {
     pub switches: Vec<String>,
     /// Requests a minute of its users.
     pub requests: u64,
+    /// Its rules for test traffic.
+    pub tests: Vec<String>,
     /// Listeners of its balancer: the rules of each are read by a call of its own.
     pub listeners: usize,
 }
@@ -219,6 +221,17 @@ pub struct Switch {
     pub by_hand: Option<Ms>,
     /// Since when it has lacked the service's tag.
     pub untagged: Option<Ms>,
+}
+
+/// A listener rule for test traffic.
+#[derive(Debug, Clone)]
+pub struct TestRule {
+    /// Its service.
+    pub service: ServiceRole,
+    /// The groups that it leads to, now and before.
+    pub groups: Past<Vec<String>>,
+    /// When a person last changed it.
+    pub by_hand: Option<Ms>,
 }
 
 /// An Elastic IP address.

@@ -127,6 +127,7 @@ impl Proxy {
             &listener.arn,
             host,
             request.uri().path(),
+            |name| request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned),
             |total| rand::random_range(0..total),
             |group, _| self.turn(group),
         );

@@ -42,6 +42,7 @@ pub(super) struct View {
 struct Choice {
     hosts: Vec<WildMatch>,
     paths: Vec<WildMatch>,
+    headers: Vec<(String, Vec<WildMatch>)>,
     action: Action,
 }
 
@@ -85,9 +86,23 @@ impl View {
                     .map(|rule| Choice {
                         hosts: rule.hosts.iter().map(|host| WildMatch::new(&host.to_ascii_lowercase())).collect(),
                         paths: rule.paths.iter().map(|path| WildMatch::new(path)).collect(),
+                        headers: rule
+                            .headers
+                            .iter()
+                            .map(|header| {
+                                let values =
+                                    header.values.iter().map(|value| WildMatch::new(&value.to_ascii_lowercase()));
+                                (header.name.clone(), values.collect())
+                            })
+                            .collect(),
                         action: terminal(&rule.actions),
                     })
-                    .chain([Choice { hosts: Vec::new(), paths: Vec::new(), action: terminal(&listener.default) }])
+                    .chain([Choice {
+                        hosts: Vec::new(),
+                        paths: Vec::new(),
+                        headers: Vec::new(),
+                        action: terminal(&listener.default),
+                    }])
                     .collect();
                 (listener.arn.clone(), choices)
             })
@@ -102,6 +117,7 @@ impl View {
         listener: &str,
         host: &str,
         path: &str,
+        header: impl Fn(&str) -> Option<String>,
         draw: impl FnOnce(u32) -> u32,
         turn: impl FnOnce(&str, usize) -> usize,
     ) -> Decision<'_> {
@@ -111,8 +127,15 @@ impl View {
         let fits = |patterns: &[WildMatch], text: &str| {
             patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(text))
         };
-        let choice =
-            self.listeners.get(listener).into_iter().flatten().find(|c| fits(&c.hosts, &host) && fits(&c.paths, path));
+        let named = |(name, values): &(String, Vec<WildMatch>)| {
+            header(name).is_some_and(|value| fits(values, &value.to_ascii_lowercase()))
+        };
+        let choice = self
+            .listeners
+            .get(listener)
+            .into_iter()
+            .flatten()
+            .find(|c| fits(&c.hosts, &host) && fits(&c.paths, path) && c.headers.iter().all(named));
         match choice.map(|choice| &choice.action) {
             Some(Action::Forward { groups, .. }) => {
                 let Some(group) = draw_group(groups, draw) else {
@@ -201,7 +224,7 @@ mod tests {
         }))
         .expect("a state");
         let view = View::of(&state);
-        let got = match view.decide("l", host, "/", |_| draw, |_, _| 0) {
+        let got = match view.decide("l", host, "/", |_| None, |_| draw, |_, _| 0) {
             Decision::Forward { endpoint, .. } => endpoint.id.clone(),
             Decision::NoTarget { group } => format!("none in {group}"),
             Decision::Respond { status, .. } => status.to_string(),
