@@ -25,7 +25,7 @@ use tagship_local::codepipeline::{self, CodePipeline};
 use tagship_local::events::{self, Events};
 use tagship_local::gateway::Gateway;
 use tagship_local::lambda::{self, Lambda};
-use tagship_local::moto::{Behaviour, InstancesBy, Moto, TargetsBy};
+use tagship_local::moto::{Behaviour, Clock, InstancesBy, Moto, TargetsBy};
 use tagship_local::ops::Ops;
 use tagship_local::service::Service;
 use tagship_local::setup::{self, Account, ServicePlan};
@@ -74,6 +74,7 @@ impl Wire {
         let moto = Moto::start().await.unwrap_or_else(|error| panic!("{error}"));
         let gateway = Gateway::start(moto.address()).await.expect("a gateway");
         let behaviour = Behaviour {
+            clock: Some(Clock::Stands),
             instances: Some(InstancesBy::Processes),
             targets: Some(TargetsBy::Probes),
             ..Behaviour::default()

@@ -120,6 +120,9 @@ impl Drop for Moto {
 /// How the emulated cloud behaves; keys left out stay as they are.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Behaviour {
+    /// Whether what takes time goes on with real time; set it before anything is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock: Option<Clock>,
     /// Who says that an instance is up or gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instances: Option<InstancesBy>,
@@ -141,6 +144,16 @@ pub struct Behaviour {
     /// The account's quota of Elastic IP addresses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address_limit: Option<u32>,
+}
+
+/// The time of what falls due later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Clock {
+    /// Real time.
+    Runs,
+    /// It stands, but for [`Client::skip`].
+    Stands,
 }
 
 /// Who says that an instance is up or gone.

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 # How the cloud behaves; changed with POST /tagship/config.
 config: dict = {
+    # "runs": with real time. "stands": it goes on with POST /tagship/skip alone.
+    "clock": "runs",
     # "processes": instances run when the instance manager says so. "timer": after boot_secs.
     "instances": "processes",
     "boot_secs": 1.0,
@@ -24,6 +26,7 @@ config: dict = {
 _version = itertools.count(1)
 version: int = next(_version)
 _due: list[tuple[float, int, Callable[[], None]]] = []
+_began = time.monotonic()
 # How far POST /tagship/skip has put the clock forward, in seconds.
 _ahead = 0.0
 _order = itertools.count()
@@ -47,7 +50,7 @@ def changed() -> None:
 
 def now() -> float:
     """Seconds since some moment, as far as anything here depends on time."""
-    return time.monotonic() + _ahead
+    return (_began if config["clock"] == "stands" else time.monotonic()) + _ahead
 
 
 def skip(secs: float) -> None:
