@@ -8,6 +8,7 @@ use aws_sdk_ec2::types::{
     InstanceMetadataOptionsRequest, InstanceStateName, ResourceType, Tag, TagSpecification, VolumeType,
 };
 use aws_smithy_types::base64;
+use std::collections::BTreeMap;
 use tagship::settings::{Ami, Choice, Eip, Image, Selector};
 use tagship::{
     Address, Devices, Error, Instance, InstanceState, Kind, Launch, ReleaseId, ServiceRole, TAG_RELEASE,
@@ -136,6 +137,14 @@ pub(crate) async fn subnets(cloud: &Cloud, choice: &Choice) -> Result<Vec<String
         ids.extend(subnet.called("ec2:DescribeSubnets", selector)?.subnet_id);
     }
     Ok(ids)
+}
+
+/// The zone of each of these subnets.
+pub(crate) async fn zones(cloud: &Cloud, subnets: &[String]) -> Result<BTreeMap<String, String>, Error> {
+    let request = cloud.ec2().describe_subnets().set_subnet_ids(Some(subnets.to_vec()));
+    let resource = || tagship::listed(subnets.iter().map(String::as_str));
+    let answer = request.send().await.called("ec2:DescribeSubnets", resource())?;
+    Ok(answer.subnets.unwrap_or_default().into_iter().filter_map(|it| it.subnet_id.zip(it.availability_zone)).collect())
 }
 
 /// Ids of the security groups that a selector matches; none for ids.

@@ -1,6 +1,8 @@
 //! The load balancer: the pair, its targets, and every switch that forwards to it.
 
+mod fit;
 mod test_rule;
+pub(crate) use fit::balancer;
 pub(crate) use test_rule::point;
 
 use crate::Cloud;

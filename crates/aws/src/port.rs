@@ -13,8 +13,8 @@ use tagship::metrics::Line;
 use tagship::notify::Notice;
 use tagship::settings::{Ami, Settings, TargetGroup};
 use tagship::{
-    Address, Alarm, Applied, Artifact, Change, Decision, Deployment, Devices, Enrolled, Error, Execution, Figures,
-    Found, Hold, Holding, Instance, Job, Kind, Look, Offer, Parts, Planner, Port, Record, ReleaseId, Routing,
+    Address, Alarm, Applied, Artifact, Balancer, Change, Decision, Deployment, Devices, Enrolled, Error, Execution,
+    Figures, Found, Hold, Holding, Instance, Job, Kind, Look, Offer, Parts, Planner, Port, Record, ReleaseId, Routing,
     ServiceRole, Step, UserData, World,
 };
 use tracing::info;
@@ -155,8 +155,17 @@ impl<'a, P: Planner> Aws<'a, P> {
             }
             _ => unread(),
         };
-        let (instances, routing, addresses, names, filtered, deployment, artifact, alarms, figures) =
-            tokio::try_join!(instances, routing, addresses, names, filtered, deployment, artifact, alarms, figures)?;
+        let balancer: Call<'_, Option<Balancer>> = match &settings.target_group {
+            TargetGroup::Pair(selector) if const { P::READS.has(Parts::BALANCER) } && reads(Parts::BALANCER) => {
+                // The pair has been looked at before.
+                let pair = self.balancer.pair(selector);
+                Box::pin(async move { elb::balancer(cloud, &pair, settings).await })
+            }
+            _ => unread(),
+        };
+        let (instances, routing, addresses, names, filtered, deployment, artifact, alarms, figures, balancer) = tokio::try_join!(
+            instances, routing, addresses, names, filtered, deployment, artifact, alarms, figures, balancer
+        )?;
         Ok(World {
             instances,
             routing,
@@ -172,6 +181,7 @@ impl<'a, P: Planner> Aws<'a, P> {
             alarms,
             figures,
             roster,
+            balancer,
             ..World::default()
         })
     }

@@ -39,8 +39,8 @@ pub use pipeline::{Act, Approval, Does, Frozen, PastRelease, PastRun, Pipeline, 
 
 mod world;
 pub use world::{
-    Address, Alarm, AlarmState, Deployment, DeploymentState, Devices, Execution, ExecutionState, Found, Group, Health,
-    Installed, Instance, InstanceState, Offer, Parts, Record, Routing, Switch, Target, UserData, World,
+    Address, Alarm, AlarmState, Balancer, Deployment, DeploymentState, Devices, Execution, ExecutionState, Found,
+    Group, Health, Installed, Instance, InstanceState, Offer, Parts, Record, Routing, Switch, Target, UserData, World,
 };
 
 mod test_rule;

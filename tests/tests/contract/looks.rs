@@ -44,8 +44,8 @@ pub(crate) fn first(reads: Parts, action: Action, release: &ReleaseId, holding: 
     if reads.has(wanted) { wanted } else { Parts::NONE }
 }
 
-/// What there is to read of a service with these settings.
-pub(crate) fn then(reads: Parts, settings: &Settings, holds: bool, chosen: bool) -> Parts {
+/// What there is to read of a service with these settings, and then of the pair that was found.
+pub(crate) fn then(reads: Parts, settings: &Settings, holds: bool, chosen: bool) -> [Parts; 2] {
     let pair = matches!(settings.target_group, TargetGroup::Pair(_));
     let held = Parts::FILTER.and(Parts::DEPLOYMENT).and(Parts::ARTIFACT.when(!chosen));
     let wanted = Parts::INSTANCES
@@ -54,7 +54,7 @@ pub(crate) fn then(reads: Parts, settings: &Settings, holds: bool, chosen: bool)
         .and(Parts::NAMES.when(settings.zone.is_some()))
         .and(Parts::IMAGE.when(settings.volume.is_some()))
         .and(held.when(holds));
-    wanted.without(Parts::ALL.without(reads))
+    [wanted, Parts::BALANCER.when(pair)].map(|parts| parts.without(Parts::ALL.without(reads)))
 }
 
 /// One release's look, in the scenario's names.
@@ -126,6 +126,7 @@ impl Look {
             alarms,
             figures,
             roster,
+            balancer,
         } = world;
         lines.push(format!("{read:?}"));
         lines.extend(instances.iter().map(|it| format!("{it:?}")));
@@ -144,6 +145,7 @@ impl Look {
             format!("{alarms:?}"),
             format!("{figures:?}"),
             format!("{roster:?}"),
+            format!("{balancer:?}"),
         ]);
         lines
     }

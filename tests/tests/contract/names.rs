@@ -15,9 +15,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use tagship::settings::Settings;
 use tagship::{
-    Address, Artifact, Back, Deployment, Devices, Ended, Enrolled, Execution, Group, Held, Hold, Holding, Installed,
-    Instance, Launch, NameChange, Offer, Previous, Record, ReleaseId, Roster, Routing, Split, Step, Switch, Target,
-    TestRule, World,
+    Address, Artifact, Back, Balancer, Deployment, Devices, Ended, Enrolled, Execution, Group, Held, Hold, Holding,
+    Installed, Instance, Launch, NameChange, Offer, Previous, Record, ReleaseId, Roster, Routing, Split, Step, Switch,
+    Target, TestRule, World,
 };
 
 use crate::scenario::{named_artifact, release};
@@ -319,6 +319,17 @@ impl Names {
         }
     }
 
+    /// The zones by the subnets in them; the limit is this cloud's own.
+    fn balancer(&self, balancer: &Balancer) -> Balancer {
+        let within = balancer.subnets.iter().filter(|(_, zone)| balancer.zones.contains(*zone));
+        Balancer {
+            zones: within.map(|(subnet, _)| self.known(subnet)).collect(),
+            subnets: balancer.subnets.keys().map(|subnet| (self.known(subnet), self.known(subnet))).collect(),
+            targets: None,
+            sticky: balancer.sticky.clone(),
+        }
+    }
+
     pub(crate) fn world(&mut self, world: World) -> World {
         let World {
             now: _,
@@ -338,6 +349,7 @@ impl Names {
             alarms,
             figures,
             roster,
+            balancer,
         } = world;
         let roster = roster.map(|enrolled| {
             let Enrolled { roster, etag } = *enrolled;
@@ -347,6 +359,7 @@ impl Names {
             alarms,
             figures,
             roster,
+            balancer: balancer.map(|balancer| self.balancer(&balancer)),
             now: Timestamp::UNIX_EPOCH,
             seen: Timestamp::UNIX_EPOCH,
             instances: sorted_by(instances.into_iter().map(|it| self.instance(it)), |it| it.id.clone()),

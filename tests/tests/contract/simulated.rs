@@ -162,10 +162,11 @@ impl<'a> Simulated<'a> {
         let offered = world.offer.as_ref().map(|offer| offer.settings.clone());
         if let Some(settings) = own.map(|hold| hold.settings.clone()).or(offered) {
             let chosen = own.is_some_and(|hold| hold.artifact.is_some());
-            let parts = then(reads, &settings, own.is_some(), chosen);
-            match part(parts, Some(&settings)) {
-                Ok(more) => world.add(parts, more),
-                Err(error) => return (Err(error), operations(all)),
+            for parts in then(reads, &settings, own.is_some(), chosen) {
+                match part(parts, Some(&settings)) {
+                    Ok(more) => world.add(parts, more),
+                    Err(error) => return (Err(error), operations(all)),
+                }
             }
         }
         (Ok(world), operations(all))

@@ -4,9 +4,9 @@ use crate::engine::admission::{Gate, Standing, Word};
 use crate::engine::memo::Memory;
 use crate::model::VERSION;
 use crate::{
-    Action, Address, Alarm, Artifact, Changes, Deployment, DeploymentState, Devices, Done, Enrolled, Error, Execution,
-    Figures, Found, Held, Holding, Instance, Job, Kind, Offer, Parts, Record, ReleaseId, Report, Routing, Step,
-    UserData, World, counted, listed, names, settings::TargetGroup,
+    Action, Address, Alarm, Artifact, Balancer, Changes, Deployment, DeploymentState, Devices, Done, Enrolled, Error,
+    Execution, Figures, Found, Held, Holding, Instance, Job, Kind, Offer, Parts, Record, ReleaseId, Report, Routing,
+    Step, UserData, World, counted, listed, names, settings::TargetGroup,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -236,6 +236,11 @@ impl<'a> View<'a> {
     /// What the balancer counted while the traffic was divided.
     pub fn figures(self) -> First<&'a Figures> {
         self.part(Parts::FIGURES, |world| &world.figures)
+    }
+
+    /// The load balancer, as far as a launch has to fit it.
+    pub fn balancer(self) -> First<Option<&'a Balancer>> {
+        self.part(Parts::BALANCER, |world| world.balancer.as_ref())
     }
 
     /// The roster of the live fleet.

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Parts of the world, each read by calls of its own: a set of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Parts(u16);
+pub struct Parts(u32);
 
 impl Parts {
     /// None.
@@ -44,8 +44,10 @@ impl Parts {
     pub const FIGURES: Self = Self(1 << 12);
     /// The roster of the live fleet.
     pub const ROSTER: Self = Self(1 << 13);
+    /// The load balancer, as far as a launch has to fit it. The pair is read before it.
+    pub const BALANCER: Self = Self(1 << 15);
     /// All of them.
-    pub const ALL: Self = Self((1 << 14) - 1);
+    pub const ALL: Self = Self((1 << 14) - 1 + (1 << 15));
 
     /// These and those.
     #[must_use]
@@ -114,6 +116,21 @@ pub struct World {
     pub figures: Figures,
     /// The roster of the live fleet; none before the first approval.
     pub roster: Option<Box<Enrolled>>,
+    /// The load balancer, as far as a launch has to fit it; none where the pair is on none.
+    pub balancer: Option<Balancer>,
+}
+
+/// The load balancer, as far as a launch has to fit it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Balancer {
+    /// The zones that it is in; of several balancers those that all of them are in.
+    pub zones: BTreeSet<String>,
+    /// The zone of each subnet that the settings name.
+    pub subnets: BTreeMap<String, String>,
+    /// How many targets a load balancer of this account may have; none if AWS doesn't say.
+    pub targets: Option<u32>,
+    /// Names of groups with stickiness of their own. Read where the settings divide the traffic.
+    pub sticky: Vec<String>,
 }
 
 /// What an image says of its devices.
@@ -164,6 +181,7 @@ impl World {
             alarms,
             figures,
             roster,
+            balancer,
             now: _,
             seen: _,
             read: _,
@@ -210,6 +228,9 @@ impl World {
         }
         if parts.has(Parts::ROSTER) {
             self.roster = roster;
+        }
+        if parts.has(Parts::BALANCER) {
+            self.balancer = balancer;
         }
     }
 }

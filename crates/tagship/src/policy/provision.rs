@@ -1,6 +1,7 @@
 //! Provision: takes the hold, launches the fleet, gives it addresses and names.
 
 mod address;
+mod fit;
 mod fleet;
 #[cfg(test)]
 mod tests;
@@ -82,6 +83,7 @@ impl Planner for Provision {
         .and(Parts::HOLDER)
         .and(Parts::INSTANCES)
         .and(Parts::ROUTING)
+        .and(Parts::BALANCER)
         .and(Parts::ADDRESSES)
         .and(Parts::NAMES)
         .and(Parts::FILTER);
@@ -157,6 +159,12 @@ fn take(now: &Situation<'_>, freed: Option<&Held>) -> First<Done> {
     let pair = settings.target_group != TargetGroup::None;
     now.world.need(Parts::FILTER.and(Parts::ROUTING.when(pair)))?;
     if let Err(error) = check_pair(now, settings)? {
+        return Break(Decision::Fail(error));
+    }
+    if pair
+        && let Some(balancer) = now.world.balancer()?
+        && let Err(error) = fit::check(balancer, now.world.routing()?, settings)
+    {
         return Break(Decision::Fail(error));
     }
     let hold = Hold::taken(now.job.release.clone(), now.job.pipeline.clone(), now.world.now(), settings.clone());

@@ -144,6 +144,9 @@ pub struct Behaviour {
     /// The account's quota of Elastic IP addresses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address_limit: Option<u32>,
+    /// The account's quota of targets a load balancer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_limit: Option<u32>,
 }
 
 /// The time of what falls due later.

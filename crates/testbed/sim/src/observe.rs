@@ -6,9 +6,9 @@ use crate::requests::SKEW;
 use rand::RngExt;
 use tagship::settings::{Choice, Eip, Settings};
 use tagship::{
-    Address, Alarm, AlarmState, Deployment, DeploymentState, Devices, Enrolled, Error, Execution, Group, Held, Hold,
-    Holding, Installed, Instance, InstanceState, Job, Offer, Parts, ReleaseId, Routing, ServiceRole, Switch, Target,
-    TestRule, World, execution_of,
+    Address, Alarm, AlarmState, Balancer, Deployment, DeploymentState, Devices, Enrolled, Error, Execution, Group,
+    Held, Hold, Holding, Installed, Instance, InstanceState, Job, Offer, Parts, ReleaseId, Routing, ServiceRole,
+    Switch, Target, TestRule, World, execution_of,
 };
 
 impl Cloud {
@@ -76,6 +76,16 @@ impl Cloud {
                     .map(|(arn, _)| arn.clone())
                     .collect(),
                 tests: service.tests.iter().filter_map(|arn| self.describe_test(arn)).collect(),
+            });
+        }
+        if parts.has(Parts::BALANCER) {
+            // Each subnet is a zone.
+            let subnets = settings.subnet.ids();
+            world.balancer = Some(Balancer {
+                zones: subnets.iter().cloned().collect(),
+                subnets: subnets.iter().map(|subnet| (subnet.clone(), subnet.clone())).collect(),
+                targets: None,
+                sticky: Vec::new(),
             });
         }
         if parts.has(Parts::ALARMS) {

@@ -106,6 +106,14 @@ pub fn observation(
     if parts.has(Parts::ROUTING) {
         chains.extend(routing(cloud, job, cached));
     }
+    if parts.has(Parts::BALANCER) {
+        let elb = |operation| vec![read(operation, Some(Bucket::Balancing))];
+        let groups = if settings.shift.at_once() { 0 } else { 2 };
+        chains.push(vec![read("ec2:DescribeSubnets", Some(Bucket::Describe))]);
+        chains.push(elb("elasticloadbalancing:DescribeLoadBalancers"));
+        chains.push(elb("elasticloadbalancing:DescribeAccountLimits"));
+        chains.push(vec![read("elasticloadbalancing:DescribeTargetGroupAttributes", Some(Bucket::Balancing)); groups]);
+    }
     if parts.has(Parts::ALARMS) && !settings.alarms.ids().is_empty() {
         chains.push(vec![read("cloudwatch:DescribeAlarms", Some(Bucket::Alarms))]);
     }

@@ -251,8 +251,9 @@ impl Observe<'_, '_> {
         let offered = world.offer.as_ref().map(|offer| offer.settings.clone());
         if let Some(settings) = own.map(|hold| hold.settings.clone()).or(offered) {
             let chosen = own.is_some_and(|hold| hold.artifact.is_some());
-            let parts = then(reads, &settings, own.is_some(), chosen);
-            world.add(parts, port.observe(&look(Some(&settings), parts)).await?);
+            for parts in then(reads, &settings, own.is_some(), chosen) {
+                world.add(parts, port.observe(&look(Some(&settings), parts)).await?);
+            }
         }
         Ok(world)
     }

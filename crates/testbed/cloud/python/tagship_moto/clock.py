@@ -19,6 +19,8 @@ config: dict = {
     "healthy_secs": 1.0,
     # [{"subnet": id or "*", "type": type or "*", "code": AWS's code, "available": how many still fit}]
     "capacity": [],
+    # AWS's default quota of targets a load balancer.
+    "target_limit": 1000,
     # AWS's default quota is 5 addresses a Region; null is no limit.
     "address_limit": None,
 }

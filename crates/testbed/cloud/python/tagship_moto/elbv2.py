@@ -3,6 +3,7 @@
 import copy
 
 from moto.core.resource_tagging import TaggedResource
+from moto.core.responses import ActionResult
 from moto.elbv2.exceptions import ELBClientError, InvalidTargetError, TargetGroupNotFoundError, TargetNotRunning
 from moto.elbv2.models import (
     ELBv2Backend,
@@ -14,6 +15,7 @@ from moto.elbv2.models import (
     FakeTargetGroup,
     elbv2_backends,
 )
+from moto.elbv2.responses import ELBV2Response
 
 from . import clock
 
@@ -235,6 +237,12 @@ def _tagged_by_cloudformation(resource: type) -> None:
     resource.create_from_cloudformation_json = classmethod(create_with_tags)
 
 
+def _describe_account_limits(_self: ELBV2Response) -> ActionResult:
+    """Of the limits the one that somebody here asks for; moto's figures are older than AWS's."""
+    limit = {"Name": "targets-per-application-load-balancer", "Max": str(clock.config["target_limit"])}
+    return ActionResult({"Limits": [limit]})
+
+
 def install() -> None:
     """Puts this module's behaviour in place of moto's."""
     FakeTargetGroup.__init__ = _group_init
@@ -243,6 +251,7 @@ def install() -> None:
     FakeTargetGroup.deregister = _deregister
     FakeTargetGroup.deregister_terminated_instances = _deregister_terminated_instances
     FakeAction.__init__ = _action_init
+    ELBV2Response.describe_account_limits = _describe_account_limits
     ELBv2Backend.describe_target_health = _describe_target_health
     ELBv2Backend.iter_tagged_resources = _iter_tagged_resources
     ELBv2Backend.describe_tags = _describe_tags

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tagship_cloud::gateway::Record;
+use tagship_cloud::moto::Behaviour;
 use tagship_cloud::state::{InstanceState, Rule};
 
 const PIPELINE: &str = "web";
@@ -48,6 +49,9 @@ pub(super) async fn play(functions: &Path, fleet: u32, rejects: bool) -> Result<
     });
     let plan = Plan { play: Play::Timers, functions: functions.to_owned(), ..Plan::new(vec![line]) };
     let local = Local::start(plan).await?;
+    // A thousand live beside a thousand that come.
+    let behaviour = Behaviour { target_limit: Some(2_000), ..Behaviour::default() };
+    local.moto.configure(&behaviour).await.map_err(|error| Error::Release(error.to_string()))?;
 
     approved(&local, fleet).await?;
     local.gateway.recorder().take();
