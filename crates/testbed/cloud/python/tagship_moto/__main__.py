@@ -23,7 +23,7 @@ from moto.moto_server.werkzeug_app import (  # noqa: E402
 from werkzeug.serving import make_server  # noqa: E402
 from werkzeug.wrappers import Request, Response  # noqa: E402
 
-from . import cbor, clock, cloudwatch, ec2, elbv2, route53, speed, state  # noqa: E402
+from . import alarms, cbor, clock, cloudwatch, ec2, elbv2, route53, speed, state  # noqa: E402
 
 READS = ("Describe", "List", "Get", "BatchGet", "Head")
 
@@ -134,6 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="tagship_moto", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0: any free port")
     args = parser.parse_args()
+    alarms.install()
     cloudwatch.install()
     ec2.install()
     elbv2.install()

@@ -56,7 +56,7 @@ struct Shared {
     listeners: broadcast::Sender<Arc<Value>>,
     tasks: Mutex<JoinSet<()>>,
     /// Each alarm's state as it was seen last.
-    alarms: Mutex<BTreeMap<String, String>>,
+    alarms: tokio::sync::Mutex<BTreeMap<String, String>>,
 }
 
 impl std::fmt::Debug for Events {
@@ -78,7 +78,7 @@ impl Events {
             deliveries: RwLock::default(),
             listeners: broadcast::channel(LISTENER_EVENTS_MAX).0,
             tasks: Mutex::default(),
-            alarms: Mutex::default(),
+            alarms: tokio::sync::Mutex::default(),
         });
         for (index, rule) in shared.rules.iter().enumerate() {
             if let On::Every(rate) = rule.on {
@@ -141,7 +141,7 @@ impl Events {
 
     /// Makes an event of each change of an alarm's state, as CloudWatch does.
     pub fn watch_alarms(&self, gateway: &Gateway) {
-        for operation in ["PutMetricAlarm", "PutCompositeAlarm", "SetAlarmState"] {
+        for operation in ["PutMetricAlarm", "PutCompositeAlarm", "SetAlarmState", "PutMetricData"] {
             let weak = Arc::downgrade(&self.shared);
             gateway.on_success("monitoring", operation, move |_, _| {
                 if let Some(shared) = weak.upgrade() {
@@ -154,15 +154,14 @@ impl Events {
 
     /// Looks at all alarms, and tells of those whose state isn't the one seen before.
     async fn alarms_changed(&self) {
+        // One look after the other: an older one doesn't overtake a newer.
+        let mut states = self.shared.alarms.lock().await;
         let alarms = match self.shared.sns.alarms().await {
             Ok(alarms) => alarms,
             Err(error) => return tracing::warn!(%error, "the alarms can't be read"),
         };
         for Alarm { name, arn, state, reason } in alarms {
-            let before = {
-                let mut states = self.shared.alarms.lock().unwrap_or_else(PoisonError::into_inner);
-                states.insert(name.clone(), state.clone())
-            };
+            let before = states.insert(name.clone(), state.clone());
             if before.as_ref() != Some(&state) {
                 let previous = json!({"value": before.as_deref().unwrap_or("INSUFFICIENT_DATA")});
                 let detail = json!({

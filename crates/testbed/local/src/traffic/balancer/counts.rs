@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// What a client got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,11 +30,18 @@ impl std::fmt::Display for Outcome {
 
 /// Counters by target group's ARN and outcome.
 #[derive(Debug, Default)]
-pub struct Counts(Mutex<BTreeMap<String, BTreeMap<Outcome, u64>>>);
+pub struct Counts {
+    outcomes: Mutex<BTreeMap<String, BTreeMap<Outcome, u64>>>,
+    /// How long targets took to answer, since somebody asked last.
+    times: Mutex<BTreeMap<String, Vec<Duration>>>,
+}
+
+/// As many times as a group keeps until somebody asks: more than a minute of the demo's.
+const TIMES: usize = 10_000;
 
 impl Counts {
     pub(super) fn add(&self, group: &str, outcome: Outcome) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
         if !counts.contains_key(group) {
             counts.insert(group.to_owned(), BTreeMap::new());
         }
@@ -42,8 +50,23 @@ impl Counts {
         }
     }
 
+    pub(super) fn took(&self, group: &str, time: Duration) {
+        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = times.entry(group.to_owned()).or_default();
+        if times.len() < TIMES {
+            times.push(time);
+        }
+    }
+
+    /// The times of each group since the last call, sorted.
+    pub(super) fn take_times(&self) -> BTreeMap<String, Vec<Duration>> {
+        let mut times = std::mem::take(&mut *self.times.lock().unwrap_or_else(PoisonError::into_inner));
+        times.values_mut().for_each(|times| times.sort_unstable());
+        times
+    }
+
     pub(super) fn read(&self) -> BTreeMap<(String, Outcome), u64> {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
         counts
             .iter()
             .flat_map(|(group, outcomes)| outcomes.iter().map(|(outcome, count)| ((group.clone(), *outcome), *count)))

@@ -25,7 +25,7 @@ async fn publish(period: i64, counts: Arc<Counts>, caller: Caller, load_balancer
         let end = Timestamp::from_second(start + period).unwrap_or_default();
         tokio::time::sleep(Duration::try_from(end.duration_since(Timestamp::now())).unwrap_or_default()).await;
         let after = counts.read();
-        let data = data(&before, &after, start, &load_balancer);
+        let data = data(&before, &after, &counts.take_times(), start, &load_balancer);
         before = after;
         if !data.is_empty()
             && let Err(error) = caller.put_metrics("AWS/ApplicationELB", data).await
@@ -35,8 +35,18 @@ async fn publish(period: i64, counts: Arc<Counts>, caller: Caller, load_balancer
     }
 }
 
-/// What was counted in between: requests that reached a group, and its targets' answers. A code without one is absent.
-fn data(before: &Counted, after: &Counted, start: i64, load_balancer: &str) -> Vec<Value> {
+/// So many times of a period are published: percentiles are near, and the emulator stays quick.
+const SAMPLE: usize = 20;
+
+/// What was counted in between: requests that reached a group, its targets' answers, and how long these took. A code
+/// without one is absent.
+fn data(
+    before: &Counted,
+    after: &Counted,
+    times: &BTreeMap<String, Vec<Duration>>,
+    start: i64,
+    load_balancer: &str,
+) -> Vec<Value> {
     let mut sums: BTreeMap<(&str, String), u64> = BTreeMap::new();
     for (key, count) in after {
         let more = count - before.get(key).copied().unwrap_or_default();
@@ -51,10 +61,19 @@ fn data(before: &Counted, after: &Counted, start: i64, load_balancer: &str) -> V
     }
     let dimension = |name: &str, value: &str| json!({"Name": name, "Value": value});
     let balancer = load_balancer.split_once(":loadbalancer/").map_or(load_balancer, |(_, name)| name);
-    let datum = |((group, name), sum): ((&str, String), u64)| {
+    let dimensions = |group: &str| {
         let group = group.rsplit_once(':').map_or(group, |(_, name)| name);
-        let dimensions = [dimension("LoadBalancer", balancer), dimension("TargetGroup", group)];
-        json!({"MetricName": name, "Dimensions": dimensions, "Timestamp": start, "Value": sum, "Unit": "Count"})
+        [dimension("LoadBalancer", balancer), dimension("TargetGroup", group)]
     };
-    sums.into_iter().map(datum).collect()
+    let counted = sums.into_iter().map(|((group, name), sum)| {
+        let dimensions = dimensions(group);
+        json!({"MetricName": name, "Dimensions": dimensions, "Timestamp": start, "Value": sum, "Unit": "Count"})
+    });
+    let took = times.iter().map(|(group, times)| {
+        let last = times.len().saturating_sub(1);
+        let sample = (1..=SAMPLE.min(times.len())).map(|n| times[last * n / SAMPLE.min(times.len())].as_secs_f64());
+        json!({"MetricName": "TargetResponseTime", "Dimensions": dimensions(group), "Timestamp": start,
+            "Values": sample.collect::<Vec<_>>(), "Unit": "Seconds"})
+    });
+    counted.chain(took).collect()
 }

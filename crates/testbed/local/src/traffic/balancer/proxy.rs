@@ -16,7 +16,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tagship_cloud::state::Listener;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -142,9 +142,13 @@ impl Proxy {
             }
             Decision::Forward { group, endpoint } => {
                 let forwarded = forwarded(listener, client, endpoint, request);
+                let began = Instant::now();
                 let answer = self.pools.to(endpoint).request(forwarded);
                 let (outcome, response) = match tokio::time::timeout(self.idle_timeout, answer).await {
-                    Ok(Ok(response)) => carried(response),
+                    Ok(Ok(response)) => {
+                        self.counts.took(group, began.elapsed());
+                        carried(response)
+                    }
                     Ok(Err(error)) if !timed_out(&error) => {
                         tracing::warn!(target = endpoint.id, %error, "502");
                         (Outcome::BadGateway, own(StatusCode::BAD_GATEWAY, String::new()))
