@@ -295,10 +295,7 @@ fn settings(line: &Line, account: &Account) -> Vec<(String, String)> {
     let services = line.pre_product.iter().chain([&line.product]);
     services
         .filter_map(|service| {
-            let mut settings = account.services.get(&service.service_role)?.settings.clone();
-            for (key, value) in line.settings.as_object().into_iter().flatten() {
-                settings[key] = value.clone();
-            }
+            let mut settings = line.settings(&account.services.get(&service.service_role)?.settings);
             if line.pre_product.as_ref().is_some_and(|pre| pre.service_role == service.service_role) {
                 settings["PRE_PRODUCT"] = true.into();
             }

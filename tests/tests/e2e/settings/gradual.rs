@@ -128,6 +128,7 @@ async fn compared_in_a_step(shop: Releases<'_>, live: &str) {
     says("g6", &message, &["the release fails more often than its predecessor", "the traffic is back with", live]);
     until_weights(shop, live, (100, 0)).await;
     shop.marked(&release, "discarded").await;
-    let lost: Vec<_> = load.stop().await.failures.into_iter().filter(|it| !it.cause.starts_with("500")).collect();
-    assert_eq!(lost, []);
+    let tally = load.stop().await;
+    assert_eq!(tally.failures, []);
+    assert!(tally.errors.contains_key("g6"), "nobody was hit: {tally:?}");
 }

@@ -8,8 +8,11 @@ use crate::leftovers::leftovers;
 use crate::local::{self, Line, Local, Plan};
 use crate::ops;
 use crate::traffic::load::{self, Load, Site, Tally};
+use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
+use tagship_cloud::setup::ops_environment;
+use tagship_cloud::state::State;
 use tagship_cloud::validate;
 use teller::{Chapter, Teller};
 use tokio::sync::broadcast::error::RecvError;
@@ -17,6 +20,8 @@ use tokio::sync::broadcast::error::RecvError;
 const PIPELINE: &str = "web";
 const ROLE: &str = "WEB_PRODUCT";
 const HOST: &str = "web.example.com";
+/// CloudWatch's minute here: a comparison that takes ten minutes on AWS takes half a minute.
+const MINUTE_SECS: u32 = 2;
 
 /// Why the demo failed.
 #[derive(Debug, thiserror::Error)]
@@ -49,11 +54,12 @@ fn line() -> Line {
 pub async fn run() -> Result<(), Error> {
     let teller = Teller::new();
     teller.title(
-        "Five releases of a web application, by the Lambda functions that run on AWS: CodePipeline, CodeDeploy, EC2 \
+        "Seven releases of a web application, by the Lambda functions that run on AWS: CodePipeline, CodeDeploy, EC2 \
          instances and the load balancer are played on this machine. It takes about two minutes.",
     );
     teller.say("", "setting up: network, balancer, pipeline, service (from infra/, the files that go to AWS)");
-    let local = Arc::new(Local::start(Plan::new(vec![line()])).await?);
+    let plan = Plan { minute_secs: MINUTE_SECS, ..Plan::new(vec![line()]) };
+    let local = Arc::new(Local::start(plan).await?);
     for (group, alias) in local.account.services[ROLE].target_groups.iter().zip(["group A", "group B"]) {
         teller.call(group.split('/').nth(1).unwrap_or(group), alias);
     }
@@ -84,7 +90,7 @@ pub async fn run() -> Result<(), Error> {
     println!("calls of AWS, held against its service models: {}", requests.said);
     let releases = teller.chapters(|all| all.len());
     let verdict = if tally.failures.is_empty() && leftovers.is_empty() && requests.passed { "ok" } else { "FAILED" };
-    println!("\ndemo: {verdict}, {releases} releases, {} requests, {} failed", tally.requests, tally.failures.len());
+    println!("\ndemo: {verdict}, {releases} releases, {} requests, {} lost", tally.requests, tally.failures.len());
     if verdict == "ok" {
         Ok(())
     } else {
@@ -111,7 +117,7 @@ async fn tell(local: &Local, teller: &Teller) -> Result<Tally, Error> {
     end(local, teller, "r1", &r1, "Succeeded", "approved").await?;
 
     let load = constant_load(local).await;
-    let counting = count(teller, &load);
+    let counting = count(local, teller, &load);
     teller.title(&format!(
         "r2: the second one, approved twice. From here to the end {RATE} requests a second go through the balancer, \
          and none may fail"
@@ -144,13 +150,53 @@ async fn tell(local: &Local, teller: &Teller) -> Result<Tally, Error> {
     marked(local, teller, "r4", &r4, "discarded").await?;
     approve_both(local, teller, "r5", &r5).await?;
     end(local, teller, "r5", &r5, "Succeeded", "approved").await?;
+    teller.requests(&mut before, load.tally());
+
+    teller.title("r6: ops have asked for steps. It gets 10 %, then 50 % of the traffic, then all of it");
+    in_steps(local, teller).await?;
+    let r6 = upload(local, teller, "r6", Variant::Healthy).await?;
+    approve_both(local, teller, "r6", &r6).await?;
+    end(local, teller, "r6", &r6, "Succeeded", "approved").await?;
+    teller.requests(&mut before, load.tally());
+
+    teller.title(
+        "r7: healthy by its health check, but a fifth of its answers are errors. At 10 % it is compared with r6, and the \
+         traffic goes back by itself",
+    );
+    let r7 = upload(local, teller, "r7", Variant::Errs).await?;
+    approve(local, teller, "r7", &r7, "QaApproval").await?;
+    end(local, teller, "r7", &r7, "Failed", "discarded").await?;
     counting.abort();
     let tally = load.stop().await;
     teller.requests(&mut before, tally.clone());
+    let hit = tally.errors.get("r7").copied().unwrap_or_default();
+    if hit == 0 {
+        return Err(Error::Story("r7 has answered no request with an error, so nothing was compared".to_owned()));
+    }
     match tally.by_version.get("r3") {
         Some(served) => Err(Error::Story(format!("r3 is not healthy, and has served {served} requests"))),
         None => Ok(tally),
     }
+}
+
+/// What a person types to have releases go in steps, by the command `tagship`.
+async fn in_steps(local: &Local, teller: &Teller) -> Result<(), Error> {
+    let mut settings = line().settings(&local.account.services[ROLE].settings);
+    settings["SHIFT"] = json!({"STEPS": [{"WEIGHT": 10, "BAKE": BAKE_SECS}, {"WEIGHT": 50, "BAKE": 1}]});
+    settings["COMPARE"] = true.into();
+    let file = local.dir.path().join("settings.json");
+    std::fs::write(&file, settings.to_string())?;
+    teller.say("", &format!("ops: tagship settings set {ROLE} settings.json, with \"SHIFT\": {}", settings["SHIFT"]));
+    let set = tokio::process::Command::new(Plan::new(Vec::new()).functions.join("tagship"))
+        .args(["settings", "set", ROLE, "--yes"])
+        .arg(&file)
+        .envs(ops_environment(&local.gateway.url()))
+        .output()
+        .await?;
+    if set.status.success() {
+        return Ok(());
+    }
+    Err(Error::Story(format!("tagship settings set: {}", String::from_utf8_lossy(&set.stderr))))
 }
 
 async fn upload(local: &Local, teller: &Teller, name: &str, variant: Variant) -> Result<String, Error> {
@@ -246,6 +292,8 @@ async fn said_for_whom(
 
 /// Requests a second.
 const RATE: u32 = 50;
+/// How long 10 % of the traffic stand: at 5 requests a second, r7's errors are found within it.
+const BAKE_SECS: u32 = 20;
 
 /// Requests through both listeners.
 async fn constant_load(local: &Local) -> Load {
@@ -259,16 +307,18 @@ async fn constant_load(local: &Local) -> Load {
     Load::start(&load::Config { sites, rate: RATE, connections: 4, timeout: Duration::from_secs(5) })
 }
 
-/// Keeps the count of requests on the terminal's last line.
-fn count(teller: &Teller, load: &Load) -> tokio::task::JoinHandle<()> {
-    let (bar, tallies) = (teller.bar.clone(), load.watch());
+/// Keeps the weights and the count of requests on the terminal's last line.
+fn count(local: &Local, teller: &Teller, load: &Load) -> tokio::task::JoinHandle<()> {
+    let (bar, tallies, states) = (teller.bar.clone(), load.watch(), local.states.clone());
     tokio::spawn(async move {
         loop {
             let tally = tallies();
             let versions: Vec<String> =
                 tally.by_version.iter().map(|(version, requests)| format!("{version} {requests}")).collect();
+            let hit: u64 = tally.errors.values().sum();
             bar.set_message(format!(
-                "{} requests ({}), {} failed",
+                "A/B {} · {} requests ({}), {hit} errors, {} lost",
+                weights(&states.borrow()),
                 tally.requests,
                 versions.join(", "),
                 tally.failures.len()
@@ -276,6 +326,14 @@ fn count(teller: &Teller, load: &Load) -> tokio::task::JoinHandle<()> {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     })
+}
+
+/// The weights of the first rule that has two: `90/10`.
+fn weights(state: &State) -> String {
+    let rules = state.listeners.iter().flat_map(|listener| &listener.rules);
+    let mut groups = rules.flat_map(|rule| &rule.actions).map(|action| action.groups());
+    let pair = groups.find(|groups| groups.len() == 2).unwrap_or_default();
+    pair.iter().map(|group| group.weight.to_string()).collect::<Vec<_>>().join("/")
 }
 
 /// The functions' last words, for whoever has to find out.

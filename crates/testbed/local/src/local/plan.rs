@@ -37,6 +37,15 @@ impl Line {
             parameters: BTreeMap::new(),
         }
     }
+
+    /// What infra/service.yaml offers, with this line's settings over it.
+    pub(crate) fn settings(&self, offered: &Value) -> Value {
+        let mut settings = offered.clone();
+        for (key, value) in self.settings.as_object().into_iter().flatten() {
+            settings[key] = value.clone();
+        }
+        settings
+    }
 }
 
 /// What instances are.

@@ -41,7 +41,7 @@ pub struct Config {
     pub timeout: Duration,
 }
 
-/// A request that got no 2xx or 3xx.
+/// A request that nobody's application has answered, or only with a 4xx.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// When it was sent.
@@ -59,7 +59,9 @@ pub struct Tally {
     pub requests: u64,
     /// Those served, by the version that served them.
     pub by_version: BTreeMap<String, u64>,
-    /// Those that were not.
+    /// Those that an application answered with an error of its own, by its version: hit, but not lost.
+    pub errors: BTreeMap<String, u64>,
+    /// Those that were lost.
     pub failures: Vec<Failure>,
     /// The slowest one that was served.
     pub slowest: Duration,
@@ -135,7 +137,8 @@ async fn send(
         let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
         tally.requests += 1;
         match answer {
-            Ok(version) => {
+            Ok(Answer::Error(version)) => *tally.errors.entry(version).or_default() += 1,
+            Ok(Answer::Served(version)) => {
                 *tally.by_version.entry(version).or_default() += 1;
                 tally.slowest = tally.slowest.max(began.elapsed());
             }
@@ -148,10 +151,17 @@ async fn send(
     }
 }
 
+/// Whose answer it was.
+enum Answer {
+    Served(String),
+    /// A 5xx that names its version, so it isn't the balancer's.
+    Error(String),
+}
+
 type Connection = SendRequest<Empty<bytes::Bytes>>;
 
-/// Sends one request and reads the whole answer; gives the version that served it.
-async fn once(site: &Site, kept: &mut Option<Connection>) -> Result<String, String> {
+/// Sends one request and reads the whole answer.
+async fn once(site: &Site, kept: &mut Option<Connection>) -> Result<Answer, String> {
     let mut connection = match kept.take() {
         Some(connection) if !connection.is_closed() => connection,
         _ => connect(site.address).await?,
@@ -162,15 +172,16 @@ async fn once(site: &Site, kept: &mut Option<Connection>) -> Result<String, Stri
         Request::get(&site.path).header(HOST, &site.host).body(Empty::new()).map_err(|error| error.to_string())?;
     let response = connection.send_request(request).await.map_err(broken)?;
     let status = response.status();
-    let version = response
-        .headers()
-        .get(VERSION_HEADER)
-        .and_then(|version| version.to_str().ok())
-        .unwrap_or("unknown")
-        .to_owned();
+    let version = response.headers().get(VERSION_HEADER).and_then(|version| version.to_str().ok()).map(str::to_owned);
     response.into_body().collect().await.map_err(broken)?;
     *kept = Some(connection);
-    if status.is_success() || status.is_redirection() { Ok(version) } else { Err(status.to_string()) }
+    match version {
+        Some(version) if status.is_server_error() => Ok(Answer::Error(version)),
+        version if status.is_success() || status.is_redirection() => {
+            Ok(Answer::Served(version.unwrap_or("unknown".to_owned())))
+        }
+        _ => Err(status.to_string()),
+    }
 }
 
 async fn connect(address: SocketAddr) -> Result<Connection, String> {

@@ -59,7 +59,10 @@ pub(super) fn requests(teller: &Teller, tally: &Tally) -> Table {
         let served = tally.by_version.get(version).copied().unwrap_or_default();
         table.add_row([format!("served by {version}"), served.to_string()]);
     }
-    table.add_row(["failed".to_owned(), tally.failures.len().to_string()]);
+    for (version, hit) in &tally.errors {
+        table.add_row([format!("answered with an error by {version}"), hit.to_string()]);
+    }
+    table.add_row(["lost".to_owned(), tally.failures.len().to_string()]);
     table.add_row(["all".to_owned(), tally.requests.to_string()]);
     table
 }

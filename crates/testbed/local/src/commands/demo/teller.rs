@@ -130,9 +130,13 @@ impl Teller {
             let served = all - before.by_version.get(version).unwrap_or(&0);
             (served > 0).then(|| format!("{served} by {version}"))
         });
-        let served: Vec<String> = served.collect();
-        let failed = now.failures.len() - before.failures.len();
-        self.say("", &format!("requests meanwhile: {}; {failed} failed", served.join(", ")));
+        let hit = now.errors.iter().filter_map(|(version, all)| {
+            let hit = all - before.errors.get(version).unwrap_or(&0);
+            (hit > 0).then(|| format!("{hit} got an error from {version}"))
+        });
+        let told: Vec<String> = served.chain(hit).collect();
+        let lost = now.failures.len() - before.failures.len();
+        self.say("", &format!("requests meanwhile: {}; {lost} lost", told.join(", ")));
         *before = now;
     }
 }
