@@ -1,52 +1,39 @@
 //! The demo's two tables: releases and requests.
 
-use super::teller::{Chapter, Teller};
+use super::teller::Teller;
 use crate::traffic::load::Tally;
 use comfy_table::{Table, presets};
 
-/// Function and action, in the order of the flow.
-const ACTIONS: [(&str, &str); 6] = [
-    ("provision", "provision"),
-    ("deploy", "deploy"),
-    ("route shift", "shift"),
-    ("cleanup retire", "retire"),
-    ("route rollback", "rollback"),
-    ("cleanup discard", "discard"),
-];
+/// The actions, in the order of the flow.
+const ACTIONS: [&str; 6] = ["provision", "deploy", "shift", "retire", "rollback", "discard"];
 
-/// A column a release, so that it can be read in a terminal of 80 columns.
+/// A row a release, for a terminal of 80 columns.
 pub(super) fn releases(teller: &Teller) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
-    let mut row = |label: &str, cell: &dyn Fn(&Chapter) -> String| {
-        let cells: Vec<String> = teller.chapters(|all| all.values().map(cell).collect());
-        table.add_row([label.to_owned()].into_iter().chain(cells));
-    };
-    row("release", &|chapter| head(&chapter.execution, 8));
-    row("ended as", &|chapter| chapter.ended.clone());
-    for (label, action) in ACTIONS {
-        row(label, &|chapter| chapter.took.get(action).map_or("–".to_owned(), |secs| format!("{secs} s")));
-    }
-    row("instances", &|chapter| chapter.instances.iter().map(|id| head(id, 10)).collect::<Vec<_>>().join("\n"));
-    row("weights at its end", &|chapter| {
-        let lines = chapter.weights.iter().map(|(weights, switches)| match chapter.weights.len() {
-            1 => weights.replace(", ", "\n"),
-            _ => format!("{}:\n{}", switches.join(", "), weights.replace(", ", "\n")),
-        });
-        lines.collect::<Vec<_>>().join("\n")
+    table.set_header(["", "ended as"].into_iter().chain(ACTIONS).chain(["A/B", "serves"]));
+    teller.chapters(|all| {
+        for (name, chapter) in all.iter() {
+            let took = |action: &str| chapter.took.get(action).map_or("–".to_owned(), |secs| format!("{secs} s"));
+            let weights = chapter.weights.iter().map(|(weights, switches)| match chapter.weights.len() {
+                1 => numbers(weights),
+                _ => format!("{}: {}", switches.join(", "), numbers(weights)),
+            });
+            let weights = weights.collect::<Vec<_>>().join("\n");
+            let serving = chapter.serving.clone().unwrap_or("–".to_owned());
+            let first = [name.clone(), chapter.ended.clone()].into_iter();
+            table.add_row(first.chain(ACTIONS.map(took)).chain([weights, serving]));
+        }
     });
-    row("serving then", &|chapter| chapter.serving.clone().unwrap_or("–".to_owned()));
-    let names: Vec<String> = teller.chapters(|all| all.keys().cloned().collect());
-    table.set_header([String::new()].into_iter().chain(names));
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
+    }
     table
 }
 
-/// So much of an id as tells it from the others here.
-fn head(id: &str, length: usize) -> String {
-    match id.get(..length) {
-        Some(head) if id.len() > length => format!("{head}…"),
-        _ => id.to_owned(),
-    }
+/// `0/100` of `group A=0, group B=100`.
+fn numbers(weights: &str) -> String {
+    weights.split(", ").filter_map(|group| Some(group.rsplit_once('=')?.1)).collect::<Vec<_>>().join("/")
 }
 
 /// Every release's requests, those that got none, too.

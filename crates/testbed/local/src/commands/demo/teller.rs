@@ -17,7 +17,6 @@ pub(super) struct Chapter {
     pub(super) execution: String,
     /// Action → seconds.
     pub(super) took: BTreeMap<String, i64>,
-    pub(super) instances: Vec<String>,
     /// As its last event told them: weights → the switches that have them.
     pub(super) weights: BTreeMap<String, Vec<String>>,
     /// Who had the traffic then.
@@ -106,10 +105,6 @@ impl Teller {
         self.chapters(|all| {
             let Some(chapter) = all.get_mut(&name) else { return };
             chapter.took.insert(action.to_owned(), secs);
-            if action == "provision" {
-                let instances = detail["instances"].as_array().into_iter().flatten();
-                chapter.instances = instances.filter_map(|id| id.as_str().map(str::to_owned)).collect();
-            }
             if !weights.is_empty() {
                 chapter.weights = weights;
                 chapter.serving = serving;
