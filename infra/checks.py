@@ -184,9 +184,10 @@ def order(template):
             continue
         function = next((each_one for each_one in referred(properties.get("FunctionName", {}))), name)
         role = next(iter(referred(template["Resources"][function]["Properties"].get("Role", {}))), None)
-        grants = {
-            holder for holder, actions, _ in statements(template) if set(actions) & {"sqs:SendMessage", "sns:Publish"}
-        }
+        kinds = {"SQS": {"sqs:SendMessage"}, "SNS": {"sns:Publish"}, "Lambda": {"lambda:InvokeFunction"}}
+        [kind, *_] = [*at(properties, ("DestinationConfig", "OnFailure", "Type")), None]
+        needed = kinds.get(kind, set.union(*kinds.values()))
+        grants = {holder for holder, actions, _ in statements(template) if set(actions) & needed}
         attached = {
             policy
             for policy, own in resources(template, "AWS::IAM::ManagedPolicy")

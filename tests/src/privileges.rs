@@ -8,13 +8,11 @@ use tagship_emulator::policy::{Condition, Operator, Policy, Request};
 use tagship_local::Local;
 use tagship_local::gateway::Record;
 
-/// Granted for what AWS does as the function, without a call of its own that could be recorded: whose doing each is.
-const IMPLIED: [(&str, &str); 5] = [
-    ("kms:Decrypt", "Lambda, handing an event over to the encrypted on-failure destination"),
-    ("kms:GenerateDataKey", "Lambda, handing an event over to the encrypted on-failure destination"),
-    ("logs:CreateLogStream", "Lambda, logging"),
-    ("logs:PutLogEvents", "Lambda, logging"),
-    ("sqs:SendMessage", "Lambda, handing an event over to the on-failure destination"),
+/// The statements for what AWS does as the function, without a call of its own that could be recorded: whose doing each is.
+const IMPLIED: [(&str, &str); 3] = [
+    ("HandOver", "Lambda, handing a dead invocation over to the on-failure destination"),
+    ("HandOverEncrypted", "Lambda, handing an event over to the encrypted queue"),
+    ("Log", "Lambda, logging"),
 ];
 
 /// Everything that the functions' roles grant without need, or don't bind as they seem to.
@@ -38,16 +36,15 @@ fn of_role(function: &str, policy: &Policy, asked: &BTreeSet<Request>) -> Vec<St
         .collect();
     for (n, statement) in policy.statements.iter().enumerate() {
         let name = format!("{function}, {}", statement.sid);
-        let implied = |action: &String| IMPLIED.iter().any(|(implied, _)| implied == action);
-        for action in statement.actions.iter().filter(|action| !implied(action)) {
+        if IMPLIED.iter().any(|(sid, _)| *sid == statement.sid) {
+            continue;
+        }
+        for action in &statement.actions {
             let mut without = policy.clone();
             without.statements[n].actions.retain(|other| other != action);
             if !needed(without) {
                 excess.push(format!("{name}: {action} is granted, but no call needs it"));
             }
-        }
-        if statement.actions.iter().all(implied) {
-            continue;
         }
         for resource in &statement.resources {
             let mut without = policy.clone();

@@ -195,6 +195,7 @@ fn budget(deadline: SystemTime, now: SystemTime) -> Duration {
 fn subject(invocation: &Invocation) -> (&str, &str) {
     match &invocation.request {
         Ok(Request::Release(job)) => (job.role.as_str(), job.release.as_str()),
+        Ok(Request::Died(died)) => died.job.as_ref().map_or(("", ""), |job| (job.role.as_str(), job.release.as_str())),
         Ok(Request::Sweep | Request::Guard { .. }) => ("", ""),
         Err(refused) => (
             refused.role.as_ref().map_or("", |role| role.as_str()),
@@ -223,6 +224,11 @@ async fn handle<F: Function>(cloud: &Cloud, until: Instant, invocation: Invocati
             (turn.guard(alarm.as_ref()).await, None)
         }
         Ok(Request::Guard { .. }) => (Outcome::Failed(foreign(F::STAGE, Action::Guard)), None),
+        Ok(Request::Died(died)) => {
+            let (outcome, now) = (Outcome::Failed(died.error.clone()), Timestamp::now());
+            let notice = died.job.as_ref().and_then(|job| Notice::of(job, &outcome, now, now));
+            (outcome, notice)
+        }
         Ok(Request::Release(job)) => match F::visit(job.action, Run { turn: &turn, job, continuation }) {
             None => (Outcome::Failed(foreign(F::STAGE, job.action)), None),
             Some(run) => {
@@ -247,6 +253,10 @@ async fn handle<F: Function>(cloud: &Cloud, until: Instant, invocation: Invocati
     }
     let answer = match &invocation.caller {
         Caller::Pipeline { job_id, .. } => report(cloud, job_id, &outcome, token).await,
+        // People have been told.
+        Caller::Direct if matches!((&invocation.request, &notice), (Ok(Request::Died(_)), Some(_))) => {
+            Ok(json!({ "outcome": "told" }))
+        }
         Caller::Direct => answer(&outcome),
     };
     let nothing = matches!(outcome, Outcome::Done(Done { nothing: true, .. }));

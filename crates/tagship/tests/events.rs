@@ -8,6 +8,22 @@ use tagship::{Caller, Invocation, Request, StageName};
 const SAMPLES: &[(&str, &str, &str)] = &[
     ("cleanup-abandoned", "direct", "discard MZUM_WEB_PRODUCT 1b2c3d4e mzum-web"),
     ("cleanup-continuation", "continued job", "retire MZUM_WEB_PRODUCT 1b2c3d4e mzum-web"),
+    (
+        "cleanup-died-job",
+        "job",
+        "died: function tagship-deploy was tried 3 times for deploy and ended each time without an answer; last: RequestId: \
+         e4b46cbf-b738-xmpl-8880-a18cdf61200e Error: Runtime exited with error: signal: killed. What it did before stands, \
+         until the execution's end has it removed. Look at its log, for request e4b46cbf-b738-xmpl-8880-a18cdf61200e",
+    ),
+    (
+        "cleanup-died-rollback",
+        "direct",
+        "died: function tagship-route was tried 3 times for rollback and ended each time without an answer; last: \
+         2026-11-26T09:03:41.412Z e4b46cbf-b738-xmpl-8880-a18cdf61200e Task timed out after 900.00 seconds. Sweep takes up \
+         within five minutes what it left undone. To repeat it at once, invoke tagship-route with \
+         {\"tagship\":{\"action\":\"rollback\",\"release\":\"1b2c3d4e-5f60-4718-9a2b-3c4d5e6f7081\",\"serviceRole\":\
+         \"MZUM_WEB_PRODUCT\"}}. Look at its log, for request e4b46cbf-b738-xmpl-8880-a18cdf61200e",
+    ),
     ("cleanup-no-object", "error", "the event is no CodePipeline job"),
     ("cleanup-no-pipeline", "refused job", "pipeline: missing, write the pipeline's name"),
     ("cleanup-park", "job", "park MZUM_WEB_QA 1b2c3d4e mzum-web"),
@@ -76,6 +92,7 @@ fn read(sample: &str) -> (String, String, String) {
         Caller::Direct => "direct",
     };
     let (caller, what) = match &invocation.request {
+        Ok(Request::Died(died)) => (caller.to_owned(), format!("died: {}", died.error)),
         Ok(Request::Sweep) => (caller.to_owned(), "sweep".to_owned()),
         Ok(Request::Guard { alarm }) => {
             let alarm = alarm.as_ref().map(|alarm| format!(" {alarm}")).unwrap_or_default();

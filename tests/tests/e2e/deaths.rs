@@ -101,6 +101,26 @@ async fn a_rejected_release_is_rolled_back_whoever_dies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_function_always_dies_fails_at_once_and_people_are_told() {
+    let (local, line) = (mortal().await, line());
+    let (web, mut ear) = (Releases::of(&local, &line), Ear::open(&local));
+    // Lambda tries three times.
+    let sentences: Vec<_> = (1..=3).map(|nth| after("deploy", "s3", "GetObject", nth).await_at(&local)).collect();
+    let release = web.upload("r1", Variant::Healthy).await;
+    let (kind, message) = web.fails(&release, "Deploy").await;
+    sentences.iter().for_each(Sentence::assert_carried_out);
+    assert_eq!(kind, "SystemUnavailable");
+    says("deploy", &message, &["function tagship-deploy was tried 3 times for deploy", "Look at its log, for request"]);
+    web.marked(&release, "discarded").await;
+    let told = ear
+        .events()
+        .iter()
+        .any(|event| event["detail-type"] == "Stage Failed" && event["detail"]["message"] == message);
+    assert!(told, "no event tells it");
+    ear.assert_no_leak(&local, &[ARTIFACT_SECRET], None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_dies_in_the_watch_sends_the_traffic_back() {
     // Long enough for the health check to see it, and shorter than a person would take.
     let mut line = line();

@@ -1,5 +1,9 @@
 //! What an invocation asks for: a CodePipeline job or a direct invocation, checked at the door.
 
+mod died;
+
+pub use died::Died;
+
 use crate::model::words::{counted, quoted, unquoted};
 use crate::settings::literal::{self, Literal, twice_encoded};
 use crate::{Action, Artifact, Error, Job, ReleaseId, ServiceRole, StageName, settings};
@@ -49,6 +53,8 @@ pub enum Request {
     Release(Job),
     /// Find holds that nobody ended, of every service.
     Sweep,
+    /// Tell of another function's invocation that Lambda has given up. Its caller is this one's.
+    Died(Box<Died>),
     /// Give the traffic back of every open release that this alarm, or any alarm, speaks against.
     Guard {
         /// The alarm that has changed; none to look at all of them.
@@ -74,6 +80,9 @@ pub struct Refused {
 impl Invocation {
     /// Reads the event of a function. An error is for Lambda: nobody else could be told, so no AWS call is made.
     pub fn parse(stage: StageName, mut event: Value) -> Result<Self, Error> {
+        if let Some(given_up) = died::read(stage, &mut event) {
+            return given_up;
+        }
         let job_id = event[JOB]["id"].as_str().filter(|id| !id.is_empty()).map(str::to_owned);
         if let Some(job_id) = job_id {
             let data = event[JOB]["data"].take();

@@ -115,6 +115,7 @@ impl Line {
         match request {
             // Hundreds a day: what is said of them is in the log beside.
             Request::Sweep => Self::new("sweep", []),
+            Request::Died(_) => Self::new("died", []),
             Request::Guard { .. } => Self::new("guard", []),
             Request::Release(job) => Self::new(
                 job.action.as_str(),

@@ -29,7 +29,9 @@ use tagship_cloud::setup::{self, Account, REGION, ServicePlan};
 use tagship_cloud::state::State;
 use tagship_emulator::policy::Policy;
 use tagship_emulator::template::TemplateError;
-use templates::{account_template, function_policies, instance_roles, make_deployment_groups, pipeline_template};
+use templates::{
+    account_template, function_policies, instance_roles, make_deployment_groups, on_failure, pipeline_template,
+};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -121,19 +123,19 @@ impl Local {
         let account = setup::set_up(&gateway.url(), network.octet(), &services).await?;
         let states = moto.watch(LOOK).await?;
 
+        let template = account_template(&account)?;
+        let wrong = |source| Error::Template { file: "tagship.yaml", source };
         let lambda = Lambda::start(lambda::Config {
             account: account.account.clone(),
             region: REGION.to_owned(),
             endpoint_url: gateway.url(),
             log_dir: dir.path().join("logs"),
-            functions: functions(&plan, &account)?,
+            functions: functions(&plan, &account, &on_failure(&template).map_err(wrong)?)?,
         })?;
         gateway.serve("lambda", Arc::new(lambda.clone()));
         gateway.serve("logs", Arc::new(lambda::Logs(lambda.clone())));
 
         let mut pipelines = Vec::new();
-        let template = account_template(&account)?;
-        let wrong = |source| Error::Template { file: "tagship.yaml", source };
         let mut rules = template.rules().map_err(wrong)?;
         let policies = function_policies(&template).map_err(wrong)?;
         gateway.guard(Iam {
@@ -260,7 +262,7 @@ impl Local {
 }
 
 /// The four functions; only provision is given the services' settings.
-fn functions(plan: &Plan, account: &Account) -> Result<Vec<Function>, Error> {
+fn functions(plan: &Plan, account: &Account, on_failure: &BTreeMap<String, String>) -> Result<Vec<Function>, Error> {
     let bucket = BTreeMap::from([
         ("TAGSHIP_BUCKET".to_owned(), account.bucket.clone()),
         ("TAGSHIP_MINUTE".to_owned(), plan.minute_secs.to_string()),
@@ -284,6 +286,7 @@ fn functions(plan: &Plan, account: &Account) -> Result<Vec<Function>, Error> {
                 timeout: plan.function_timeout,
                 memory_mib: 128,
                 retry_after: plan.retry_after.clone(),
+                on_failure: on_failure.get(&format!("tagship-{name}")).cloned(),
             })
         })
         .into_iter()

@@ -28,6 +28,7 @@ fn host(timeout: Duration) -> Host {
         timeout,
         memory_mib: 128,
         retry_after: vec![Duration::from_millis(1); 2],
+        on_failure: None,
     };
     let config = Config {
         account: "123456789012".into(),

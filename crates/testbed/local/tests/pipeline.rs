@@ -48,6 +48,7 @@ impl Line {
             timeout: Duration::from_secs(60),
             memory_mib: 128,
             retry_after: Vec::new(),
+            on_failure: None,
         };
         let lambda = Lambda::start(lambda::Config {
             account: ACCOUNT.into(),

@@ -36,6 +36,7 @@ pub(super) fn account_template(account: &Account) -> Result<Template, Error> {
         ("ChatTopic", account.chat_topic.clone()),
         ("Bucket", bucket.clone()),
         ("Bucket.Arn", format!("arn:aws:s3:::{bucket}")),
+        ("Cleanup.Arn", format!("arn:aws:lambda:{REGION}:{}:function:tagship-cleanup", account.account)),
     ];
     let stack = Stack {
         name: "tagship".to_owned(),
@@ -60,6 +61,18 @@ pub(super) fn function_policies(template: &Template) -> Result<BTreeMap<String, 
         [("provision", "ProvisionRole"), ("deploy", "DeployRole"), ("route", "RouteRole"), ("cleanup", "CleanupRole")];
     let role = |(name, role): (&str, &str)| (name.to_owned(), policies.remove(role).unwrap_or_default());
     Ok(roles.map(role).into())
+}
+
+/// Of each function the one that is told of what it failed on to the last; those whose destination isn't a function aren't
+/// there.
+pub(super) fn on_failure(template: &Template) -> Result<BTreeMap<String, String>, TemplateError> {
+    let functions = template.resources("AWS::Serverless::Function")?;
+    let told = functions.iter().filter_map(|(_, properties)| {
+        let destination = &properties["EventInvokeConfig"]["DestinationConfig"]["OnFailure"];
+        let function = destination["Destination"].as_str().filter(|_| destination["Type"] == "Lambda")?;
+        Some((properties["FunctionName"].as_str()?.to_owned(), function.to_owned()))
+    });
+    Ok(told.collect())
 }
 
 /// The role in each instance profile.

@@ -5,6 +5,7 @@ mod logs;
 mod sandbox;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 pub use logs::Logs;
 use sandbox::{Invocation, Sandbox};
 use serde_json::{Value, json};
@@ -45,6 +46,8 @@ pub struct Function {
     /// How long after a failure an asynchronous invocation is tried again: AWS waits 1 minute, then
     /// 2. As many entries as retries.
     pub retry_after: Vec<Duration>,
+    /// The function that is told of what failed to the last; none where nobody is.
+    pub on_failure: Option<String>,
 }
 
 /// Where the functions live.
@@ -138,6 +141,7 @@ impl Lambda {
         let Some(entry) = self.entry(name) else { return false };
         let entry = Arc::clone(entry);
         let running = Arc::downgrade(&entry);
+        let host = Arc::downgrade(&self.entries);
         let name = name.to_owned();
         entry.spawn(async move {
             let id = new_id();
@@ -146,10 +150,16 @@ impl Lambda {
             while let Some(entry) = running.upgrade() {
                 let (function, _) = entry.function();
                 let Err(error) = entry.run(&id, event.clone()).await else { return };
+                let arn = entry.arn.clone();
                 drop(entry);
                 tracing::warn!(function = name, request = id, %error, "an invocation failed");
-                let Some(&delay) = function.retry_after.get(failures) else { return };
                 failures += 1;
+                let Some(&delay) = function.retry_after.get(failures - 1) else {
+                    if let (Some(entries), Some(destination)) = (host.upgrade(), &function.on_failure) {
+                        Self { entries }.invoke_event(destination, record(&id, &arn, failures, &event, &error));
+                    }
+                    return;
+                };
                 sleep(delay).await;
             }
         });
@@ -194,6 +204,25 @@ impl Lambda {
     fn entry(&self, name: &str) -> Option<&Arc<Entry>> {
         self.entries.0.get(name.rsplit(':').next().unwrap_or(name))
     }
+}
+
+/// What the on-failure destination gets.
+fn record(id: &str, arn: &str, count: usize, event: &[u8], error: &FunctionError) -> Bytes {
+    let parsed = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap_or_default();
+    let record = json!({
+        "version": "1.0",
+        "timestamp": Timestamp::now().to_string(),
+        "requestContext": {
+            "requestId": id,
+            "functionArn": format!("{arn}:$LATEST"),
+            "condition": "RetriesExhausted",
+            "approximateInvokeCount": count,
+        },
+        "requestPayload": parsed(event),
+        "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+        "responsePayload": parsed(&error.0),
+    });
+    record.to_string().into()
 }
 
 impl Entry {

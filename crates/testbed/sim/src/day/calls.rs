@@ -10,7 +10,9 @@ use crate::pipes::{changed, stands};
 use crate::plan::{Fault, PersonAct, REFUSED};
 use crate::port::{Answer, Ask};
 use rand::RngExt;
-use tagship::{Action, Decision, Error, Execution, ExecutionState, Hold, Job, Kind, Outcome, STALE_SECS, Step};
+use tagship::{
+    Action, Decision, Error, Execution, ExecutionState, Hold, Job, Kind, Outcome, STALE_SECS, StageName, Step,
+};
 use tagship_emulator::report::{Failure, Success};
 
 /// The oldest observation that a change may be decided by: [`STALE_SECS`], 4 s to read the hold, 10 s for the call.
@@ -393,6 +395,13 @@ impl Day {
             self.deliveries += 1;
             let delay = MINUTE * Ms::from(attempt + 1);
             self.after(delay, Event::Deliver(Delivery { attempt: attempt + 1, ..delivery }));
+        } else if delivery.job.action.stage() != StageName::Cleanup
+            && let Some((pipe, id)) = delivery.answers
+        {
+            // cleanup is told, and fails the job.
+            let failure = Failure { kind: "SystemUnavailable".into(), message: "it died".into(), external_id: None };
+            let _ = self.pipes[pipe].engine.job_failed(timestamp(self.cloud.now), &id, failure);
+            self.pump(pipe);
         }
     }
 }
