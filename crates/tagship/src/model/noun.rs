@@ -157,7 +157,7 @@ impl Action {
     pub fn variables(self) -> &'static [&'static str] {
         match self {
             Action::Provision => &["InstanceIds", "PrivateIps", "CandidateName"],
-            Action::Deploy => &["DeploymentId", "HealthyTargets", "Artifact", "TestAddress"],
+            Action::Deploy => &["DeploymentId", "HealthyTargets", "Artifact", "TestAddress", "Alarms"],
             Action::Shift | Action::Rollback => &["LiveRelease", "PreviousRelease"],
             Action::Retire | Action::Discard | Action::Park => &["Terminated"],
             Action::Guard | Action::Sweep => &[],

@@ -12,8 +12,8 @@ use crate::policy::pair::Pair;
 use crate::policy::test_traffic;
 use crate::settings::TargetGroup;
 use crate::{
-    Action, Artifact, Change, Changes, Decision, Done, First, Group, Held, Instance, InstanceState, Kind, Parts,
-    Planner, Report, Situation, counted, listed,
+    Action, AlarmState, Artifact, Change, Changes, Decision, Done, First, Group, Held, Instance, InstanceState, Kind,
+    Parts, Planner, Report, Situation, counted, listed,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -71,8 +71,12 @@ impl Memory for DeployMemory {
 
 impl Planner for Deploy {
     const ACTION: Action = Action::Deploy;
-    const READS: Parts =
-        Parts::INSTANCES.and(Parts::ROUTING).and(Parts::FILTER).and(Parts::DEPLOYMENT).and(Parts::ARTIFACT);
+    const READS: Parts = Parts::INSTANCES
+        .and(Parts::ROUTING)
+        .and(Parts::FILTER)
+        .and(Parts::DEPLOYMENT)
+        .and(Parts::ARTIFACT)
+        .and(Parts::ALARMS);
     const CHANGES: Changes = Changes::of(&[Change::Install, Change::Register, Change::Deregister, Change::Test]);
     type Entry<'a> = &'a Held;
     type Memory = DeployMemory;
@@ -101,13 +105,14 @@ impl Planner for Deploy {
                 Some((installed.instances.len(), group))
             }
         };
+        let alarms = ringing(now, held)?;
         // The last look is at the fleet: nothing has been looked at since that could tell that an instance has died.
         whole(now, held, memory)?;
         // CodeDeploy may tell whole seconds.
         let already = installed.created_at.as_second() < now.began.as_second();
         let preface = if already { "already deployed: " } else { "" };
         let (ids, deployment) = (installed.instances, Some(installed.id));
-        Continue(done(now, held, Ended { preface, artifact: Some(artifact), ids, deployment, healthy }))
+        Continue(done(now, held, Ended { preface, artifact: Some(artifact), ids, deployment, healthy, alarms }))
     }
 }
 
@@ -220,6 +225,7 @@ struct Ended<'a> {
     ids: Vec<String>,
     deployment: Option<String>,
     healthy: Option<(usize, &'a Group)>,
+    alarms: String,
 }
 
 /// A late invocation tells what it finds.
@@ -243,12 +249,33 @@ fn late(now: &Situation<'_>, held: &Held) -> First<Done> {
     Continue(done(
         now,
         held,
-        Ended { preface, artifact: hold.artifact.as_ref(), ids: ids.clone(), deployment, healthy },
+        Ended {
+            preface,
+            artifact: hold.artifact.as_ref(),
+            ids: ids.clone(),
+            deployment,
+            healthy,
+            alarms: ringing(now, held)?,
+        },
     ))
 }
 
+/// Alarms that ring before any traffic moves: the person who approves decides what they mean.
+fn ringing(now: &Situation<'_>, held: &Held) -> First<String> {
+    if held.hold.settings.alarms.ids().is_empty() {
+        return Continue("none are set up".to_owned());
+    }
+    let rings = now.world.alarms()?.iter().filter(|alarm| alarm.state == AlarmState::Alarm);
+    let rings = rings.map(|alarm| match alarm.since {
+        Some(since) => format!("{} rings since {since:.0}", alarm.name),
+        None => format!("{} rings", alarm.name),
+    });
+    let rings: Vec<String> = rings.collect();
+    Continue(if rings.is_empty() { "none rings".to_owned() } else { listed(rings.iter().map(String::as_str)) })
+}
+
 fn done(now: &Situation<'_>, held: &Held, ended: Ended<'_>) -> Done {
-    let Ended { preface, artifact, ids, deployment, healthy } = ended;
+    let Ended { preface, artifact, ids, deployment, healthy, alarms } = ended;
     let artifact = artifact.map_or("none".to_owned(), Artifact::to_string);
     let deployment = deployment.unwrap_or_else(|| "none".to_owned());
     let instances = counted(ids.len(), "instance");
@@ -266,6 +293,7 @@ fn done(now: &Situation<'_>, held: &Held, ended: Ended<'_>) -> Done {
             ("HealthyTargets", healthy),
             ("Artifact", artifact),
             ("TestAddress", test_traffic::address(now.world.as_read().routing.as_ref())),
+            ("Alarms", alarms),
         ],
         report: Report { names: name.into_iter().collect(), instances: ids, ..now.report() },
         ..Done::default()

@@ -1,9 +1,11 @@
 //! Situations of deploy, and what is decided in each.
 
 use super::*;
+use crate::settings::Choice;
 use crate::testing::*;
 use crate::{
-    Deployment, DeploymentState, Health, Hold, Holding, Installed, Previous, Routing, Target, TestRule, World, bounded,
+    Alarm, Deployment, DeploymentState, Health, Hold, Holding, Installed, Previous, Routing, Target, TestRule, World,
+    bounded,
 };
 
 /// Release 2 holds, its deployment of 10 s has succeeded, its targets in `b` are healthy. It is 100 s.
@@ -380,6 +382,31 @@ fn every_target_must_become_healthy_in_time() {
         "Target.NotInUse",
         "wait: 1 of 2 targets in web-b is healthy: i-22 unused (Target.NotInUse)",
     );
+}
+
+#[test]
+fn whoever_approves_is_told_which_alarms_ring() {
+    #[track_caller]
+    fn told(alarms: &[(&str, AlarmState)], expected: &str) {
+        let mut case = Case::new();
+        let names = alarms.iter().map(|(name, _)| (*name).to_owned()).collect();
+        case.hold().settings.alarms = Choice::Ids(names);
+        let alarm = |(name, state): &(&str, AlarmState)| Alarm {
+            name: (*name).to_owned(),
+            state: *state,
+            since: Some(at(30)),
+            reason: "Threshold crossed".to_owned(),
+        };
+        case.world.alarms = alarms.iter().map(alarm).collect();
+        let Continue(done) = decide::<Deploy>(&case.holding, &case.world, (case.began, 0), &mut case.memory) else {
+            panic!("it isn't done")
+        };
+        assert!(done.outputs.contains(&("Alarms", expected.to_owned())), "{:?}", done.outputs);
+    }
+    told(&[], "none are set up");
+    told(&[("web-5xx", AlarmState::Ok), ("web-p99", AlarmState::NoData)], "none rings");
+    let rings = format!("web-5xx rings since {}", at(30));
+    told(&[("web-5xx", AlarmState::Alarm), ("web-p99", AlarmState::Ok)], &rings);
 }
 
 #[test]
