@@ -51,6 +51,7 @@ pub(crate) fn then(reads: Parts, settings: &Settings, holds: bool, chosen: bool)
     let wanted = Parts::INSTANCES
         .and(Parts::ADDRESSES)
         .and(Parts::ROUTING.when(pair))
+        .and(Parts::ALARMS.when(!settings.alarms.ids().is_empty()))
         .and(Parts::NAMES.when(settings.zone.is_some()))
         .and(Parts::IMAGE.when(settings.volume.is_some()))
         .and(held.when(holds));

@@ -108,6 +108,7 @@ impl Covered {
             note("filtered", *filtered);
             note("root device", world.devices.as_ref().is_some_and(|devices| devices.root.is_some()));
             note("roster", world.roster.is_some());
+            world.alarms.iter().for_each(|alarm| note(&format!("alarm {:?}", alarm.state), true));
             note("artifact", artifact.as_ref().is_some_and(Result::is_ok));
             note("no artifact", artifact.as_ref().is_some_and(Result::is_err));
             note("settings", offer.is_some());
@@ -171,10 +172,12 @@ impl Covered {
         let states = ["Pending", "Running", "ShuttingDown", "Terminated", "Stopping", "Stopped"];
         let deployments = ["Running", "Succeeded", "Failed", "Stopped"].map(|state| format!("deployment {state}"));
         let executions = ["Running", "Succeeded", "Ended", "NotFound"].map(|state| format!("execution {state}"));
+        let alarms = ["Ok", "Alarm", "NoData"].map(|state| format!("alarm {state}"));
         // The simulator has no group without health checks.
         let healths = HEALTHS.iter().filter(|name| **name != "Unavailable");
         let wanted = parts.iter().chain(&states).chain(healths).map(|it| (*it).to_owned());
-        let unseen: Vec<_> = wanted.chain(deployments).chain(executions).filter(|it| !self.seen.contains(it)).collect();
+        let unseen: Vec<_> =
+            wanted.chain(deployments).chain(executions).chain(alarms).filter(|it| !self.seen.contains(it)).collect();
         assert!(unseen.is_empty(), "no scenario shows {unseen:?}");
     }
 }

@@ -7,6 +7,7 @@
 //! - a group's `name`, a switch's `label`, a target's `reason` and `description`, a deployment's `overview`, whether it has `begun`, and all but
 //!   the first word of its `error` and of a target's `diagnostics`: words for people, which no planner branches on; the
 //!   simulator has none or its own.
+//! - an alarm's `reason`: words for people.
 //! - the words of an artifact that wasn't found, and of an error: its kind is compared.
 //! - the order of lists: AWS promises none.
 
@@ -15,9 +16,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use tagship::settings::Settings;
 use tagship::{
-    Address, Artifact, Back, Balancer, Deployment, Devices, Ended, Enrolled, Execution, Group, Held, Hold, Holding,
-    Installed, Instance, Launch, NameChange, Offer, Previous, Record, ReleaseId, Roster, Routing, Split, Step, Switch,
-    Target, TestRule, World,
+    Address, Alarm, Artifact, Back, Balancer, Deployment, Devices, Ended, Enrolled, Execution, Group, Held, Hold,
+    Holding, Installed, Instance, Launch, NameChange, Offer, Previous, Record, ReleaseId, Roster, Routing, Split, Step,
+    Switch, Target, TestRule, World,
 };
 
 use crate::scenario::{named_artifact, release};
@@ -95,6 +96,10 @@ impl Names {
     fn settings(&self, real: Settings) -> Settings {
         if real == self.settings.0 { self.settings.1.clone() } else { real }
     }
+}
+
+fn alarm(found: Alarm) -> Alarm {
+    Alarm { since: found.since.map(|_| Timestamp::UNIX_EPOCH), reason: String::new(), ..found }
 }
 
 /// As the key that it is known by.
@@ -356,7 +361,7 @@ impl Names {
             Box::new(Enrolled { roster: self.roster(roster), etag: self.name("etag", &etag) })
         });
         World {
-            alarms,
+            alarms: alarms.into_iter().map(alarm).collect(),
             figures,
             roster,
             balancer: balancer.map(|balancer| self.balancer(&balancer)),

@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use tagship::settings::{Ami, Choice, Resolved, Settings};
 use tagship::{
-    Artifact, Ended, Hold, HowEnded, Launch, NameChange, Record, ReleaseId, ServiceRole, Step, TAG_RELEASE, TAG_SERVICE,
+    AlarmState, Artifact, Ended, Hold, HowEnded, Launch, NameChange, Record, ReleaseId, ServiceRole, Step, TAG_RELEASE,
+    TAG_SERVICE,
 };
 use tagship_emulator::pipeline::{self, Mode, Pipeline};
 use tagship_sim::cloud::Build;
@@ -96,6 +97,8 @@ pub(crate) enum Act {
     Capacity(&'static str, u32),
     /// So many addresses may still be allocated.
     Quota(u32),
+    /// A person gives an alarm this state; there is such an alarm from then on.
+    Alarm(&'static str, AlarmState),
     /// A pipeline execution starts; it is this release's.
     Start(&'static str),
     /// Somebody approves what the pipeline waits for.
@@ -160,7 +163,11 @@ impl Scenario {
 
 /// As provision takes them into a hold; they name everything by its id.
 pub(crate) fn settings(role: &ServiceRole, text: &str) -> Settings {
-    let offer = Settings::parse(role, text).and_then(|offer| offer.settings.resolve(Resolved::default()));
+    let offer = Settings::parse(role, text).and_then(|offer| {
+        // Those that are named are there.
+        let alarms = offer.settings.alarms.ids().to_vec();
+        offer.settings.resolve(Resolved { alarms, ..Resolved::default() })
+    });
     offer.unwrap_or_else(|error| panic!("{error}"))
 }
 

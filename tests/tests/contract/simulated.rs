@@ -256,6 +256,9 @@ impl<'a> Simulated<'a> {
                 let there = addresses.filter(|address| address.face.now().is_some()).count();
                 self.cloud.nature.addresses = there + *left as usize;
             }
+            Act::Alarm(name, state) => {
+                self.cloud.alarms.insert((*name).to_owned(), Past::new(self.cloud.now, *state));
+            }
             Act::Start(of) => {
                 let trigger = Trigger { kind: "StartPipelineExecution", detail: "a person".to_owned() };
                 let id = self.engine.start(now, trigger, BTreeMap::new()).expect("started");

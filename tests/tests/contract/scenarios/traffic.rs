@@ -4,11 +4,28 @@ use crate::scenario::{
     Act, Move, NOBODY, PORT, Scenario, Steps, deploy, deregister, filter, point, register, shift, stop, terminate,
     unseen, with,
 };
-use tagship::Step;
+use serde_json::json;
+use tagship::{AlarmState, Step};
 use tagship_sim::cloud::Build;
 
 pub(crate) fn all() -> Vec<Scenario> {
-    vec![targets(), healths(), switches(), test_traffic(), unused(), strangers()]
+    vec![targets(), healths(), switches(), test_traffic(), alarms(), unused(), strangers()]
+}
+
+/// What CloudWatch says of the alarms that the settings name.
+fn alarms() -> Scenario {
+    let is = |name: &'static str, state: AlarmState| Move::Act(Act::Alarm(name, state));
+    Scenario::new("ALARMED", json!({"ALARMS": ["web-5xx", "web-p99"]}), &["r1", "r2"], |steps| {
+        vec![
+            unseen(is("web-5xx", AlarmState::Ok)),
+            unseen(is("web-p99", AlarmState::NoData)),
+            Move::Act(Act::Look),
+            steps.take("r1"),
+            is("web-5xx", AlarmState::Alarm),
+            is("web-p99", AlarmState::Ok),
+            Move::Act(Act::Look),
+        ]
+    })
 }
 
 /// A rule for test traffic is led to the other group, and back; it is no switch.

@@ -3,10 +3,10 @@
 use super::play::Play;
 use super::text_in;
 use crate::scenario::{Act, release};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use tagship::ReleaseId;
+use tagship::{AlarmState, ReleaseId};
 use tagship_local::moto::{Behaviour, Capacity};
 use tagship_local::state::{Instance, InstanceState, State, TargetState};
 use tagship_sim::cloud::Build;
@@ -95,6 +95,22 @@ impl Play<'_> {
                 let there = u32::try_from(answer.matches("<allocationId>").count()).expect("a few");
                 let behaviour = Behaviour { address_limit: Some(there + left), ..Behaviour::default() };
                 moto.configure(&behaviour).await.expect("configured");
+            }
+            Act::Alarm(name, state) => {
+                let state = match state {
+                    AlarmState::Ok => "OK",
+                    AlarmState::Alarm => "ALARM",
+                    AlarmState::NoData => "INSUFFICIENT_DATA",
+                    AlarmState::Missing => unreachable!("nobody gives an alarm that state"),
+                };
+                let call = async |operation: &str, body: Value| {
+                    let target = format!("GraniteServiceVersion20100801.{operation}");
+                    wire.ops.json("monitoring", &target, body).await.unwrap_or_else(|error| panic!("{error}"));
+                };
+                let alarm = json!({"AlarmName": name, "Namespace": "Shop", "MetricName": "Refunds", "Statistic": "Sum",
+                    "Period": 60, "EvaluationPeriods": 1, "Threshold": 1.0, "ComparisonOperator": "GreaterThanThreshold"});
+                call("PutMetricAlarm", alarm).await;
+                call("SetAlarmState", json!({"AlarmName": name, "StateValue": state, "StateReason": "by hand"})).await;
             }
             Act::Start(of) => {
                 let started = wire.pipeline("StartPipelineExecution", json!({"name": pipeline})).await;
