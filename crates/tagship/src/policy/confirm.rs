@@ -30,6 +30,10 @@ pub(super) fn confirmed(now: &Situation<'_>) -> First<()> {
     if fits {
         return Continue(());
     }
+    if let Some(held) = now.held().filter(|held| held.hold.missing_since.is_some() && execution.state != NotFound) {
+        let step = Situation::rewrite(held, |hold| hold.missing_since = None);
+        return Break(Decision::act(step, "CodePipeline knows the execution after all: it wasn't deleted"));
+    }
     let says = match execution.state {
         Running => "says that it is in progress",
         Stopping => "says that it is being stopped",

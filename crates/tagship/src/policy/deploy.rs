@@ -99,15 +99,17 @@ impl Planner for Deploy {
                 let group = free_group(now, &pair, held, &installed.instances)?;
                 memory.weightless_since.get_or_insert(now.world.since());
                 targets::healthy(now, held, memory, &installed.instances, group)?;
-                if let Some(step) = test_traffic::toward(now.world.routing()?, group) {
-                    return Break(Decision::act(step, "the candidate is healthy: test traffic leads to it"));
-                }
                 Some((installed.instances.len(), group))
             }
         };
         let alarms = ringing(now, held)?;
         // The last look is at the fleet: nothing has been looked at since that could tell that an instance has died.
         whole(now, held, memory)?;
+        if let Some((_, group)) = healthy
+            && let Some(step) = test_traffic::toward(now.world.routing()?, group)
+        {
+            return Break(Decision::act(step, "the candidate is healthy: test traffic leads to it"));
+        }
         // CodeDeploy may tell whole seconds.
         let already = installed.created_at.as_second() < now.began.as_second();
         let preface = if already { "already deployed: " } else { "" };

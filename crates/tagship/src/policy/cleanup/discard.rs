@@ -76,7 +76,11 @@ fn remove(now: &Situation<'_>, held: &Held, kept: Option<&Held>, memory: &mut Re
     // One that is kept is looked at once more before: nobody comes back for what a late call registers.
     // So is one to which test traffic led, or may lead by a late call.
     if hold.previous.is_some() || kept.is_some() || tested {
-        settle(now, held, weightless.max(now.watched_since))?;
+        match settle(now, held, weightless.max(now.watched_since)) {
+            // A late call may lead test traffic here, and another discard lead it away again while this one sleeps.
+            Break(Decision::Wait { why, .. }) if tested => return Break(Decision::wait(why)),
+            settled => settled?,
+        }
     }
     if hold.previous.is_some() && pair {
         forgotten(now, hold, weightless)?;

@@ -66,7 +66,7 @@ fn back(now: &Situation<'_>, held: &Held, memory: &mut RollbackMemory) -> First<
         let Some(previous) = &hold.previous else { return Continue(unmoved(now, held)) };
         return match live_names(now, hold, previous.release.as_ref())? {
             Some(step) => Break(Decision::act(step, "the live names follow the weights")),
-            None => Continue(restored(now, held)),
+            None => Continue(restored(now, held, traffic.predecessor.healthy)),
         };
     }
     if traffic.can_go_back(&previous(held), hold.settings.rollback.healthy_percent) {
@@ -87,6 +87,8 @@ fn back(now: &Situation<'_>, held: &Held, memory: &mut RollbackMemory) -> First<
         Some(step) if traffic.candidate.healthy > 0 => {
             Decision::act(step, "nothing can be restored: all switches move to the release that still serves")
         }
+        // Neither can serve: divided between them, no later release could go on.
+        _ if hold.split.is_some() && traffic.predecessor.any => give_back(held, traffic, memory),
         _ => {
             enroll(now, held)?;
             Decision::act(
@@ -128,11 +130,16 @@ fn unmoved(now: &Situation<'_>, held: &Held) -> Done {
 }
 
 /// Success where traffic is with the predecessor again.
-fn restored(now: &Situation<'_>, held: &Held) -> Done {
+fn restored(now: &Situation<'_>, held: &Held, healthy: u32) -> Done {
     let hold = &held.hold;
     let live = previous(held).release.map_or("none".to_owned(), |release| release.to_string());
+    let predecessor = predecessor_name(held);
+    let serves = match healthy {
+        0 => format!("{predecessor} has the traffic, and no healthy target"),
+        _ => format!("{predecessor} serves"),
+    };
     let mut done = Done {
-        message: format!("{} of {} rolled back: {} serves", hold.release, now.job.role, predecessor_name(held)),
+        message: format!("{} of {} rolled back: {serves}", hold.release, now.job.role),
         outputs: vec![("LiveRelease", live), ("PreviousRelease", hold.release.to_string())],
         report: now.report(),
         ..Done::default()

@@ -233,3 +233,24 @@ fn health_while_the_traffic_is_divided() {
         "do: set HTTP:80 to arn:b=100, arn:a=0",
     );
 }
+
+#[test]
+fn a_switch_is_left_to_one_of_two_that_are_dead() {
+    fn dead(case: &mut Case) {
+        case.at_step(0, 2, Some(0));
+        case.hold().phase = Phase::Ending;
+        case.sick(0, 2);
+        case.sick(1, 2);
+        case.rollback.hopeless_looks = 2;
+    }
+    check(Action::Rollback, dead, "do: set HTTP:80 to arn:a=100, arn:b=0");
+    check(
+        Action::Rollback,
+        |case| {
+            dead(case);
+            case.world.routing = world().routing;
+            case.sick(0, 2);
+        },
+        "done: r0000002 of WEB_PRODUCT rolled back: r0000001 has the traffic, and no healthy target",
+    );
+}
