@@ -21,6 +21,9 @@ mod elb;
 mod route53;
 
 mod cloudwatch;
+
+mod hooks;
+
 mod codedeploy;
 
 mod codepipeline;

@@ -1,12 +1,22 @@
 //! The settings of a service as its variable says them now, with every selector looked up.
 
 use crate::error::Called;
-use crate::{Cloud, cloudwatch, ec2};
+use crate::{Cloud, cloudwatch, ec2, hooks};
+use std::collections::BTreeMap;
 use tagship::settings::{Ami, Resolved, Settings, missing, reference};
 use tagship::{Error, Offer, ServiceRole};
 
+/// Who has settings looked up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// The function that takes them: by its role, hooks are called as well.
+    Provision,
+    /// A person, who needn't be allowed to call them.
+    Person,
+}
+
 /// The settings as they would be taken into a hold.
-pub(crate) async fn resolved(cloud: &Cloud, role: &ServiceRole) -> Result<Offer, Error> {
+pub(crate) async fn resolved(cloud: &Cloud, role: &ServiceRole, asks: Asks) -> Result<Offer, Error> {
     let Offer { settings, user_data } = offered(cloud, role).await?;
     let parameter = async {
         match &settings.ami {
@@ -14,14 +24,21 @@ pub(crate) async fn resolved(cloud: &Cloud, role: &ServiceRole) -> Result<Offer,
             _ => Ok(None),
         }
     };
-    let (subnets, security_groups, images, image_parameter, alarms) = tokio::try_join!(
+    let lacking = async {
+        match asks {
+            Asks::Provision => hooks::lacking(cloud, &settings).await,
+            Asks::Person => Ok(BTreeMap::new()),
+        }
+    };
+    let (subnets, security_groups, images, image_parameter, alarms, hooks) = tokio::try_join!(
         ec2::subnets(cloud, &settings.subnet),
         ec2::security_groups(cloud, &settings.sg),
         ec2::images(cloud, &settings.ami),
         parameter,
         cloudwatch::heeded(cloud, &settings.alarms),
+        lacking,
     )?;
-    let found = Resolved { subnets, images, image_parameter, security_groups, alarms };
+    let found = Resolved { subnets, images, image_parameter, security_groups, alarms, hooks };
     Ok(Offer { settings: settings.resolve(found)?, user_data })
 }
 

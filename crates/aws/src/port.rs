@@ -1,7 +1,8 @@
 //! [`Aws`], the port: which calls one observation and one step are.
 
 use crate::{
-    Cloud, artifact, cloud, cloudwatch, codedeploy, codepipeline, ec2, elb, events, holds, metrics, offer, route53,
+    Cloud, artifact, cloud, cloudwatch, codedeploy, codepipeline, ec2, elb, events, holds, hooks, metrics, offer,
+    route53,
 };
 use jiff::Timestamp;
 use std::future::{Future, ready};
@@ -41,6 +42,7 @@ pub struct Aws<'a, P> {
     balancer: elb::Known,
     zones: route53::Zones,
     deployment: codedeploy::Known,
+    hooks: hooks::Calls,
     /// The wait that was logged last: a wait of minutes is one line, not a hundred.
     waiting: Mutex<String>,
     topic: Mutex<Option<events::Topic>>,
@@ -57,6 +59,7 @@ impl<'a, P: Planner> Aws<'a, P> {
             balancer: elb::Known::default(),
             zones: route53::Zones::default(),
             deployment: codedeploy::Known::default(),
+            hooks: hooks::Calls::default(),
             waiting: Mutex::default(),
             topic: Mutex::default(),
             planner: PhantomData,
@@ -182,6 +185,7 @@ impl<'a, P: Planner> Aws<'a, P> {
             figures,
             roster,
             balancer,
+            hook: if reads(Parts::HOOK) { self.hooks.made() } else { None },
             ..World::default()
         })
     }
@@ -189,7 +193,9 @@ impl<'a, P: Planner> Aws<'a, P> {
     /// The settings as provision's variable says them now.
     fn offer<'c>(&'c self, look: &'c Look<'_>) -> Call<'c, Option<Offer>> {
         if const { P::READS.has(Parts::OFFER) } && look.parts.has(Parts::OFFER) {
-            return Box::pin(async move { offer::resolved(self.cloud, &look.job.role).await.map(Some) });
+            return Box::pin(async move {
+                offer::resolved(self.cloud, &look.job.role, offer::Asks::Provision).await.map(Some)
+            });
         }
         unread()
     }
@@ -289,6 +295,7 @@ impl<'a, P: Planner> Aws<'a, P> {
             Step::StopExecution { pipeline, release, reason } => {
                 linked!(Stop, codepipeline::stop(cloud, pipeline, release, reason))
             }
+            Step::CallHook(call) => linked!(Hook, async move { self.hooks.make(cloud, call) }),
             Step::Abandon { release, pipeline, action, reason } => linked!(Tell, async move {
                 let notice = Notice::abandoned(role, release, pipeline, *action, reason);
                 events::put(cloud, &notice).await?;

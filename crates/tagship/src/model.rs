@@ -25,6 +25,9 @@ pub use hold::{
     Artifact, Back, Ended, Held, Hold, Holding, HowEnded, Phase, Previous, Split, Stood, ended_key, hold_key,
 };
 
+mod hook;
+pub use hook::{CallId, Called, HookAnswer, HookCall, HookRun, HookTold};
+
 mod counts;
 pub use counts::{Counted, Counts, Figures};
 

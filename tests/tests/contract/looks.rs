@@ -128,6 +128,7 @@ impl Look {
             figures,
             roster,
             balancer,
+            hook,
         } = world;
         lines.push(format!("{read:?}"));
         lines.extend(instances.iter().map(|it| format!("{it:?}")));
@@ -147,6 +148,7 @@ impl Look {
             format!("{figures:?}"),
             format!("{roster:?}"),
             format!("{balancer:?}"),
+            format!("{hook:?}"),
         ]);
         lines
     }

@@ -71,7 +71,7 @@ macro_rules! variants {
 variants!(step_name, STEPS: Step {
     WriteHold, WriteEnded, DeleteHold, WriteRoster, Launch, Terminate, TagRetired, Stop, AllocateAddress, AssociateAddress,
     DisassociateAddress, ReleaseAddress, ChangeNames, FilterDeployments, CreateDeployment, StopDeployment, Register,
-    Deregister, SetWeights, PointTest, Abandon, StopExecution,
+    Deregister, SetWeights, PointTest, Abandon, StopExecution, CallHook,
 });
 variants!(health_name, HEALTHS: Health { Initial, Healthy, Unhealthy, Unused, Draining, Unavailable });
 

@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 use tagship::settings::Settings;
 use tagship::{
     Address, Alarm, Artifact, Back, Balancer, Deployment, Devices, Ended, Enrolled, Execution, Group, Held, Hold,
-    Holding, Installed, Instance, Launch, NameChange, Offer, Previous, Record, ReleaseId, Roster, Routing, Split, Step,
-    Switch, Target, TestRule, World,
+    Holding, HookCall, HookTold, Installed, Instance, Launch, NameChange, Offer, Previous, Record, ReleaseId, Roster,
+    Routing, Split, Step, Switch, Target, TestRule, World,
 };
 
 use crate::scenario::{named_artifact, release};
@@ -183,6 +183,16 @@ impl Names {
                 release: self.real_release(release),
                 reason: reason.clone(),
             },
+            Step::CallHook(call) => {
+                let told = HookTold {
+                    execution_id: self.real_release(&call.told.execution_id),
+                    release: self.real_release(&call.told.release),
+                    instances: ids(&call.told.instances),
+                    private_ips: ids(&call.told.private_ips),
+                    ..call.told.clone()
+                };
+                Step::CallHook(Box::new(HookCall { told, ..(**call).clone() }))
+            }
             Step::Abandon { release, pipeline, action, reason } => Step::Abandon {
                 release: self.real_release(release),
                 pipeline: pipeline.clone(),
@@ -235,6 +245,7 @@ impl Names {
                 since: split.since.map(|_| self.now),
                 ..split.clone()
             }),
+            hook: hold.hook.clone(),
             back: hold.back.as_ref().map(|back| Back { at: self.now, ..back.clone() }),
             ringing: hold.ringing.clone(),
             moved_at: hold.moved_at.map(|_| self.now),
@@ -276,6 +287,7 @@ impl Names {
             group,
             previous,
             split,
+            hook,
             back,
             ringing,
             moved_at,
@@ -306,6 +318,7 @@ impl Names {
                 old: old.iter().map(|(switch, weight)| (self.name("switch", switch), *weight)).collect(),
                 stood: stood.clone(),
             }),
+            hook: hook.clone(),
             back: back.as_ref().map(|Back { why, at: _ }| Back { why: why.clone(), at: Timestamp::UNIX_EPOCH }),
             ringing: ringing.clone(),
             moved_at: moved_at.map(|_| Timestamp::UNIX_EPOCH),
@@ -355,6 +368,7 @@ impl Names {
             figures,
             roster,
             balancer,
+            hook,
         } = world;
         let roster = roster.map(|enrolled| {
             let Enrolled { roster, etag } = *enrolled;
@@ -365,6 +379,7 @@ impl Names {
             figures,
             roster,
             balancer: balancer.map(|balancer| self.balancer(&balancer)),
+            hook,
             now: Timestamp::UNIX_EPOCH,
             seen: Timestamp::UNIX_EPOCH,
             instances: sorted_by(instances.into_iter().map(|it| self.instance(it)), |it| it.id.clone()),

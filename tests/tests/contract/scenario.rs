@@ -209,7 +209,7 @@ pub(crate) fn pipeline(scenario: &Scenario) -> Pipeline {
 
 /// Steps in the names of one scenario's service.
 pub(crate) struct Steps {
-    role: ServiceRole,
+    pub(crate) role: ServiceRole,
     settings: Settings,
     pipeline: String,
 }

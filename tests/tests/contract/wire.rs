@@ -111,6 +111,7 @@ impl Wire {
             schedule: None,
         };
         let events = Events::start(config, lambda.clone());
+        gateway.serve("lambda", Arc::new(lambda.clone()));
         gateway.serve("events", Arc::new(events.clone()));
         let config = codepipeline::Config {
             account: account.account.clone(),

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tagship_local::codepipeline::ARTIFACT_SECRET;
 use tagship_local::gateway::{Effect, Fault, When};
-use tagship_local::{Line, Local};
+use tagship_local::{Line, Local, Plan};
 use tagship_tests::desk::{Desk, Verdict};
 use tagship_tests::leak::Ear;
-use tagship_tests::releases::cloud;
+use tagship_tests::releases::start;
 use tagship_tests::variables::Variables;
 use tagship_tests::words::says;
 
@@ -95,7 +95,8 @@ fn parameters(role: &str) -> String {
 async fn bad_input_is_named_to_who_gave_it() {
     let lines =
         [Line::quick("web", ROLE, "web.example.com", 10), Line::quick("shop", "SHOP_PRODUCT", "shop.example.com", 20)];
-    let local = cloud(lines.to_vec()).await;
+    let hooks = vec![("untagged".to_owned(), None)];
+    let local = start(Plan { hooks, ..Plan::new(lines.to_vec()) }).await;
     let (table, ear) = (Table::lay(&local, &lines), Ear::open(&local));
 
     events_without_a_job(&table).await;
@@ -167,6 +168,13 @@ async fn settings(table: &Table<'_>) {
     for key in ["SUBNET", "SG", "AMI"] {
         table.refuses("a selector of nothing", json!({key: nowhere}), &[key, nowhere]).await;
     }
+    let hooks = json!({"HOOKS": {"BEFORE_SHIFT": ["untagged"], "AFTER_SHIFT": ["no-such"]}, "SG": nowhere});
+    let words = [
+        "SG: tag:Name=nowhere matches no security group",
+        "HOOKS: function untagged may not be called, or isn't there: give it the tag tagship:service",
+        "HOOKS: function no-such may not be called",
+    ];
+    table.refuses("hooks that can't be called", hooks, &words).await;
     let words = ["TARGET_GROUP", "exactly two target groups; it found 0"];
     table.refuses("no pair", json!({"TARGET_GROUP": nowhere}), &words).await;
     let groups = table.local.account.services.values().flat_map(|service| &service.target_groups);

@@ -7,6 +7,7 @@ mod addresses;
 mod by_name;
 mod failing;
 mod gradual;
+mod hooks;
 mod pool;
 mod pre_product;
 mod test_traffic;
@@ -25,6 +26,7 @@ use addresses::addresses_of_its_own;
 use by_name::reached_by_name;
 use failing::jobs_that_fail;
 use gradual::traffic_in_steps;
+use hooks::{SMOKE_TEST, hooks_decide};
 use pool::addresses_of_a_pool;
 use pre_product::before_the_product;
 
@@ -55,8 +57,11 @@ async fn every_setting_does_what_it_says() {
         shop,
         steps,
         Line::quick("jobs", "JOBS", "jobs.example.com", 60),
+        Line::quick("hooks", "HOOKS_PRODUCT", "hooks.example.com", 80),
     ];
-    let local = start(Plan { sweep: Some(Duration::from_secs(20)), minute_secs: 1, ..Plan::new(lines) }).await;
+    let sweep = Some(Duration::from_secs(20));
+    let hooks = vec![(SMOKE_TEST.to_owned(), Some("HOOKS_PRODUCT".to_owned()))];
+    let local = start(Plan { sweep, minute_secs: 1, hooks, ..Plan::new(lines) }).await;
     let full = |subnet: &str, kind: &str| Capacity {
         subnet: subnet.to_owned(),
         instance_type: kind.to_owned(),
@@ -78,6 +83,7 @@ async fn every_setting_does_what_it_says() {
         before_the_product(service("shop", "SHOP_PRODUCT"), service("shop", "SHOP_QA")),
         traffic_in_steps(service("steps", "STEPS_PRODUCT")),
         jobs_that_fail(service("jobs", "JOBS")),
+        hooks_decide(service("hooks", "HOOKS_PRODUCT")),
     );
     requests_are_what_aws_takes(&local).await;
     assert_eq!(excess(&local), Vec::<String>::new());

@@ -65,13 +65,14 @@ impl Account {
         offer::offered(&self.cloud, role).await
     }
 
-    /// The same, with selectors looked up, as provision would take them.
+    /// The same, with selectors looked up, as provision would take them. Whether hooks can be called, only provision
+    /// finds out: it is for the functions' roles to say.
     ///
     /// # Errors
     ///
     /// If they are wrong, or find nothing.
     pub async fn resolved(&self, role: &ServiceRole) -> Result<Offer, Error> {
-        offer::resolved(&self.cloud, role).await
+        offer::resolved(&self.cloud, role, offer::Asks::Person).await
     }
 
     /// Every instance with the service's tag.

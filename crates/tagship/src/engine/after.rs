@@ -1,7 +1,7 @@
 //! What a step makes of the world that was observed, where AWS's answer alone tells it.
 
 use super::run::Applied;
-use crate::{Enrolled, Health, InstanceState, NameChange, Step, World};
+use crate::{Called, Enrolled, Health, InstanceState, NameChange, Step, World};
 
 /// The world after a step that succeeded; none if that has to be looked at. What a describe would show is never
 /// ahead of this: AWS answers once it has taken the change.
@@ -68,6 +68,7 @@ pub fn after(mut world: World, step: &Step, applied: &Applied) -> Option<World> 
                 found.groups = vec![to.clone()];
             }
         }
+        Step::CallHook(call) => world.hook = Some(Called { id: call.id, answer: None }),
         Step::Launch(_) => {
             // The same token answers with the same instances.
             let known = |id: &str| world.instances.iter().any(|instance| instance.id == id);

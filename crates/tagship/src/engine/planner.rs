@@ -4,9 +4,9 @@ use crate::engine::admission::{Gate, Standing, Word};
 use crate::engine::memo::Memory;
 use crate::model::VERSION;
 use crate::{
-    Action, Address, Alarm, Artifact, Balancer, Changes, Deployment, DeploymentState, Devices, Done, Enrolled, Error,
-    Execution, Figures, Found, Held, Holding, Instance, Job, Kind, Offer, Parts, Record, ReleaseId, Report, Routing,
-    Step, UserData, World, counted, listed, names, settings::TargetGroup,
+    Action, Address, Alarm, Artifact, Balancer, Called, Changes, Deployment, DeploymentState, Devices, Done, Enrolled,
+    Error, Execution, Figures, Found, Held, Holding, Instance, Job, Kind, Offer, Parts, Record, ReleaseId, Report,
+    Routing, Step, UserData, World, counted, listed, names, settings::TargetGroup,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -246,6 +246,11 @@ impl<'a> View<'a> {
     /// The roster of the live fleet.
     pub fn roster(self) -> First<Option<&'a Enrolled>> {
         self.part(Parts::ROSTER, |world| world.roster.as_deref())
+    }
+
+    /// The call of a hook that this process has made.
+    pub fn hook(self) -> First<Option<&'a Called>> {
+        self.part(Parts::HOOK, |world| world.hook.as_ref())
     }
 
     /// The world as far as it has been read. Only what is told may depend on it, not what is decided.

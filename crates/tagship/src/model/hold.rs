@@ -1,6 +1,7 @@
 //! The hold: the right of one release to change a service, and how releases have ended.
 
 use super::format::{self, Unknown};
+use super::hook::HookRun;
 use super::noun::{ReleaseId, ServiceRole};
 use super::settings::Settings;
 use jiff::Timestamp;
@@ -52,6 +53,9 @@ pub struct Hold {
     /// How far a shift in steps has come; none before it, and where everything moves at once.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub split: Option<Split>,
+    /// How far it has come with its hooks; none before the first, or where there is none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hook: Option<HookRun>,
     /// Why the traffic goes back, written before a weight does. One way only: it never moves forward again.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub back: Option<Back>,
@@ -89,6 +93,7 @@ impl Hold {
             group: None,
             previous: None,
             split: None,
+            hook: None,
             back: None,
             ringing: Vec::new(),
             moved_at: None,
@@ -289,6 +294,7 @@ pub struct Holding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::HookPoint;
     use crate::testing;
     use serde_json::{Value, json};
 
@@ -307,6 +313,13 @@ mod tests {
                 since: Some(Timestamp::UNIX_EPOCH),
                 old: BTreeMap::from([("arn:a".to_owned(), 100)]),
                 stood: vec![Stood { since: Timestamp::UNIX_EPOCH, until: Timestamp::UNIX_EPOCH }],
+            }),
+            hook: Some(HookRun {
+                point: HookPoint::AfterShift,
+                number: 1,
+                since: Timestamp::UNIX_EPOCH,
+                due: Timestamp::UNIX_EPOCH,
+                details: Some(json!({"run": [7]})),
             }),
             ..testing::hold(1)
         };

@@ -5,6 +5,8 @@ pub use alarms::{MAX_ALARMS, OnAlarm};
 mod compare;
 pub use compare::Compare;
 mod fields;
+mod hooks;
+pub use hooks::{Hook, HookPoint, Hooks, MAX_DETAILS};
 pub(crate) mod literal;
 mod parse;
 pub(crate) use parse::sha256;
@@ -105,6 +107,9 @@ pub struct Settings {
     /// Whether both releases' errors are compared while the traffic is divided, and by which bar.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub compare: Option<Compare>,
+    /// Lambda functions that a release has to pass.
+    #[serde(skip_serializing_if = "Hooks::is_none", default)]
+    pub hooks: Hooks,
 }
 
 fn default_guard() -> u32 {
@@ -113,6 +118,14 @@ fn default_guard() -> u32 {
 
 fn is_default_guard(secs: &u32) -> bool {
     *secs == default_guard()
+}
+
+fn default_hook() -> u32 {
+    3_600
+}
+
+fn is_default_hook(secs: &u32) -> bool {
+    *secs == default_hook()
 }
 
 fn is_false(flag: &bool) -> bool {
@@ -283,6 +296,9 @@ pub struct Timeouts {
     /// How long a failed candidate is kept, out of every group, before it is removed.
     #[serde(rename = "POSTMORTEM", skip_serializing_if = "is_zero", default)]
     pub postmortem_secs: u32,
+    /// How long a hook may take, from its first call to its success.
+    #[serde(rename = "HOOK", skip_serializing_if = "is_default_hook", default = "default_hook")]
+    pub hook_secs: u32,
 }
 
 /// When a rollback may give the traffic back without a person's word.

@@ -1,6 +1,7 @@
 //! What tagship can change: each step is exactly one changing AWS call.
 
 use super::hold::{Artifact, Ended, Hold};
+use super::hook::HookCall;
 use super::noun::{Action, ReleaseId, ServiceRole};
 use super::roster::Roster;
 use super::settings::Volume;
@@ -158,6 +159,8 @@ pub enum Step {
         /// For people, at most 200 characters.
         reason: String,
     },
+    /// Invoke: a hook's function is called. Its answer isn't waited for: it is a part of the world.
+    CallHook(Box<HookCall>),
 }
 
 /// A kind of changing call, as far as a function's binary links it or not.
@@ -193,6 +196,8 @@ pub enum Change {
     Tell,
     /// StopPipelineExecution.
     Stop,
+    /// Invoke: a hook.
+    Hook,
 }
 
 /// A set of kinds of changes.
@@ -258,6 +263,7 @@ impl Step {
             Step::PointTest { .. } => Change::Test,
             Step::Abandon { .. } => Change::Tell,
             Step::StopExecution { .. } => Change::Stop,
+            Step::CallHook(_) => Change::Hook,
         }
     }
 }
@@ -341,6 +347,9 @@ impl fmt::Display for Step {
                     let stands = if split.since.is_some() { "stands" } else { "is given" };
                     write!(f, ", {} % {stands}", split.to)?;
                 }
+                if let Some(run) = &hold.hook {
+                    write!(f, ", hook {} of {} is due at {}", run.number + 1, run.point.as_str(), run.due)?;
+                }
                 if let Some(back) = &hold.back {
                     write!(f, ", back: {}", back.why)?;
                 }
@@ -391,6 +400,7 @@ impl fmt::Display for Step {
                 if *unstick { write!(f, ", group stickiness off") } else { Ok(()) }
             }
             Step::PointTest { label, to, .. } => write!(f, "lead {label} to {to}"),
+            Step::CallHook(call) => write!(f, "call hook {} ({})", call.function, call.id.point.as_str()),
             Step::StopExecution { release, reason, .. } => write!(f, "stop the execution of {release}: {reason}"),
             Step::Abandon { release, action, .. } => write!(f, "tell that {release} was abandoned: {action}"),
         }

@@ -24,6 +24,15 @@ pub(crate) fn grouped(number: u64) -> String {
     grouped
 }
 
+/// `3 min 20 s`.
+pub(crate) fn duration(secs: i64) -> String {
+    match (secs / 60, secs % 60) {
+        (0, secs) => format!("{secs} s"),
+        (minutes, 0) => format!("{minutes} min"),
+        (minutes, secs) => format!("{minutes} min {secs} s"),
+    }
+}
+
 /// The verb of so many: `1 target is`, `2 targets are`; and of a part: `1 of 2 targets is`, `0 of 1 target is`.
 pub(crate) fn is_or_are(count: usize, of: usize) -> &'static str {
     if count == 1 || of == 1 { "is" } else { "are" }

@@ -2,6 +2,7 @@
 
 use super::counts::Figures;
 use super::hold::Artifact;
+use super::hook::Called;
 use super::noun::ReleaseId;
 use super::roster::Enrolled;
 use super::settings::Settings;
@@ -44,10 +45,12 @@ impl Parts {
     pub const FIGURES: Self = Self(1 << 12);
     /// The roster of the live fleet.
     pub const ROSTER: Self = Self(1 << 13);
+    /// The call of a hook that this process has made.
+    pub const HOOK: Self = Self(1 << 14);
     /// The load balancer, as far as a launch has to fit it. The pair is read before it.
     pub const BALANCER: Self = Self(1 << 15);
     /// All of them.
-    pub const ALL: Self = Self((1 << 14) - 1 + (1 << 15));
+    pub const ALL: Self = Self((1 << 16) - 1);
 
     /// These and those.
     #[must_use]
@@ -116,6 +119,8 @@ pub struct World {
     pub figures: Figures,
     /// The roster of the live fleet; none before the first approval.
     pub roster: Option<Box<Enrolled>>,
+    /// The call of a hook that this process has made last; only it knows of it.
+    pub hook: Option<Called>,
     /// The load balancer, as far as a launch has to fit it; none where the pair is on none.
     pub balancer: Option<Balancer>,
 }
@@ -182,6 +187,7 @@ impl World {
             figures,
             roster,
             balancer,
+            hook,
             now: _,
             seen: _,
             read: _,
@@ -231,6 +237,9 @@ impl World {
         }
         if parts.has(Parts::BALANCER) {
             self.balancer = balancer;
+        }
+        if parts.has(Parts::HOOK) {
+            self.hook = hook;
         }
     }
 }

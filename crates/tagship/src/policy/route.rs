@@ -8,6 +8,7 @@ pub use shift::{Shift, ShiftMemory};
 
 mod alarms;
 mod comparison;
+mod hooks;
 pub use comparison::Comparison;
 mod guard;
 pub use guard::{Guard, GuardMemory};

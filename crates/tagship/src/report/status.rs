@@ -6,6 +6,7 @@ mod next;
 #[cfg(test)]
 mod tests;
 
+use crate::settings::HookPoint;
 use crate::{
     Action, Alarm, AlarmState, Approval, Group, Health, Hold, Instance, InstanceState, Phase, Pipeline, Record,
     ReleaseId, Routing, ServiceRole, Stage,
@@ -181,6 +182,9 @@ pub struct Held {
     /// The step of a gradual shift: its percentage, and since when it stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<Step>,
+    /// The hook that is being called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hook: Option<Hook>,
     /// When the last weight had moved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moved_at: Option<Timestamp>,
@@ -203,6 +207,20 @@ pub struct Step {
     pub since: Option<Timestamp>,
     /// Until when it is held at the least.
     pub until: Option<Timestamp>,
+}
+
+/// A hook that is being called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hook {
+    /// Its function.
+    pub function: String,
+    /// When in a shift.
+    pub point: HookPoint,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when it has to succeed.
+    pub until: Timestamp,
 }
 
 /// An action that runs.
@@ -441,11 +459,19 @@ fn held(hold: &Hold) -> Held {
             since + jiff::SignedDuration::from_secs(steps.get(split.step).map_or(0, |step| step.bake_secs.into()))
         }),
     });
+    // What goes back isn't called any more.
+    let hook = hold.calling().filter(|_| hold.back.is_none() && hold.phase == Phase::Open).map(|(hook, run)| Hook {
+        function: hook.function.clone(),
+        point: run.point,
+        since: run.since,
+        until: run.since + jiff::SignedDuration::from_secs(hold.settings.timeouts.hook_secs.into()),
+    });
     Held {
         release: hold.release.clone(),
         phase: hold.phase,
         since: hold.since,
         step,
+        hook,
         moved_at: hold.moved_at,
         going_back: hold.back.as_ref().map(|back| back.why.clone()),
     }

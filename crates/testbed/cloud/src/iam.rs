@@ -23,7 +23,9 @@ pub struct Iam {
     pub region: String,
     /// The ARN of the role in each instance profile, by the profile's name.
     pub instance_roles: BTreeMap<String, String>,
-    /// Knows the tags of what a call is about.
+    /// The tags of Lambda functions, by name.
+    pub functions: BTreeMap<String, BTreeMap<String, String>>,
+    /// Knows the tags of what else a call is about.
     pub emulator: moto::Client,
 }
 

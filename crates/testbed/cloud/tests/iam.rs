@@ -46,6 +46,7 @@ impl Cloud {
             account: account.account.clone(),
             region: REGION.to_owned(),
             instance_roles: BTreeMap::from([(web.instance_profile.clone(), web.instance_role.clone())]),
+            functions: BTreeMap::new(),
             emulator: emulator.client(),
         });
         Self { gateway, account, emulator }

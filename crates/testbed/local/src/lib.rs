@@ -14,7 +14,7 @@ pub mod commands;
 
 pub use instance::{agent, instances, processes};
 pub use local::{Error, Line, Local, Plan, Play};
-pub use services::{caller, codedeploy, codepipeline, events, lambda, tether};
+pub use services::{caller, codedeploy, codepipeline, events, hook, lambda, tether};
 pub use traffic::{balancer, dns, load, probe};
 
 // The account that all of it plays in.

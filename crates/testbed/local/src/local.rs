@@ -143,6 +143,7 @@ impl Local {
             account: account.account.clone(),
             region: REGION.to_owned(),
             instance_roles: instance_roles(&account),
+            functions: plan.hooks.iter().map(|(name, role)| (name.clone(), tags(role.as_deref()))).collect(),
             emulator: moto.clone(),
         });
         for line in &plan.lines {
@@ -267,30 +268,48 @@ fn functions(plan: &Plan, account: &Account, on_failure: &BTreeMap<String, Strin
         ("TAGSHIP_BUCKET".to_owned(), account.bucket.clone()),
         ("TAGSHIP_MINUTE".to_owned(), plan.minute_secs.to_string()),
     ]);
-    ["provision", "deploy", "route", "cleanup"]
-        .map(|name| {
-            let program = plan.functions.join(name);
-            if !program.exists() {
-                return Err(Error::NotBuilt(program));
-            }
-            let mut environment = bucket.clone();
-            if name == "provision" {
-                environment.extend(plan.lines.iter().flat_map(|line| settings(line, account)));
-            }
-            Ok(Function {
-                name: format!("tagship-{name}"),
-                arguments: tether::arguments(&program),
-                program: binaries().join("tagship-local"),
-                caller: name.to_owned(),
-                environment,
-                timeout: plan.function_timeout,
-                memory_mib: 128,
-                retry_after: plan.retry_after.clone(),
-                on_failure: on_failure.get(&format!("tagship-{name}")).cloned(),
-            })
+    let own = ["provision", "deploy", "route", "cleanup"].map(|name| {
+        let program = plan.functions.join(name);
+        if !program.exists() {
+            return Err(Error::NotBuilt(program));
+        }
+        let mut environment = bucket.clone();
+        if name == "provision" {
+            environment.extend(plan.lines.iter().flat_map(|line| settings(line, account)));
+        }
+        Ok(Function {
+            name: format!("tagship-{name}"),
+            arguments: tether::arguments(&program),
+            program: binaries().join("tagship-local"),
+            caller: name.to_owned(),
+            environment,
+            timeout: plan.function_timeout,
+            memory_mib: 128,
+            retry_after: plan.retry_after.clone(),
+            on_failure: on_failure.get(&format!("tagship-{name}")).cloned(),
         })
-        .into_iter()
-        .collect()
+    });
+    own.into_iter().chain(plan.hooks.iter().map(|(name, _)| Ok(hook(name)))).collect()
+}
+
+/// A function of a team's own: a real one, which asks the release's instances.
+fn hook(name: &str) -> Function {
+    Function {
+        name: name.to_owned(),
+        program: binaries().join("tagship-local"),
+        arguments: vec!["hook".into()],
+        caller: name.to_owned(),
+        environment: BTreeMap::new(),
+        timeout: Duration::from_secs(60),
+        memory_mib: 128,
+        retry_after: Vec::new(),
+        on_failure: None,
+    }
+}
+
+/// The tag of a resource that is a service's.
+fn tags(role: Option<&str>) -> BTreeMap<String, String> {
+    role.map(|role| ("tagship:service".to_owned(), role.to_owned())).into_iter().collect()
 }
 
 /// The settings variables of a line's services.

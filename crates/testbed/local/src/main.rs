@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 use std::io::{self, Write};
 use std::process::ExitCode;
 use tagship_local::commands::{bench, demo, up};
-use tagship_local::{agent, tether};
+use tagship_local::{agent, hook, tether};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Parser)]
@@ -25,6 +25,9 @@ enum Command {
     /// Plays CodeDeploy's agent on one instance; started by the instances, not by people.
     #[command(hide = true)]
     Agent(agent::Args),
+    /// Plays a Lambda function that is a release's hook; started by the Lambda host, not by people.
+    #[command(hide = true)]
+    Hook,
     /// Becomes another program that is killed when this one's parent ends; the functions are started so.
     #[command(hide = true)]
     Tether(tether::Args),
@@ -35,7 +38,7 @@ fn main() -> ExitCode {
     let command = Cli::parse().command;
     // A fleet has many agents: each is one thread.
     let mut builder = match &command {
-        Command::Agent(_) | Command::Tether(_) => tokio::runtime::Builder::new_current_thread(),
+        Command::Agent(_) | Command::Hook | Command::Tether(_) => tokio::runtime::Builder::new_current_thread(),
         Command::Demo | Command::Up | Command::Bench(_) => tokio::runtime::Builder::new_multi_thread(),
     };
     let ended = builder.enable_all().build().map_err(Into::into).and_then(|runtime| runtime.block_on(run(command)));
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
     match command {
         Command::Agent(args) => Ok(agent::run(args).await?),
+        Command::Hook => Ok(hook::run().await?),
         Command::Tether(args) => Err(tether::run(&args).into()),
         Command::Demo => tokio::select! {
             ended = demo::run() => Ok(ended?),

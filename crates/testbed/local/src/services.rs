@@ -4,5 +4,6 @@ pub mod caller;
 pub mod codedeploy;
 pub mod codepipeline;
 pub mod events;
+pub mod hook;
 pub mod lambda;
 pub mod tether;

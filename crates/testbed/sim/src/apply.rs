@@ -137,7 +137,8 @@ impl Cloud {
                 let Some(rule) = self.tests.get_mut(rule) else { return Err(conflict("RuleNotFound", rule)) };
                 rule.groups.set(now, vec![to.clone()]);
             }
-            Step::Abandon { .. } | Step::StopExecution { .. } => {}
+            // What a hook answers, the day says.
+            Step::Abandon { .. } | Step::StopExecution { .. } | Step::CallHook(_) => {}
         }
         Ok(Applied::default())
     }

@@ -1,6 +1,6 @@
 //! A day made by chance: services, releases, people and every fault, all from one seed.
 
-use crate::cloud::{Build, Nature};
+use crate::cloud::{Build, HOOKS, Nature};
 use crate::limits::{Limits, Rate};
 use crate::mistake::Mistake;
 use crate::past::{HOUR, MINUTE, Ms, SECOND};
@@ -8,7 +8,9 @@ use crate::plan::{Odds, PersonAct, Plan, ReleasePlan, SUBNETS, ServicePlan, TYPE
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use std::collections::BTreeMap;
-use tagship::settings::{Choice, Compare, Eip, Keep, OnAlarm, Selector, Shift, ShiftStep, TargetGroup, Volume};
+use tagship::settings::{
+    Choice, Compare, Eip, Hook, Hooks, Keep, OnAlarm, Selector, Shift, ShiftStep, TargetGroup, Volume,
+};
 use tagship::{Action, AlarmState};
 
 /// Faults and people do their worst for so long.
@@ -19,8 +21,16 @@ pub fn plan(seed: u64, mistake: Option<Mistake>) -> Plan {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed ^ 0x7461_6773_6869_7000);
     let names = ["WEB_PRODUCT", "API_PRODUCT", "JOBS_PRODUCT"];
     let count = rng.random_range(1..=names.len());
-    let services: Vec<ServicePlan> = names[..count].iter().map(|name| service(&mut rng, name)).collect();
+    let mut services: Vec<ServicePlan> = names[..count].iter().map(|name| service(&mut rng, name)).collect();
     let acts = (0..rng.random_range(0..12)).map(|_| act(&mut rng, &services)).collect();
+    // Of a chance of their own: a seed's day has otherwise stayed what it was.
+    let mut hooked = Xoshiro256PlusPlus::seed_from_u64(seed ^ 0x686f_6f6b_7300);
+    for service in &mut services {
+        if hooked.random_bool(0.25) {
+            service.settings.hooks = hooks(&mut hooked);
+            service.settings.timeouts.hook_secs = [120, 600, 3_600][hooked.random_range(0..3)];
+        }
+    }
     let nature = Nature {
         lag: [0, 2 * SECOND, 10 * SECOND][rng.random_range(0..3)],
         boot_fails: [0.0, 0.0, 0.05][rng.random_range(0..3)],
@@ -124,6 +134,16 @@ fn service(rng: &mut Xoshiro256PlusPlus, name: &str) -> ServicePlan {
         }
     }
     service
+}
+
+/// Up to two hooks at each point. Most of them pass what is sound.
+fn hooks(rng: &mut Xoshiro256PlusPlus) -> Hooks {
+    let mut some = || -> Vec<Hook> {
+        let hook = |function: &str| Hook { function: function.to_owned(), details: None };
+        let kinds = 0..if rng.random_bool(0.5) { 3 } else { HOOKS.len() };
+        (0..rng.random_range(0..=2)).map(|_| hook(HOOKS[rng.random_range(kinds.clone())])).collect()
+    };
+    Hooks { before_shift: some(), after_shift: some() }
 }
 
 /// One to three steps.

@@ -1,6 +1,7 @@
 //! The rules of safety, each checked where it could break; beside each, what the world may do to it.
 
 mod fleet;
+mod hooks;
 mod names;
 mod steps;
 mod tests;
@@ -58,6 +59,8 @@ pub struct Checks {
     turned: BTreeMap<(ServiceRole, ReleaseId), Ms>,
     /// When each release's hold said that its traffic goes back.
     turned_back: steps::TurnedBack,
+    /// Which calls of hooks have succeeded.
+    passed: hooks::Passed,
     /// Switches, and the node, that have served once.
     served: BTreeSet<(String, usize)>,
     /// Releases that met a want of capacity: another try may come too many.
@@ -114,10 +117,12 @@ impl Checks {
             // A write by an older entity tag has no effect.
             Step::WriteHold { hold, etag } if etag.as_ref() == cloud.holds.get(&act.job.role).map(|(_, etag)| etag) => {
                 self.stepped(cloud, act, hold);
+                self.hooked(cloud, act, hold);
             }
             Step::SetWeights { switch, weights, .. } => {
                 self.weights(cloud, act, switch, weights);
                 self.divided(cloud, act, switch, weights);
+                self.unhooked(cloud, act, switch, weights);
             }
             Step::PointTest { to, .. } => self.pointed(cloud, act, to),
             Step::Deregister { group, targets } => {

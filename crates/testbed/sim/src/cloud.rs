@@ -1,6 +1,8 @@
 //! The cloud's truth: what there is, and how it changes by itself.
 
 mod figures;
+mod hooks;
+pub use self::hooks::HOOKS;
 mod nouns;
 mod settled;
 
@@ -14,7 +16,7 @@ use crate::past::{HOUR, MINUTE, Ms, Past, timestamp};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
-use tagship::settings::{Eip, Settings, TargetGroup};
+use tagship::settings::{Eip, HookPoint, Settings, TargetGroup};
 use tagship::{
     AlarmState, Artifact, DeploymentState, Ended, Health, Hold, InstanceState, Launch, Record, ReleaseId, Roster,
     ServiceRole,
@@ -74,6 +76,8 @@ pub struct Cloud {
     pub touched: BTreeSet<ServiceRole>,
     /// Every instance that was launched for a service.
     launched: BTreeMap<ServiceRole, Vec<String>>,
+    /// How often each hook was called, by release, point and number.
+    pub(crate) hook_calls: BTreeMap<(ServiceRole, ReleaseId, HookPoint, usize), usize>,
     serial: u32,
 }
 
@@ -106,6 +110,7 @@ impl Cloud {
             touched: BTreeSet::new(),
             launched: BTreeMap::new(),
             nature,
+            hook_calls: BTreeMap::new(),
             serial: 0,
         }
     }

@@ -106,6 +106,7 @@ fn call(asked: &Asked) -> &'static str {
             _ if hold.split.as_ref().is_some_and(|split| split.since.is_some()) => "writing that a step stands",
             _ if hold.split.as_ref().is_some_and(|split| split.step > 0) => "writing the next step",
             _ if hold.moved_at.is_some() => "writing when all had moved",
+            _ if hold.hook.is_some() => "writing which hook is called",
             _ if hold.previous.is_some() => "writing who was live",
             _ if hold.artifact.is_some() => "writing the artifact",
             _ => "taking over a freed hold",
@@ -133,5 +134,6 @@ fn call(asked: &Asked) -> &'static str {
         Step::PointTest { .. } => "ModifyRule of a test rule",
         Step::Abandon { .. } => "PutEvents",
         Step::StopExecution { .. } => "StopPipelineExecution",
+        Step::CallHook(_) => "Invoke",
     }
 }

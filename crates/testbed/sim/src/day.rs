@@ -306,6 +306,7 @@ impl Day {
                 self.pump(pipe);
             }
             Event::Person(act) => self.person(act),
+            Event::Hook(by, id, answer) => self.answered(by, id, answer),
             Event::Sweep => {
                 let holds = self.cloud.holds.iter().map(|(role, (hold, _))| sweep(role, hold));
                 let free = self.cloud.rosters.iter().filter(|(role, _)| !self.cloud.holds.contains_key(*role));

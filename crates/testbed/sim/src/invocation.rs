@@ -7,7 +7,7 @@ use crate::port::{Answer, Ask, Line};
 use crate::requests::{Cached, Request};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-use tagship::{Job, Memo, Outcome, Planner, Port, Visit, actions, run};
+use tagship::{Called, Job, Memo, Outcome, Planner, Port, Visit, actions, run};
 
 /// An event on its way to a function.
 #[derive(Debug, Clone)]
@@ -52,6 +52,8 @@ pub struct Invocation {
     pub until: Ms,
     /// What its adapter has looked up once.
     pub cached: Cached,
+    /// The call of a hook that it has made last.
+    pub hook: Option<Called>,
     /// What is left of the SDK's retry quota.
     pub retries: u32,
     future: Running,
@@ -79,7 +81,7 @@ impl Invocation {
         let start = Start { job, line: line.clone(), token, mistaken: mistake.is_some() };
         let future = actions::visit(delivery.job.action, start);
         let (looked, frozen, cached) = (now, 0, Cached::default());
-        Self { delivery, line, looked, frozen, until, cached, retries: RETRY_QUOTA, future }
+        Self { delivery, line, looked, frozen, until, cached, hook: None, retries: RETRY_QUOTA, future }
     }
 
     /// Goes on, perhaps with an answer, until it asks or has ended.

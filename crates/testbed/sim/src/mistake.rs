@@ -7,10 +7,10 @@ use std::ops::ControlFlow::{Break, Continue};
 use tagship::engine::{Gate, Standing};
 use tagship::names::{Names, batch, toward};
 use tagship::route::traffic::running;
-use tagship::settings::{Choice, TargetGroup};
+use tagship::settings::{Choice, Hooks, TargetGroup};
 use tagship::{
-    Action, Changes, Decision, Done, Error, ExecutionState, First, Group, Health, Hold, Kind, Launch, Parts, Phase,
-    Planner, Situation, Step, View, World,
+    Action, Changes, Decision, Done, Error, ExecutionState, First, Group, Health, Hold, HookAnswer, Kind, Launch,
+    Parts, Phase, Planner, Situation, Step, View, World,
 };
 
 /// By how much figures are read too early: as if they, and the step that they belong to, were older.
@@ -97,11 +97,15 @@ pub enum Mistake {
     TestForgotten,
     /// Test traffic is led to a candidate that isn't healthy yet.
     TestBeforeHealth,
+    /// Hooks aren't called.
+    HooksSkipped,
+    /// A hook that isn't done, or has failed, is taken to have passed the release.
+    HookBelieved,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 41] = [
         Self::TokenWithoutSince,
         Self::NoSecondLook,
         Self::WeightsBeforeHealth,
@@ -141,6 +145,8 @@ impl Mistake {
         Self::DeadNamed,
         Self::TestForgotten,
         Self::TestBeforeHealth,
+        Self::HooksSkipped,
+        Self::HookBelieved,
     ];
 }
 
@@ -266,6 +272,7 @@ fn misread(mistake: Mistake, hold: &mut Hold) {
             split.for_each(|split| split.since = split.since.map(|since| since - FRESH));
         }
         Mistake::AlarmsIgnored => hold.settings.alarms = Choice::Ids(Vec::new()),
+        Mistake::HooksSkipped => hold.settings.hooks = Hooks::default(),
         _ => {}
     }
 }
@@ -314,6 +321,11 @@ fn blur(mistake: Mistake, now: &Situation<'_>, world: &mut World) {
         (Mistake::KeptInItsGroup, Action::Discard) if now.held().is_some_and(|it| it.hold.kept_until.is_none()) => {
             let groups = world.routing.iter_mut().flat_map(|routing| &mut routing.groups);
             groups.for_each(|group| group.targets.clear());
+        }
+        (Mistake::HookBelieved, _) => {
+            for answer in world.hook.iter_mut().filter_map(|called| called.answer.as_mut()) {
+                *answer = HookAnswer::Succeeded;
+            }
         }
         (Mistake::ErrorsOverlooked, _) => {
             world.figures.counted.iter_mut().for_each(|it| it.counts.c2xx = it.counts.requests);

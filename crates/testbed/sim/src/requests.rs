@@ -253,6 +253,7 @@ pub fn step(step: &Step, cached: &mut Cached) -> Chains {
         }
         Step::Abandon { .. } => change("events:PutEvents", None),
         Step::StopExecution { .. } => change("codepipeline:StopPipelineExecution", None),
+        Step::CallHook(_) => change("lambda:Invoke", None),
     };
     vec![vec![request]]
 }

@@ -3,7 +3,7 @@
 use crate::cloud::Build;
 use crate::past::{MINUTE, SECOND};
 use crate::plan::{Plan, ReleasePlan, ServicePlan, Vote, role, settings};
-use tagship::settings::{Compare, Eip, Keep, Selector, Shift, ShiftStep, TargetGroup};
+use tagship::settings::{Compare, Eip, Hook, Hooks, Keep, Selector, Shift, ShiftStep, TargetGroup};
 
 /// A story that must always end the same.
 #[derive(Debug, Clone)]
@@ -52,6 +52,13 @@ pub fn stories() -> Vec<Story> {
             plan
         }),
         story("compared in a step", compared()),
+        story("hooks", {
+            let mut plan = quiet().releases([first()]);
+            plan.services[0].settings.hooks = hooks(&["passes", "slow"], &["passes"]);
+            plan
+        }),
+        story("a hook fails before the shift", hooked(hooks(&["passes", "judges"], &[]))),
+        story("a hook fails after the shift", hooked(hooks(&["passes"], &["judges"]))),
         story("by name only", with(quiet(), |service| service.settings.target_group = TargetGroup::None)),
     ]
 }
@@ -79,6 +86,19 @@ fn compared() -> Plan {
     let settings = &mut plan.services[0].settings;
     settings.shift = Shift { steps: vec![ShiftStep { percent: 10, bake_secs: 600 }] };
     settings.compare = Some(Compare::default());
+    plan
+}
+
+fn hooks(before: &[&str], after: &[&str]) -> Hooks {
+    let of = |names: &[&str]| names.iter().map(|name| Hook { function: (*name).to_owned(), details: None }).collect();
+    Hooks { before_shift: of(before), after_shift: of(after) }
+}
+
+/// The second release answers errors, and a hook finds that out.
+fn hooked(hooks: Hooks) -> Plan {
+    let mut plan = Plan::quiet(1);
+    plan.services[0].releases = vec![ReleasePlan::at(SECOND), ReleasePlan::at(30 * MINUTE).build(Build::Errs)];
+    plan.services[0].settings.hooks = hooks;
     plan
 }
 

@@ -69,6 +69,17 @@ fn compared_in_a_step() {
 }
 
 #[test]
+fn hooks() {
+    check("hooks", &[APPROVED, LIVE]);
+}
+
+#[test]
+fn hooks_that_fail() {
+    undisturbed("a hook fails before the shift", &[APPROVED, LIVE, DISCARDED]);
+    undisturbed("a hook fails after the shift", &[APPROVED, LIVE, DISCARDED]);
+}
+
+#[test]
 fn first_release_rejected() {
     check("first release rejected", &["web-product r1: Failed, WEB_PRODUCT kept", LIVE]);
 }

@@ -2,11 +2,12 @@
 
 use crate::scenario::{Act, Move, Scenario, Steps, delete_hold, end, named_artifact, release, write};
 use jiff::Timestamp;
-use serde_json::Value;
-use tagship::{Action, Ended, Hold, HowEnded, Phase, Previous, Roster, Step};
+use serde_json::{Value, json};
+use tagship::settings::HookPoint;
+use tagship::{Action, Ended, Hold, HookCall, HookRun, HookTold, HowEnded, Phase, Previous, Roster, Step};
 
 pub(crate) fn all() -> Vec<Scenario> {
-    vec![hold(), markers(), roster(), holders(), stopped(), overtaken(), approved(), gone()]
+    vec![hold(), markers(), roster(), holders(), stopped(), overtaken(), approved(), gone(), hooks()]
 }
 
 /// Every write is a compare-and-swap.
@@ -83,6 +84,35 @@ fn roster() -> Scenario {
             delete_hold("etag1"),
             enroll(degraded.clone(), Some("etag2")),
             enroll(degraded, Some("etag2")),
+            Move::Act(Act::Look),
+        ]
+    })
+}
+
+/// A hook is called once the hold says so. Here its function is gone; what it answers only its caller knows.
+fn hooks() -> Scenario {
+    let settings = json!({"HOOKS": {"BEFORE_SHIFT": ["gone"]}});
+    Scenario::new("HOOKS", settings, &["r1"], |steps| {
+        let open = steps.hold("r1");
+        let run = HookRun::first(HookPoint::BeforeShift, 0, &open.settings.hooks.before_shift, Timestamp::UNIX_EPOCH);
+        let told = HookTold {
+            execution_id: release("r1"),
+            lifecycle_stage: run.point.lifecycle_stage(),
+            hook_details: json!({}),
+            service: steps.role.clone(),
+            release: release("r1"),
+            pipeline: open.pipeline.clone(),
+            point: run.point,
+            instances: Vec::new(),
+            private_ips: Vec::new(),
+            candidate_name: None,
+            test_address: None,
+        };
+        let call = HookCall { id: run.call(), function: "gone".to_owned(), told };
+        vec![
+            steps.take("r1"),
+            write(Hold { hook: Some(run), ..open }, Some("etag1")),
+            Move::Step(Step::CallHook(Box::new(call))),
             Move::Act(Act::Look),
         ]
     })

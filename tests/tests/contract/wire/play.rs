@@ -10,7 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use tagship::notify::Notice;
 use tagship::settings::{Ami, Choice, Eip, TargetGroup};
-use tagship::{Action, Artifact, Error, Holding, Job, Parts, Planner, Port, ReleaseId, Step, Visit, World, actions};
+use tagship::{
+    Action, Artifact, CallId, Error, Holding, HookAnswer, Job, Parts, Planner, Port, ReleaseId, Step, Visit, World,
+    actions,
+};
 use tagship_local::moto::Behaviour;
 use tagship_local::setup::ServiceStack;
 use tagship_sim::cloud::Build;
@@ -145,6 +148,9 @@ impl<'a> Play<'a> {
         let mut told = self.wire.events.listen();
         self.wire.gateway.recorder().take();
         let applied = port.apply(&look, &step).await;
+        if let Step::CallHook(call) = &step {
+            hook_answers(&port, &look, call.id).await;
+        }
         let requests = self.requests();
         if let Err(error) = &applied {
             // Shown if the test fails.
@@ -208,6 +214,19 @@ impl<'a> Play<'a> {
             looks.push(Look { release: of, stage, holding: named.clone(), world, requests, again });
         }
         looks
+    }
+}
+
+/// Waits for the answer of the hook that was called: there is no function, which is told to its caller.
+async fn hook_answers(port: &impl Port, look: &tagship::Look<'_>, id: CallId) {
+    loop {
+        let look = tagship::Look { parts: Parts::HOOK, ..*look };
+        let called = port.observe(&look).await.expect("a world").hook.expect("a call");
+        assert_eq!(called.id, id);
+        match called.answer {
+            None => tokio::task::yield_now().await,
+            Some(answer) => return assert!(matches!(answer, HookAnswer::Failed(_)), "{answer:?}"),
+        }
     }
 }
 

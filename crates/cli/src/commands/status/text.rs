@@ -66,8 +66,8 @@ fn facts(status: &Status) -> Vec<Vec<String>> {
     let live = status.live.as_ref().map_or("nothing", |release| release.as_str());
     facts.push(("live", format!("{live} (by the tags of its instances)")));
     if let Some(held) = &status.held {
-        let since = since(Some(held.since), now);
-        facts.push(("held by", format!("{}: {}, since {since}", held.release, phase(held.phase))));
+        let taken = since(Some(held.since), now);
+        facts.push(("held by", format!("{}: {}, since {taken}", held.release, phase(held.phase))));
         if let Some(step) = &held.step {
             let how_long = match step.until {
                 Some(until) if until > now => format!("{} more", lasting(until.duration_since(now).as_secs())),
@@ -75,6 +75,14 @@ fn facts(status: &Status) -> Vec<Vec<String>> {
                 None => "being given".to_owned(),
             };
             facts.push(("step", format!("{} of {}: {} %, {how_long}", step.step, step.of, step.percent)));
+        }
+        if let Some(hook) = &held.hook {
+            let left = match hook.until > now {
+                true => format!("{} more at most", lasting(hook.until.duration_since(now).as_secs())),
+                false => "its time is over".to_owned(),
+            };
+            let called = since(Some(hook.since), now);
+            facts.push(("hook", format!("{} ({}), called since {called}, {left}", hook.function, hook.point.as_str())));
         }
         facts.extend(held.going_back.clone().map(|why| ("going back", why)));
     }

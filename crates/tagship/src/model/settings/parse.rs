@@ -3,8 +3,9 @@
 use super::alarms::alarms;
 use super::compare::compare;
 use super::fields::{Fields, dictionary, flag, name, number, short, text, texts, whole};
+use super::hooks::hooks;
 use super::literal::Literal;
-use super::shift::{MAX_SHIFT_SECS, shift};
+use super::shift::{gradual, lasting, shift};
 use super::*;
 use crate::Offer;
 use sha2::{Digest, Sha256};
@@ -12,7 +13,7 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 /// The keys, as docs/SETTINGS.md has them.
-pub(super) const KEYS: [&str; 30] = [
+pub(super) const KEYS: [&str; 31] = [
     "SUBNET",
     "AMI",
     "INSTANCE_TYPE",
@@ -43,6 +44,7 @@ pub(super) const KEYS: [&str; 30] = [
     "ON_ALARM",
     "GUARD",
     "COMPARE",
+    "HOOKS",
 ];
 
 /// Reading the hold (4 s) and a changing call (10 s) must be over before SETTLE is: rule 3 of docs/RULES.md.
@@ -94,7 +96,7 @@ fn read(role: &ServiceRole, text: &str, hidden: bool) -> Result<Offer, Vec<Strin
     }
 }
 
-const TIMEOUTS: &[&str] = &["BOOT", "INSTALL", "HEALTHY", "WATCH", "SETTLE", "POSTMORTEM"];
+const TIMEOUTS: &[&str] = &["BOOT", "INSTALL", "HEALTHY", "WATCH", "SETTLE", "POSTMORTEM", "HOOK"];
 
 /// Every field is read before the first missing one ends it, so that all problems are told.
 fn offer(role: &ServiceRole, fields: &mut Fields) -> Option<Offer> {
@@ -165,7 +167,9 @@ fn offer(role: &ServiceRole, fields: &mut Fields) -> Option<Offer> {
     });
     let guard = fields.optional("GUARD", "seconds from 0 to 604800", |value| whole(value, 0..=604_800));
     let compare = compare(fields);
-    gradual(fields, (shift.as_ref(), compare), target_group.as_ref(), timeouts.as_ref());
+    let hooks = hooks(fields);
+    gradual(fields, (shift.as_ref(), compare), target_group.as_ref());
+    lasting(fields, (shift.as_ref(), compare, hooks.as_ref()), timeouts.as_ref());
     if target_group == Some(TargetGroup::None) && zone.is_none() {
         fields.problem("ZONE", "required where TARGET_GROUP is \"none\": there, names are the only way in");
     }
@@ -201,44 +205,10 @@ fn offer(role: &ServiceRole, fields: &mut Fields) -> Option<Offer> {
             on_alarm: on_alarm.unwrap_or_default(),
             guard_secs: guard.unwrap_or_else(default_guard),
             compare,
+            hooks: hooks.unwrap_or_default(),
         },
         user_data,
     })
-}
-
-/// What a shift in steps needs of the other keys.
-fn gradual(
-    fields: &mut Fields,
-    (shift, compare): (Option<&Shift>, Option<Compare>),
-    group: Option<&TargetGroup>,
-    timeouts: Option<&Timeouts>,
-) {
-    let Some(shift) = shift.filter(|shift| !shift.at_once()) else {
-        if compare.is_some() && !fields.problems.iter().any(|problem| problem.starts_with("SHIFT")) {
-            let problem = "needs steps, during which both releases have traffic: write SHIFT too, such as \
-                           \"Canary10Percent10Minutes\"";
-            fields.problem("COMPARE", problem);
-        }
-        return;
-    };
-    if group == Some(&TargetGroup::None) {
-        let problem =
-            "needs a load balancer, and TARGET_GROUP is \"none\": a name can't be divided. Write \"AllAtOnce\"";
-        fields.problem("SHIFT", problem);
-    }
-    let default = Timeouts::default();
-    let watch = u64::from(timeouts.unwrap_or(&default).watch_secs);
-    // With too little traffic to compare, a step takes twice as long.
-    let times = 1 + u64::from(compare.is_some());
-    let secs = times * shift.secs() + watch;
-    if secs > MAX_SHIFT_SECS {
-        let twice = if compare.is_some() { " (COMPARE may double each step)" } else { "" };
-        let problem = format!(
-            "the steps{twice} and TIMEOUTS.WATCH take {secs} s together: write at most {MAX_SHIFT_SECS} s, since CodePipeline \
-             ends the action after 24 hours"
-        );
-        fields.problem("SHIFT", &problem);
-    }
 }
 
 impl Default for Timeouts {
@@ -250,6 +220,7 @@ impl Default for Timeouts {
             watch_secs: 30,
             settle_secs: MIN_SETTLE_SECS,
             postmortem_secs: 0,
+            hook_secs: default_hook(),
         }
     }
 }
@@ -294,6 +265,7 @@ fn timeouts(fields: &mut Fields) -> Option<Timeouts> {
         watch_secs: secs("WATCH", default.watch_secs, 0..=3_600),
         settle_secs: secs("SETTLE", default.settle_secs, MIN_SETTLE_SECS..=300),
         postmortem_secs: secs("POSTMORTEM", default.postmortem_secs, 0..=MAX_POSTMORTEM_SECS),
+        hook_secs: secs("HOOK", default.hook_secs, 1..=36_000),
     })
 }
 

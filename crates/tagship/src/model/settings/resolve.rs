@@ -3,7 +3,7 @@
 use super::{Ami, Choice, MAX_ALARMS, Settings, is_id};
 use crate::Error;
 use jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the selectors and the parameter of settings led to. A part that the settings give as ids stays empty.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -18,17 +18,20 @@ pub struct Resolved {
     pub security_groups: Vec<String>,
     /// Names of the alarms that exist, of those that are named or that the tags find.
     pub alarms: Vec<String>,
+    /// Functions of hooks that can't be called, each with what is wrong and what to do.
+    pub hooks: BTreeMap<String, String>,
 }
 
 impl std::fmt::Debug for Resolved {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { subnets, images, image_parameter: _, security_groups, alarms } = self;
+        let Self { subnets, images, image_parameter: _, security_groups, alarms, hooks } = self;
         let mut shown = f.debug_struct("Resolved");
         shown
             .field("subnets", subnets)
             .field("images", images)
             .field("security_groups", security_groups)
-            .field("alarms", alarms);
+            .field("alarms", alarms)
+            .field("hooks", hooks);
         shown.finish_non_exhaustive()
     }
 }
@@ -56,6 +59,7 @@ impl Settings {
             Ok(names) => self.alarms = Choice::Ids(names),
             Err(problem) => problems.push(problem),
         }
+        problems.extend(found.hooks.iter().map(|(function, problem)| format!("HOOKS: function {function} {problem}")));
         let image = match &self.ami {
             Ami::Id(id) => Ok(id.clone()),
             Ami::Tags(selector) => match found.images.into_iter().max() {

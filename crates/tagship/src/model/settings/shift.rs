@@ -2,12 +2,14 @@
 
 use super::fields::{Fields, text, whole};
 use super::literal::Literal;
+use super::{Compare, Hooks, TargetGroup, Timeouts};
+use crate::counted;
 use serde::{Deserialize, Serialize};
 
 /// Steps that a person may write.
 const MAX_STEPS: usize = 10;
 /// Seconds that the steps may take in all: a Lambda action of CodePipeline's ends after 24 hours.
-pub(super) const MAX_SHIFT_SECS: u64 = 20 * 3_600;
+const MAX_SHIFT_SECS: u64 = 20 * 3_600;
 const SECS_A_MINUTE: u32 = 60;
 
 /// What may be written, for people.
@@ -115,4 +117,54 @@ fn steps(fields: &mut Fields) -> Option<Shift> {
         steps.push(step);
     }
     Some(Shift { steps })
+}
+
+/// What a shift in steps needs of the other keys.
+pub(super) fn gradual(
+    fields: &mut Fields,
+    (shift, compare): (Option<&Shift>, Option<Compare>),
+    group: Option<&TargetGroup>,
+) {
+    if shift.is_none_or(Shift::at_once) {
+        if compare.is_some() && !fields.problems.iter().any(|problem| problem.starts_with("SHIFT")) {
+            let problem = "needs steps, during which both releases have traffic: write SHIFT too, such as \
+                           \"Canary10Percent10Minutes\"";
+            fields.problem("COMPARE", problem);
+        }
+    } else if group == Some(&TargetGroup::None) {
+        let problem =
+            "needs a load balancer, and TARGET_GROUP is \"none\": a name can't be divided. Write \"AllAtOnce\"";
+        fields.problem("SHIFT", problem);
+    }
+}
+
+/// What shift may take at most, with hooks and the watch: CodePipeline ends the action after a day.
+pub(super) fn lasting(
+    fields: &mut Fields,
+    (shift, compare, hooks): (Option<&Shift>, Option<Compare>, Option<&Hooks>),
+    timeouts: Option<&Timeouts>,
+) {
+    let default = Timeouts::default();
+    let timeouts = timeouts.unwrap_or(&default);
+    let hooks = hooks.map_or(0, |hooks| hooks.all().count());
+    // With too little traffic to compare, a step takes twice as long.
+    let times = 1 + u64::from(compare.is_some());
+    let steps = times * shift.map_or(0, Shift::secs);
+    let secs = steps + hooks as u64 * u64::from(timeouts.hook_secs) + u64::from(timeouts.watch_secs);
+    if secs <= MAX_SHIFT_SECS {
+        return;
+    }
+    let mut parts = Vec::new();
+    if steps > 0 {
+        parts.push(if compare.is_some() { "the steps (COMPARE may double each step)" } else { "the steps" }.to_owned());
+    }
+    if hooks > 0 {
+        parts.push(format!("{} of TIMEOUTS.HOOK", counted(hooks, "hook")));
+    }
+    let problem = format!(
+        "{} and TIMEOUTS.WATCH take {secs} s together: write at most {MAX_SHIFT_SECS} s, since CodePipeline ends the action \
+         after 24 hours",
+        parts.join(", ")
+    );
+    fields.problem(if steps > 0 { "SHIFT" } else { "HOOKS" }, &problem);
 }

@@ -6,6 +6,7 @@ use super::shift::{Restored, restore, turn_back};
 use super::traffic::Traffic;
 use super::{CHANGES, READS, keeps_sticky, predecessor_name};
 use crate::engine::{Gate, Memory, Standing, admission};
+use crate::settings::HookPoint;
 use crate::{
     Action, Change, Changes, Decision, Done, Ending, Error, ExecutionState, First, Held, Parts, Planner, Situation,
     Step,
@@ -117,7 +118,8 @@ fn give_back(now: &Situation<'_>, held: &Held, why: &str, memory: &mut GuardMemo
         Some(Some((until, left))) if left <= i64::from(REPORTS_SECS) => {
             return Break(Decision::wait_until(until, "shift to fail by itself, if it still runs"));
         }
-        watched => watched == Some(None),
+        // While hooks are called, shift isn't over.
+        watched => watched == Some(None) && hold.passed(HookPoint::AfterShift),
     };
     let waits = now
         .world

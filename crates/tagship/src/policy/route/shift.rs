@@ -3,13 +3,13 @@
 use super::alarms::{self, Heard, heard};
 use super::comparison::Comparison;
 use super::traffic::{Traffic, live_names};
-use super::{CHANGES, LOOKS, READS, keeps_sticky, predecessor_name, previous, steps, weights};
+use super::{CHANGES, LOOKS, READS, hooks, keeps_sticky, predecessor_name, previous, steps, weights};
 use crate::engine::{Gate, Memory, Standing, admission};
 use crate::policy::pair::{self, Pair, Share, Turn};
-use crate::settings::TargetGroup;
+use crate::settings::{HookPoint, TargetGroup};
 use crate::{
-    Action, Back, Changes, Decision, Done, Error, First, Held, Parts, Planner, Previous, Situation, Step, bounded,
-    counted,
+    Action, Back, Change, Changes, Decision, Done, Error, First, Held, Parts, Planner, Previous, Situation, Split,
+    Step, bounded, counted,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -71,8 +71,8 @@ impl Memory for ShiftMemory {}
 
 impl Planner for Shift {
     const ACTION: Action = Action::Shift;
-    const READS: Parts = READS.and(Parts::HOLDER).and(Parts::ALARMS).and(Parts::FIGURES);
-    const CHANGES: Changes = CHANGES;
+    const READS: Parts = READS.and(Parts::HOLDER).and(Parts::ALARMS).and(Parts::FIGURES).and(Parts::HOOK);
+    const CHANGES: Changes = CHANGES.and(Change::Hook);
     type Entry<'a> = &'a Held;
     type Memory = ShiftMemory;
 
@@ -87,6 +87,10 @@ impl Planner for Shift {
                 Ok(traffic) => traffic,
                 Err(error) => return Break(Decision::Fail(error)),
             };
+            // A person gave it weight before its own shift began.
+            if hold.previous.is_none() && traffic.candidate.any {
+                return Break(write_previous(now, held, &traffic, None)?);
+            }
             return back(now, held, traffic, &gone_back.why, memory);
         }
         let listens = hold.previous.is_some() && alarms::due(now, held, memory.listened_at);
@@ -138,48 +142,24 @@ impl Planner for Shift {
 
 /// Before the last weight has moved.
 fn forward(now: &Situation<'_>, held: &Held, traffic: Traffic, memory: &mut ShiftMemory) -> First<Done> {
-    if let Some(split) = &held.hold.split {
-        return steps::forward(now, held, split, &traffic, memory);
-    }
-    let write_previous = |traffic: &Traffic| {
-        let split = steps::begun(now, held, traffic)?;
-        if let Some(split) = &split
-            && let Some(error) = steps::undivided(now, held, split)?
-        {
-            return Break(Decision::Fail(now.leaving_all(error)));
-        }
-        let release = traffic.predecessor.release.clone();
-        let previous = Previous { release, healthy: traffic.predecessor.healthy };
-        let ringing = alarms::ringing(now, held)?;
-        let step = Situation::rewrite(held, |hold| {
-            (hold.previous, hold.split, hold.ringing) = (Some(previous), split, ringing);
-        });
-        Break(Decision::act(step, "write down who is live before the first weight moves"))
-    };
+    let hold = &held.hold;
     // A person gave it weight before: discard must know that it had some, however this goes on.
-    if held.hold.previous.is_none() && traffic.candidate.any {
-        return write_previous(&traffic);
+    if hold.previous.is_none() && traffic.candidate.any {
+        return begin(now, held, &traffic);
     }
-    if let Some(why) = &traffic.ailing {
-        memory.ailing_looks = memory.ailing_looks.saturating_add(1);
-        if memory.ailing_looks < LOOKS {
-            return Break(Decision::wait(format!("a second look at the candidate: {why}")));
-        }
-        if traffic.candidate.any {
-            let why = format!("the candidate failed while the switches moved to it ({why})");
+    if !hold.passed(HookPoint::BeforeShift) {
+        fit(now, held, &traffic, memory)?;
+        if let Some(why) = steps::stopped(now, memory)? {
             return Break(turn_back(now, held, &why));
         }
-        let fleet = "its fleet, which discard removes";
-        let message = format!(
-            "release {} of {} is no longer whole, so no traffic was moved to it: {why}. Left behind: {fleet}. Start a new \
-             execution",
-            held.hold.release, now.job.role
-        );
-        return Break(Decision::Fail(Error::release(message).leaving(vec![fleet.to_owned()])));
+        hooks::passed(now, held, HookPoint::BeforeShift)?;
     }
-    memory.ailing_looks = 0;
-    if held.hold.previous.is_none() {
-        return write_previous(&traffic);
+    if let Some(split) = &hold.split {
+        return steps::forward(now, held, split, &traffic, memory);
+    }
+    fit(now, held, &traffic, memory)?;
+    if hold.previous.is_none() {
+        return begin(now, held, &traffic);
     }
     Break(match traffic.candidate.toward {
         Some(step) => Decision::act(step, "the candidate is whole: a switch moves"),
@@ -189,6 +169,50 @@ fn forward(now: &Situation<'_>, held: &Held, traffic: Traffic, memory: &mut Shif
             Decision::act(step, "every switch has moved")
         }
     })
+}
+
+/// Writes down who is live, and the plan of a shift in steps, if that can be carried out.
+fn begin(now: &Situation<'_>, held: &Held, traffic: &Traffic) -> First<Done> {
+    let split = steps::begun(now, held, traffic)?;
+    if let Some(split) = &split
+        && let Some(error) = steps::undivided(now, held, split)?
+    {
+        return Break(Decision::Fail(now.leaving_all(error)));
+    }
+    Break(write_previous(now, held, traffic, split)?)
+}
+
+fn write_previous(now: &Situation<'_>, held: &Held, traffic: &Traffic, split: Option<Split>) -> First<Decision> {
+    let release = traffic.predecessor.release.clone();
+    let previous = Previous { release, healthy: traffic.predecessor.healthy };
+    let ringing = alarms::ringing(now, held)?;
+    let step = Situation::rewrite(held, |hold| {
+        (hold.previous, hold.split, hold.ringing) = (Some(previous), split, ringing);
+    });
+    Continue(Decision::act(step, "write down who is live before the first weight moves"))
+}
+
+/// Goes on if the candidate is whole; if it isn't on two looks, it has failed.
+fn fit(now: &Situation<'_>, held: &Held, traffic: &Traffic, memory: &mut ShiftMemory) -> First<()> {
+    let Some(why) = &traffic.ailing else {
+        memory.ailing_looks = 0;
+        return Continue(());
+    };
+    memory.ailing_looks = memory.ailing_looks.saturating_add(1);
+    if memory.ailing_looks < LOOKS {
+        return Break(Decision::wait(format!("a second look at the candidate: {why}")));
+    }
+    if traffic.candidate.any {
+        let why = format!("the candidate failed while the switches moved to it ({why})");
+        return Break(turn_back(now, held, &why));
+    }
+    let fleet = "its fleet, which discard removes";
+    let message = format!(
+        "release {} of {} is no longer whole, so no traffic was moved to it: {why}. Left behind: {fleet}. Start a new \
+         execution",
+        held.hold.release, now.job.role
+    );
+    Break(Decision::Fail(Error::release(message).leaving(vec![fleet.to_owned()])))
 }
 
 /// The candidate's healthy targets, if every switch gives it all traffic and enough of them are healthy: then nothing
@@ -242,6 +266,8 @@ fn watch(now: &Situation<'_>, held: &Held, healthy: u32, moved_at: Timestamp, me
     if memory.ailing_looks > 0 {
         return Break(Decision::wait(format!("a second look at the release: {found}")));
     }
+    // The watch goes on meanwhile.
+    hooks::passed(now, held, HookPoint::AfterShift)?;
     if let Some((until, left)) = now.left(moved_at, settings.timeouts.watch_secs) {
         let next = until.min(now.world.now() + SignedDuration::from_secs(WATCH_EVERY_SECS));
         return Break(Decision::wait_until(next, format!("{left} s more of watching: {found}")));
@@ -263,7 +289,8 @@ fn watch(now: &Situation<'_>, held: &Held, healthy: u32, moved_at: Timestamp, me
     })
 }
 
-/// Writes down that the traffic goes back, before a weight does: nobody can split it again or approve it then.
+/// Writes down that the traffic goes back (or never moves), before a weight does: nobody can split it again or approve it
+/// then.
 pub(super) fn turn_back(now: &Situation<'_>, held: &Held, why: &str) -> Decision {
     let back = Back { why: bounded(why, REASON), at: now.world.since() };
     let step = Situation::rewrite(held, |hold| hold.back = Some(back));
@@ -312,10 +339,12 @@ fn back(now: &Situation<'_>, held: &Held, traffic: Traffic, why: &str, memory: &
     }
     let hold = &held.hold;
     let fleet = format!("the fleet of {}, which discard removes", hold.release);
+    let traffic = match hold.previous {
+        Some(_) => format!("the traffic is back with {}", predecessor_name(held)),
+        None => "no traffic was moved".to_owned(),
+    };
     let message = format!(
-        "{why}: the traffic is back with {}. Left behind: {fleet}. Find the cause in its instances' logs before you start \
-         a new execution",
-        predecessor_name(held)
+        "{why}: {traffic}. Left behind: {fleet}. Find the cause in its instances' logs before you start a new execution"
     );
     Break(Decision::Fail(Error::release(message).leaving(vec![fleet])))
 }

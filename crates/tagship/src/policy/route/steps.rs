@@ -5,7 +5,9 @@ use super::shift::{ShiftMemory, WATCH_EVERY_SECS, enough, turn_back};
 use super::traffic::Traffic;
 use super::{LOOKS, previous};
 use crate::policy::pair::{Pair, Share};
-use crate::{Decision, Done, Error, ExecutionState, First, Group, Held, Situation, Split, Stood, Switch, counted};
+use crate::{
+    Decision, Done, Error, ExecutionState, First, Group, Held, Situation, Split, Stood, Switch, counted, duration,
+};
 use jiff::SignedDuration;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow::{Break, Continue};
@@ -121,17 +123,8 @@ fn baking(pair: &Pair<'_>, split: &Split, traffic: &Traffic, left: i64, held: &H
     )
 }
 
-/// `3 min 20 s`.
-fn duration(secs: i64) -> String {
-    match (secs / 60, secs % 60) {
-        (0, secs) => format!("{secs} s"),
-        (minutes, 0) => format!("{minutes} min"),
-        (minutes, secs) => format!("{minutes} min {secs} s"),
-    }
-}
-
 /// Why it can't go on by itself: somebody stops the execution.
-fn stopped(now: &Situation<'_>, memory: &mut ShiftMemory) -> First<Option<String>> {
+pub(super) fn stopped(now: &Situation<'_>, memory: &mut ShiftMemory) -> First<Option<String>> {
     let due = |asked: jiff::Timestamp| now.left(asked, ASK_EVERY_SECS as u32).is_none();
     if !memory.asked_at.is_none_or(due) {
         return Continue(None);

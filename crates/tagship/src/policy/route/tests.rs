@@ -6,6 +6,7 @@ use crate::{Action, Back, Enrolled, Health, Hold, Holding, Phase, Roster, World,
 
 mod comparison;
 mod guard;
+mod hooks;
 mod steps;
 
 /// What a row changes of the usual middle of a release (1 live in a, 2 the candidate in b).

@@ -53,6 +53,22 @@ fn a_step_says_how_long_it_lasts_still() {
 }
 
 #[test]
+fn a_hook_is_shown_while_it_is_called() {
+    let mut hooked = hold(2);
+    hooked.settings.hooks.before_shift =
+        vec![crate::settings::Hook { function: "smoke-test".to_owned(), details: None }];
+    let run =
+        |number| crate::HookRun { point: HookPoint::BeforeShift, number, since: at(20), due: at(50), details: None };
+    hooked.hook = Some(run(0));
+    let (function, point) = ("smoke-test".to_owned(), HookPoint::BeforeShift);
+    assert_eq!(held(&hooked).hook, Some(Hook { function, point, since: at(20), until: at(3_620) }));
+    let back = Some(Back { why: "it has failed".to_owned(), at: at(60) });
+    assert_eq!(held(&Hold { back, ..hooked.clone() }).hook, None);
+    hooked.hook = Some(run(1));
+    assert_eq!(held(&hooked).hook, None);
+}
+
+#[test]
 fn what_can_be_done_depends_on_what_is_open() {
     let pipeline = |open: Option<&str>, frozen: bool| {
         let act = |name: &str, does: Does| Act {

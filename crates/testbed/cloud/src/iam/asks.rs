@@ -61,6 +61,7 @@ impl Asked<'_> {
                 vec![self.of(self.arn("codepipeline", &text(&self.json()["pipelineName"])))]
             }
             ("monitoring", "DescribeAlarms") => vec![self.of(self.arn("cloudwatch", "alarm:*"))],
+            ("lambda", "Invoke") => vec![self.function()],
             ("ssm", "GetParameter") => {
                 let name = text(&self.json()["Name"]);
                 // AWS's public parameters are of no account.
@@ -227,6 +228,22 @@ impl Asked<'_> {
         let compares = self.call.headers.contains_key("if-match") && !action.starts_with("Get");
         let compared = compares.then(|| object("GetObject"));
         [object(&action)].into_iter().chain(compared).collect()
+    }
+
+    /// The function of an invocation, an alias aside, with the tags that it has.
+    fn function(&self) -> Request {
+        let name = self.call.path.split('/').skip_while(|part| *part != "functions").nth(1).unwrap_or_default();
+        let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy().into_owned();
+        // An ARN, or a name; an alias may follow either.
+        let name = match name.split(':').collect::<Vec<_>>().as_slice() {
+            ["arn", _, _, _, _, _, name, ..] | [name, ..] => (*name).to_owned(),
+            [] => String::new(),
+        };
+        let mut request = request("lambda:InvokeFunction", self.arn("lambda", &format!("function:{name}")));
+        if let Some(tags) = self.iam.functions.get(&name) {
+            add(&mut request.context, "aws:ResourceTag", tags);
+        }
+        request
     }
 
     async fn deployments(&self) -> Vec<Request> {

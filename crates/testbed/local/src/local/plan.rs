@@ -78,6 +78,8 @@ pub struct Plan {
     pub node_delays: Vec<Duration>,
     /// For how many seconds the balancer's figures in CloudWatch are, instead of 60.
     pub minute_secs: u32,
+    /// Functions that releases have as hooks, each with the service role in its tag; none for a function without.
+    pub hooks: Vec<(String, Option<String>)>,
 }
 
 impl Plan {
@@ -93,6 +95,7 @@ impl Plan {
             timings: Timings { reinvoke: Duration::from_secs(1), ..Timings::default() },
             node_delays: balancer::Config::default().node_delays,
             minute_secs: 60,
+            hooks: Vec::new(),
         }
     }
 }

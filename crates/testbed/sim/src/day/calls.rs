@@ -11,7 +11,8 @@ use crate::plan::{Fault, PersonAct, REFUSED};
 use crate::port::{Answer, Ask};
 use rand::RngExt;
 use tagship::{
-    Action, Decision, Error, Execution, ExecutionState, Hold, Job, Kind, Outcome, STALE_SECS, StageName, Step,
+    Action, CallId, Called, Decision, Error, Execution, ExecutionState, Hold, HookAnswer, HookCall, Job, Kind, Outcome,
+    Parts, STALE_SECS, StageName, Step, World,
 };
 use tagship_emulator::report::{Failure, Success};
 
@@ -297,7 +298,9 @@ impl Day {
                         _ => is,
                     }
                 });
-                Some(Answer::World(Box::new(world)))
+                let hook =
+                    self.invocations.get(&call.by).filter(|_| parts.has(Parts::HOOK)).and_then(|it| it.hook.clone());
+                Some(Answer::World(Box::new(world.map(|world| World { hook, ..world }))))
             }
             Asked::Port(Ask::Apply(step)) => {
                 let looked = call.looked.max(self.cloud.now - STALE);
@@ -342,6 +345,11 @@ impl Day {
                 {
                     self.abandoned(&job.role, release, pipeline, *action, reason);
                 }
+                if let Step::CallHook(hook) = step
+                    && applied.is_ok()
+                {
+                    self.hook(call.by, job, hook);
+                }
                 if let Step::StopExecution { release, reason, .. } = step {
                     let now = timestamp(self.cloud.now);
                     if let Some(pipe) = self.pipes.iter().position(|it| it.engine.execution(release.as_str()).is_some())
@@ -378,6 +386,25 @@ impl Day {
                 None
             }
         }
+    }
+
+    /// A hook's function begins. Only who has called it hears its answer.
+    fn hook(&mut self, by: u32, job: &Job, call: &HookCall) {
+        let (delay, answer) = self.cloud.hook(&job.role, &job.release, call);
+        if let Some(invocation) = self.invocations.get_mut(&by) {
+            invocation.hook = Some(Called { id: call.id, answer: None });
+            self.after(delay, Event::Hook(by, call.id, answer));
+        }
+    }
+
+    /// A hook's answer comes.
+    pub(super) fn answered(&mut self, by: u32, id: CallId, answer: HookAnswer) {
+        let Some(invocation) = self.invocations.get_mut(&by) else { return };
+        let Some(called) = invocation.hook.as_mut().filter(|called| called.id == id) else { return };
+        called.answer = Some(answer.clone());
+        let job = invocation.delivery.job.clone();
+        self.checks.heard(&job.role, &job.release, id, &answer);
+        self.tell(|| "hook".into(), || format!("{} of {}: {answer:?}", id.number + 1, id.point.as_str()));
     }
 
     /// A process dies; Lambda delivers its event again.

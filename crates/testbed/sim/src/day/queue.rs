@@ -5,7 +5,7 @@ use crate::invocation::Delivery;
 use crate::past::Ms;
 use crate::plan::PersonAct;
 use std::cmp::Ordering;
-use tagship::ServiceRole;
+use tagship::{CallId, HookAnswer, ServiceRole};
 use tagship_emulator::pipeline::Id;
 
 /// What happens at a time.
@@ -34,6 +34,8 @@ pub(super) enum Event {
     },
     Stop(usize, Id, bool),
     Person(PersonAct),
+    /// A hook answers an invocation that has called it.
+    Hook(u32, CallId, HookAnswer),
     Sweep,
     /// Guard is asked on its schedule.
     Guard,

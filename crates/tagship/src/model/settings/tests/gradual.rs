@@ -1,4 +1,4 @@
-//! `SHIFT`, `ALARMS`, `ON_ALARM`, `GUARD` and `COMPARE`, right and wrong.
+//! `SHIFT`, `ALARMS`, `ON_ALARM`, `GUARD`, `COMPARE` and `HOOKS`, right and wrong.
 
 use super::*;
 
@@ -132,4 +132,68 @@ fn comparison_needs_steps() {
            since CodePipeline ends the action after 24 hours",
         ],
     );
+}
+
+#[test]
+fn hooks_by_name_or_arn() {
+    let arn = "arn:aws:lambda:eu-central-1:111111111111:function:smoke-test:live";
+    check_read(
+        json!({"HOOKS": {"BEFORE_SHIFT": ["smoke-test", {"FUNCTION": arn, "DETAILS": {"path": "/", "n": [1]}}]}}),
+        json!({"HOOKS": {
+            "BEFORE_SHIFT": [{"FUNCTION": "smoke-test"}, {"FUNCTION": arn, "DETAILS": {"path": "/", "n": [1]}}],
+        }}),
+    );
+    check_read(
+        json!({"HOOKS": {"AFTER_SHIFT": "a:$LATEST"}}),
+        json!({"HOOKS": {"AFTER_SHIFT": [{"FUNCTION": "a:$LATEST"}]}}),
+    );
+    check_read(json!({"HOOKS": {}}), json!({"HOOKS": null}));
+    check_read(
+        json!({"TIMEOUTS": {"HOOK": 60}}),
+        json!({"TIMEOUTS": {
+            "BOOT": 600, "INSTALL": 1200, "HEALTHY": 300, "WATCH": 30, "SETTLE": 15, "HOOK": 60,
+        }}),
+    );
+}
+
+#[test]
+fn hooks_that_are_none() {
+    let many = vec!["hook"; 11];
+    check(
+        json!({"HOOKS": {"BEFORE": [], "BEFORE_SHIFT": ["no such", 7, {"FUNCTION": "a", "DETAILS": 1}], "AFTER_SHIFT": many}}),
+        &[
+            "HOOKS.BEFORE: no such key: the keys are BEFORE_SHIFT, AFTER_SHIFT",
+            "HOOKS.BEFORE_SHIFT[1].FUNCTION: \"no such\" isn't accepted: write the name or ARN of a Lambda function",
+            "HOOKS.BEFORE_SHIFT[2].FUNCTION: 7 isn't accepted: write the name or ARN of a Lambda function",
+            "HOOKS.BEFORE_SHIFT[3].DETAILS: what is there isn't accepted: write a dictionary of at most 4096 bytes",
+            "HOOKS.AFTER_SHIFT: [\"hook\",\"hook\",\"hook\",\"hook\",\"hook\",\"hook\",\"hook\",\"hook\",\"h… \
+             isn't accepted: write a list of at most 10, each a Lambda function's name or ARN, or {\"FUNCTION\": …, \
+             \"DETAILS\": {…}}",
+        ],
+    );
+    check(
+        json!({"HOOKS": ["a"]}),
+        &["HOOKS: [\"a\"] isn't accepted: write {\"BEFORE_SHIFT\": [\"smoke-test\"], \"AFTER_SHIFT\": […]}"],
+    );
+    check(
+        json!({"HOOKS": {"BEFORE_SHIFT": ["a", "b"]}, "TIMEOUTS": {"HOOK": 36_000}}),
+        &["HOOKS: 2 hooks of TIMEOUTS.HOOK and TIMEOUTS.WATCH take 72030 s together: write at most 72000 s, since \
+             CodePipeline ends the action after 24 hours"],
+    );
+    check(
+        json!({"SHIFT": "Canary10Percent5Minutes", "HOOKS": {"BEFORE_SHIFT": ["a", "b"]}, "TIMEOUTS": {"HOOK": 36_000}}),
+        &[
+            "SHIFT: the steps, 2 hooks of TIMEOUTS.HOOK and TIMEOUTS.WATCH take 72330 s together: write at most 72000 s, \
+             since CodePipeline ends the action after 24 hours",
+        ],
+    );
+}
+
+#[test]
+fn hooks_have_to_be_there() {
+    let settings = parsed(&written(json!({"HOOKS": {"BEFORE_SHIFT": ["a", "b"]}, "ALARMS": "web-5xx"}))).settings;
+    let hooks = [("b".to_owned(), "doesn't exist".to_owned())].into();
+    let missing = settings.resolve(Resolved { hooks, ..Resolved::default() }).expect_err("b is missing").message;
+    assert!(missing.contains("ALARMS: CloudWatch has no alarm web-5xx"), "{missing}");
+    assert!(missing.contains("HOOKS: function b doesn't exist"), "{missing}");
 }

@@ -59,6 +59,6 @@ fn what_the_next_version_adds_is_kept() {
 fn what_people_write_is_refused_with_an_unknown_key() {
     check(
         json!({"TIMEOUTS": {"LINGER": 1}}),
-        &["TIMEOUTS.LINGER: no such key: the keys are BOOT, INSTALL, HEALTHY, WATCH, SETTLE, POSTMORTEM"],
+        &["TIMEOUTS.LINGER: no such key: the keys are BOOT, INSTALL, HEALTHY, WATCH, SETTLE, POSTMORTEM, HOOK"],
     );
 }
