@@ -355,12 +355,12 @@ impl<P: Planner, T: Port> Invocation<'_, P, T> {
             // The describe doesn't know yet. Repeating is safe; a pause gives it time.
             port.pause().await;
         }
+        // The process may have stood still for a while: then what it has seen is too old to decide by.
+        if port.now().duration_since(world.now) > SignedDuration::from_secs(STALE_SECS) {
+            return Ok(Round::Again);
+        }
         // The right to change is read again just before the change. Writes of the hold itself are guarded by their ETag.
         if !matches!(step, Step::WriteHold { .. } | Step::DeleteHold { .. }) {
-            // The process may have stood still for a while: then what it has seen is too old to decide by.
-            if port.now().duration_since(world.now) > SignedDuration::from_secs(STALE_SECS) {
-                return Ok(Round::Again);
-            }
             let again = port.holding(&job.role, &job.release, true).await?;
             if again != holding {
                 self.known = Some((again, port.now()));

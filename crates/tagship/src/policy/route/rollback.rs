@@ -83,12 +83,18 @@ fn back(now: &Situation<'_>, held: &Held, memory: &mut RollbackMemory) -> First<
             previous(held).healthy
         )));
     }
-    Break(match traffic.candidate.toward {
-        Some(step) if traffic.candidate.healthy > 0 => {
+    let Traffic { candidate, predecessor, .. } = traffic;
+    // Neither can serve. The first switch is the first to get a step, so all of them end on one side.
+    let back = predecessor.toward.filter(|_| predecessor.release.is_some());
+    let whole = [back, candidate.toward.clone()].into_iter().flatten().find(divides);
+    Break(match (candidate.toward, whole) {
+        (Some(step), _) if candidate.healthy > 0 => {
             Decision::act(step, "nothing can be restored: all switches move to the release that still serves")
         }
-        // Neither can serve: divided between them, no later release could go on.
-        _ if hold.split.is_some() && traffic.predecessor.any => give_back(held, traffic, memory),
+        (_, Some(step)) => Decision::act(
+            step.sticky(memory.keeps_sticky),
+            "nothing serves, and divided switches would stop every later release",
+        ),
         _ => {
             enroll(now, held)?;
             Decision::act(
@@ -97,6 +103,11 @@ fn back(now: &Situation<'_>, held: &Held, memory: &mut RollbackMemory) -> First<
             )
         }
     })
+}
+
+/// Whether the switch that this changes is divided now.
+fn divides(step: &Step) -> bool {
+    matches!(step, Step::SetWeights { weights, .. } if weights.iter().all(|(_, is, _)| *is > 0))
 }
 
 /// The next switch goes back; those that can't are told once the others have.
