@@ -3,6 +3,7 @@
 //! Serialised it is the command's JSON: fields are only ever added, lists of words may grow.
 
 mod next;
+mod row;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 
 pub use next::Next;
 use next::Now;
+pub use row::{Place, Standing};
 
 /// What was read of a service. A part that couldn't be read is none, and named in `unavailable`.
 #[derive(Debug, Clone, Default)]
@@ -68,6 +70,8 @@ pub struct Status {
     pub releases: Vec<Release>,
     /// The weights of each switch.
     pub switches: Vec<Weights>,
+    /// The actions of its pipeline, in their order; of others' services too where they share it.
+    pub actions: Vec<Place>,
     /// Who holds the service, and how far it is.
     pub held: Option<Held>,
     /// What runs in the pipeline.
@@ -320,6 +324,7 @@ pub fn status(service: &ServiceRole, seen: &Seen<'_>) -> Status {
             .or_else(|| seen.hold.map(|hold| hold.pipeline.clone())),
         releases: releases(instances, live.as_ref(), seen),
         switches: seen.routing.map(|routing| switches(routing, instances)).unwrap_or_default(),
+        actions: seen.pipeline.map(row::row).unwrap_or_default(),
         names: seen.names.unwrap_or_default().iter().map(name).collect(),
         alarms: seen.alarms.unwrap_or_default().iter().map(rings).collect(),
         next: next::next(
