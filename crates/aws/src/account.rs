@@ -8,10 +8,12 @@ mod pipelines;
 mod service;
 mod settings;
 mod upload;
+mod watched;
 
 pub use functions::Log;
 pub use settings::Stored;
 pub use upload::Uploaded;
+pub use watched::Watched;
 
 use crate::Cloud;
 use crate::cloud::loaded;

@@ -24,17 +24,21 @@ impl Account {
     ///
     /// If CodePipeline refuses.
     pub async fn pipeline(&self, name: &str) -> Result<Pipeline, Error> {
-        let client = self.cloud.codepipeline();
-        let structure =
-            async { client.get_pipeline().name(name).send().await.called("codepipeline:GetPipeline", name) };
-        let state =
-            async { client.get_pipeline_state().name(name).send().await.called("codepipeline:GetPipelineState", name) };
-        let (structure, state) = tokio::try_join!(structure, state)?;
-        let declared = structure.pipeline.as_ref().map(|pipeline| pipeline.stages()).unwrap_or_default();
-        let states: HashMap<&str, &StageState> =
-            state.stage_states().iter().filter_map(|stage| Some((stage.stage_name()?, stage))).collect();
-        let stages = declared.iter().map(|stage| self::stage(stage, states.get(stage.name()).copied())).collect();
-        Ok(Pipeline { name: name.to_owned(), stages })
+        let (structure, state) = tokio::try_join!(self.declared(name), self.states(name))?;
+        Ok(joined(name, &structure, &state))
+    }
+
+    /// What a pipeline is made of.
+    pub(super) async fn declared(&self, name: &str) -> Result<Vec<StageDeclaration>, Error> {
+        let sent = self.cloud.codepipeline().get_pipeline().name(name).send().await;
+        let found = sent.called("codepipeline:GetPipeline", name)?;
+        Ok(found.pipeline.map(|pipeline| pipeline.stages).unwrap_or_default())
+    }
+
+    /// Where its stages stand.
+    pub(super) async fn states(&self, name: &str) -> Result<Vec<StageState>, Error> {
+        let sent = self.cloud.codepipeline().get_pipeline_state().name(name).send().await;
+        Ok(sent.called("codepipeline:GetPipelineState", name)?.stage_states.unwrap_or_default())
     }
 
     /// The newest executions of a pipeline, at most a page of them.
@@ -77,6 +81,14 @@ impl Account {
         }
         Ok(runs)
     }
+}
+
+/// A pipeline from its structure, and where it stands.
+pub(super) fn joined(name: &str, structure: &[StageDeclaration], states: &[StageState]) -> Pipeline {
+    let states: HashMap<&str, &StageState> =
+        states.iter().filter_map(|stage| Some((stage.stage_name()?, stage))).collect();
+    let stages = structure.iter().map(|stage| self::stage(stage, states.get(stage.name()).copied())).collect();
+    Pipeline { name: name.to_owned(), stages }
 }
 
 fn stage(declared: &StageDeclaration, state: Option<&StageState>) -> Stage {
