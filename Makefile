@@ -3,7 +3,7 @@
 VENV := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help venv binaries demo local quick test simulate bench deny
+.PHONY: help venv binaries demo local quick test screenshots simulate bench deny
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ test: venv binaries ## formatting, lints, documentation, and every test
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace && cargo test --workspace --doc; \
 		else RUST_TEST_THREADS=6 cargo test --workspace; fi
+
+screenshots: venv binaries ## pictures of the page, by night, by day and narrow, in target/screenshots; needs chromium-driver
+	@mkdir -p target/screenshots
+	SCREENSHOTS=$(CURDIR)/target/screenshots cargo test --workspace --test page -- --nocapture
 
 deny: ## known weaknesses, licences, versions and sources of what we depend on (deny.toml); needs cargo-deny
 	@mkdir -p target; if cargo deny --version >/dev/null 2>&1; then \

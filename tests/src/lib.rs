@@ -1,6 +1,7 @@
-//! What the end-to-end tests share: a person's tools, a service's releases, jobs without a pipeline, stories side by side,
-//! deaths, leaks, privileges, metrics, notices and words.
+//! What the end-to-end tests share: a browser, a person's tools, a service's releases, jobs without a pipeline, stories
+//! side by side, deaths, leaks, privileges, metrics, notices and words.
 
+pub mod browser;
 pub mod death;
 pub mod desk;
 pub mod hands;

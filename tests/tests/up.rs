@@ -324,6 +324,14 @@ fn what_it_prints_works_as_printed() {
         let said = person.types(&[command], |command| format!("{command} || [ $? -eq 1 ]"));
         says(command, &said, &[shows]);
     }
+    // It serves until it is ended.
+    let page = person.types(&["tagship dashboard"], |command| {
+        format!(
+            "f=$(mktemp); {command} --no-open >$f & until grep -q Ctrl-C $f; do sleep 0.1; done; cat $f; rm $f; \
+             kill -INT $!; wait $!"
+        )
+    });
+    says("tagship dashboard", &page, &["http://127.0.0.1:", "It may approve", ".html"]);
     let swept = person.types(&["lambda invoke"], str::to_owned);
     says("lambda invoke", &swept, &["\"outcome\""]);
     let untyped: Vec<&String> = person

@@ -25,7 +25,7 @@ pub struct Cli {
 }
 
 /// Whose account, and which installation in it.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "AWS")]
 pub(crate) struct Access {
     /// A profile of the AWS configuration
@@ -72,6 +72,8 @@ pub(crate) enum Command {
         /// The service role
         service: String,
     },
+    /// Serve a page on this machine that shows all of it, and renews itself
+    Dashboard(Dashboard),
     /// Check, upload and follow a build
     Release {
         /// The service role
@@ -165,6 +167,19 @@ pub(crate) struct Words {
     /// Why
     #[arg(short, long, value_name = "WORDS")]
     pub(crate) message: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Dashboard {
+    /// Let approvals be answered and releases be stopped on the page
+    #[arg(long)]
+    pub(crate) act: bool,
+    /// The port to listen on, for a tunnel; any that is free without it
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    pub(crate) port: u16,
+    /// Don't open the browser
+    #[arg(long)]
+    pub(crate) no_open: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,16 +1,17 @@
 //! The commands.
 
-mod answer;
+pub(crate) mod answer;
 mod check;
+mod dashboard;
 mod doctor;
 mod follow;
 mod history;
 mod release;
 mod rollback;
 mod settings;
-mod status;
-mod stop;
-mod why;
+pub(crate) mod status;
+pub(crate) mod stop;
+pub(crate) mod why;
 
 use crate::args::{Access, Check, Cli, Command, Settings};
 use crate::end::{End, Failure};
@@ -37,6 +38,7 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<End, Failure> {
         Command::History { service, number } => history::run(&open(access).await?, out, &service, number).await,
         Command::Why { service, release } => why::run(&open(access).await?, out, &service, release).await,
         Command::Doctor { service } => doctor::run(&open(access).await?, out, &service).await,
+        Command::Dashboard(wish) => dashboard::run(access, out, wish).await,
         Command::Approve(answer) => answer::run(&open(access).await?, out, answer, true).await,
         Command::Reject(answer) => answer::run(&open(access).await?, out, answer, false).await,
         Command::Release { service, artifact, build_version, commit, author, detach, sure } => {
@@ -70,7 +72,7 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<End, Failure> {
 }
 
 /// The account of the person who types.
-async fn open(access: Access) -> Result<Account, Failure> {
+pub(crate) async fn open(access: Access) -> Result<Account, Failure> {
     let mut loader = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12());
     if let Some(profile) = access.profile {
         loader = loader.profile_name(profile);

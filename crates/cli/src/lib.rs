@@ -10,6 +10,7 @@ mod ask;
 mod commands;
 mod end;
 mod out;
+mod page;
 mod service;
 mod table;
 mod words;

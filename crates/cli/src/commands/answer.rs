@@ -7,7 +7,8 @@ use crate::end::{End, Failure};
 use crate::out::Out;
 use crate::service::{Naming, named};
 use serde::Serialize;
-use tagship::{Error, Kind, Stage};
+use tagship::status::{Asked, Status};
+use tagship::{Approval, Error, Kind, Stage};
 use tagship_aws::Account;
 
 /// CodePipeline's limit of an answer's words, in characters.
@@ -49,27 +50,11 @@ pub(super) async fn run(account: &Account, out: &Out, given: Answer, approve: bo
     };
     meant("--release", &given.release, release.as_str())?;
     meant("--approval", &given.approval, &approval)?;
-    let (verb, does) = if approve { ("Approve", asked.approving) } else { ("Reject", asked.rejecting) };
-    if !sure(given.yes, &format!("{verb} {approval} of release {release} of {role}: it {does}.{}", doubts(&status)))? {
+    if !sure(given.yes, &question(&status, asked, approve))? {
         out.say("Nothing was answered.")?;
         return Ok(End::Fine);
     }
-    // The answer carries the token of the question that was shown: one asked meanwhile stays unanswered.
-    let words = if given.message.is_empty() { format!("{verb}d with the command tagship") } else { given.message };
-    match account.answer(&pipeline.name, &open, approve, &words).await {
-        Ok(()) => {}
-        Err(error) if error.code.as_deref().is_some_and(answered_meanwhile) => {
-            return Err(Error {
-                message: format!(
-                    "{approval} of release {release} was answered by somebody else meanwhile: your answer doesn't count. \
-                     `tagship history {role}` says by whom"
-                ),
-                ..Error::new(Kind::Refused, "")
-            }
-            .into());
-        }
-        Err(error) => return Err(error.into()),
-    }
+    give(account, role, &pipeline.name, &open, approve, &given.message).await?;
     let answer = if approve { "approved" } else { "rejected" };
     let told = Answered { service: role.to_owned(), release: release.to_string(), approval: approval.clone(), answer };
     out.show(&told, || {
@@ -78,12 +63,48 @@ pub(super) async fn run(account: &Account, out: &Out, given: Answer, approve: bo
     Ok(End::Fine)
 }
 
+/// Gives the answer. It carries the token of the question that was shown: one asked meanwhile stays unanswered.
+pub(crate) async fn give(
+    account: &Account,
+    role: &str,
+    pipeline: &str,
+    open: &Approval<'_>,
+    approve: bool,
+    message: &str,
+) -> Result<(), Failure> {
+    if message.chars().count() > WORDS_MAX {
+        return Err(Failure::usage(format!("-m: CodePipeline takes at most {WORDS_MAX} characters")));
+    }
+    let (approval, release) = (open.action, open.release);
+    let by_default = if approve { "Approved" } else { "Rejected" };
+    let words = if message.is_empty() { format!("{by_default} with the command tagship") } else { message.to_owned() };
+    match account.answer(pipeline, open, approve, &words).await {
+        Ok(()) => Ok(()),
+        Err(error) if error.code.as_deref().is_some_and(answered_meanwhile) => Err(Error {
+            message: format!(
+                "{approval} of release {release} was answered by somebody else meanwhile: your answer doesn't count. \
+                 `tagship history {role}` says by whom"
+            ),
+            ..Error::new(Kind::Refused, "")
+        }
+        .into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What an answer does, with what a person should know who is about to give it.
+pub(crate) fn question(status: &Status, asked: &Asked, approve: bool) -> String {
+    let (verb, does) = if approve { ("Approve", asked.approving) } else { ("Reject", asked.rejecting) };
+    let (approval, release, role) = (&asked.approval, &asked.release, &status.service);
+    format!("{verb} {approval} of release {release} of {role}: it {does}.{}", doubts(status))
+}
+
 fn answered_meanwhile(code: &str) -> bool {
     ["InvalidApprovalTokenException", "ApprovalAlreadyCompletedException"].contains(&code)
 }
 
 /// What a person should know who is about to answer.
-fn doubts(status: &tagship::status::Status) -> String {
+fn doubts(status: &Status) -> String {
     let ringing: Vec<&str> =
         status.alarms.iter().filter(|alarm| alarm.state == "alarm").map(|alarm| alarm.name.as_str()).collect();
     let mut text = String::new();

@@ -22,7 +22,7 @@ const CALM: Duration = Duration::from_secs(30);
 /// A service among all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Row {
+pub(crate) struct Row {
     service: String,
     live: Option<ReleaseId>,
     candidate: Option<ReleaseId>,
@@ -34,7 +34,7 @@ struct Row {
 }
 
 #[derive(Serialize)]
-struct Overview {
+pub(crate) struct Overview {
     at: Timestamp,
     services: Vec<Row>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -57,7 +57,7 @@ pub(super) async fn all(account: &Account, out: &Out, watch: bool) -> Result<End
     }
 }
 
-async fn overview(account: &Account) -> Result<Overview, Failure> {
+pub(crate) async fn overview(account: &Account) -> Result<Overview, Failure> {
     let (holds, instances) = tokio::join!(account.holds(), account.all_instances());
     let mut unavailable = Vec::new();
     let holds = part("holds", holds, &mut unavailable).unwrap_or_default();
@@ -162,11 +162,7 @@ pub(super) async fn look(account: &Account, service: &Service) -> (Status, Optio
         (None, None) => None,
     };
     if service.settings.is_none() {
-        unavailable.push(Unavailable {
-            part: "settings",
-            permission: (!account.sees_settings()).then(|| "lambda:GetFunctionConfiguration".to_owned()),
-            why: "the settings can't be read, so switches, names and alarms aren't known".to_owned(),
-        });
+        unavailable.push(no_settings(account));
     }
     let seen = Seen {
         now: Timestamp::now(),
@@ -181,7 +177,16 @@ pub(super) async fn look(account: &Account, service: &Service) -> (Status, Optio
     (status(role, &seen), pipeline)
 }
 
+/// That the settings aren't known, and what follows from it.
+pub(crate) fn no_settings(account: &Account) -> Unavailable {
+    Unavailable {
+        part: "settings",
+        permission: (!account.sees_settings()).then(|| "lambda:GetFunctionConfiguration".to_owned()),
+        why: "the settings can't be read, so switches, names and alarms aren't known".to_owned(),
+    }
+}
+
 /// What was read, or why it couldn't be.
-fn part<T>(part: &'static str, read: Result<T, Error>, unavailable: &mut Vec<Unavailable>) -> Option<T> {
+pub(crate) fn part<T>(part: &'static str, read: Result<T, Error>, unavailable: &mut Vec<Unavailable>) -> Option<T> {
     read.map_err(|error| unavailable.push(Unavailable { part, permission: permission(&error), why: told(&error) })).ok()
 }

@@ -3,9 +3,9 @@
 use crate::ask::sure;
 use crate::end::{End, Failure};
 use crate::out::Out;
-use crate::service::{Naming, named};
+use crate::service::{Naming, Service, named};
 use serde::Serialize;
-use tagship::{Action, ExecutionState, Kind, Phase};
+use tagship::{Action, ExecutionState, Kind, Phase, ReleaseId, ServiceRole};
 use tagship_aws::Account;
 
 /// CodePipeline's limit of a stop's reason, in characters.
@@ -36,9 +36,60 @@ fn told(out: &Out, service: &str, did: String) -> Result<End, Failure> {
     Ok(End::Fine)
 }
 
-pub(super) async fn stop(account: &Account, out: &Out, name: &str, why: &str, yes: bool) -> Result<End, Failure> {
-    reason(why, STOP_MAX)?;
-    let service = named(account, name, Naming::Exact).await?;
+/// What stopping a service's release comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Stopping {
+    /// Its execution runs: it is stopped.
+    Stop,
+    /// Its execution has ended, but it holds the service still: the rule's event was lost, or its function failed. Rollback
+    /// and discard are invoked.
+    Clean,
+}
+
+impl Stopping {
+    /// What it does, for the person who is asked.
+    pub(crate) fn question(&self, role: &str, release: &ReleaseId) -> String {
+        match self {
+            Self::Stop => format!(
+                "Stop release {release} of {role}: the traffic goes back if it has moved, and the release is removed. What \
+                 runs is abandoned."
+            ),
+            Self::Clean => format!(
+                "The execution of release {release} has ended, but it holds {role} still. Give the traffic back, and \
+                 remove what it left behind?"
+            ),
+        }
+    }
+
+    /// Does it; answers what was done. `say` hears of what takes long.
+    pub(crate) async fn carry_out(
+        &self,
+        account: &Account,
+        role: &ServiceRole,
+        (pipeline, release): (&str, &ReleaseId),
+        why: &str,
+        mut say: impl FnMut(&str) -> Result<(), Failure>,
+    ) -> Result<String, Failure> {
+        if *self == Self::Stop {
+            account.stop(pipeline, release, why).await?;
+            return Ok(format!(
+                "Release {release} is being stopped; rollback and discard follow. tagship status {role} --watch"
+            ));
+        }
+        let mut did = Vec::new();
+        for action in [Action::Rollback, Action::Discard] {
+            say(&format!("{action} …"))?;
+            did.push(account.invoke(action, role, release, pipeline).await?);
+        }
+        Ok(did.join("\n"))
+    }
+}
+
+/// What there is to stop: how, of which pipeline, which release; or why there is nothing.
+pub(crate) async fn stoppable(
+    account: &Account,
+    service: &Service,
+) -> Result<Result<(Stopping, String, ReleaseId), String>, Failure> {
     let role = &service.role;
     let hold = account.hold(role).await?;
     let pipeline = service.pipeline(account, hold.as_ref()).await?;
@@ -49,25 +100,14 @@ pub(super) async fn stop(account: &Account, out: &Out, name: &str, why: &str, ye
     let release = match (running, &hold) {
         (Some(release), _) => release,
         (None, Some(hold)) => hold.release.clone(),
-        (None, None) => return told(out, role.as_str(), format!("Nothing is under way: {role} isn't held.")),
+        (None, None) => return Ok(Err(format!("Nothing is under way: {role} isn't held."))),
     };
     let execution = account.execution(&pipeline.name, &release).await?;
     if matches!(execution.state, ExecutionState::Running | ExecutionState::Stopping) {
-        let question = format!(
-            "Stop release {release} of {role}: the traffic goes back if it has moved, and the release is removed. What \
-             runs is abandoned."
-        );
-        if !sure(yes, &question)? {
-            return told(out, role.as_str(), "Nothing was stopped.".to_owned());
-        }
-        account.stop(&pipeline.name, &release, why).await?;
-        let did =
-            format!("Release {release} is being stopped; rollback and discard follow. tagship status {role} --watch");
-        return told(out, role.as_str(), did);
+        return Ok(Ok((Stopping::Stop, pipeline.name, release)));
     }
-    // The execution has ended, but the service is held still: the rule's event was lost, or its function failed.
     let Some(hold) = hold.filter(|hold| hold.release == release) else {
-        return told(out, role.as_str(), format!("Release {release} has ended, and holds nothing."));
+        return Ok(Err(format!("Release {release} has ended, and holds nothing.")));
     };
     if hold.phase == Phase::Approved {
         return Err(Failure::usage(format!(
@@ -75,19 +115,27 @@ pub(super) async fn stop(account: &Account, out: &Out, name: &str, why: &str, ye
              retry the stage's failed actions in the console"
         )));
     }
-    let question = format!(
-        "The execution of release {release} has ended, but it holds {role} still. Give the traffic back, and remove what \
-         it left behind?"
-    );
-    if !sure(yes, &question)? {
-        return told(out, role.as_str(), "Nothing was done.".to_owned());
+    Ok(Ok((Stopping::Clean, hold.pipeline, release)))
+}
+
+/// That there is a reason which CodePipeline takes.
+pub(crate) fn stop_reason(why: &str) -> Result<(), Failure> {
+    reason(why, STOP_MAX)
+}
+
+pub(super) async fn stop(account: &Account, out: &Out, name: &str, why: &str, yes: bool) -> Result<End, Failure> {
+    stop_reason(why)?;
+    let service = named(account, name, Naming::Exact).await?;
+    let role = &service.role;
+    let (stopping, pipeline, release) = match stoppable(account, &service).await? {
+        Ok(found) => found,
+        Err(nothing) => return told(out, role.as_str(), nothing),
+    };
+    if !sure(yes, &stopping.question(role.as_str(), &release))? {
+        return told(out, role.as_str(), "Nothing was stopped.".to_owned());
     }
-    let mut did = Vec::new();
-    for action in [Action::Rollback, Action::Discard] {
-        out.say(&format!("{action} …"))?;
-        did.push(account.invoke(action, role, &release, &hold.pipeline).await?);
-    }
-    told(out, role.as_str(), did.join("\n"))
+    let did = stopping.carry_out(account, role, (&pipeline, &release), why, |text| out.say(text)).await?;
+    told(out, role.as_str(), did)
 }
 
 pub(super) async fn freeze(account: &Account, out: &Out, name: &str, why: &str, yes: bool) -> Result<End, Failure> {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use tagship::{Does, HowEnded, PastRun, ReleaseId, RunStatus, StageName};
-use tagship_aws::Account;
+use tagship_aws::{Account, Log};
 
 /// Executions that a release is looked for in.
 const LOOKED: i32 = 50;
@@ -30,11 +30,11 @@ struct Story {
     unavailable: Vec<String>,
 }
 
-#[derive(Serialize)]
-struct Line {
-    at: Timestamp,
-    who: String,
-    says: String,
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Line {
+    pub(crate) at: Timestamp,
+    pub(crate) who: String,
+    pub(crate) says: String,
 }
 
 pub(super) async fn run(account: &Account, out: &Out, name: &str, release: Option<String>) -> Result<End, Failure> {
@@ -69,13 +69,8 @@ pub(super) async fn run(account: &Account, out: &Out, name: &str, release: Optio
     for stage in stages(&runs, role) {
         match account.logs(stage, &release, (wanted.began, to)).await {
             Ok(logs) => {
-                lines.extend(logs.into_iter().filter(|log| log.line["span"]["service"] == role).filter_map(|log| {
-                    let says = log.line["message"].as_str()?;
-                    let decided = ["do: ", "wait: ", "fail: "].iter().any(|word| says.starts_with(word));
-                    let why = log.line["why"].as_str().filter(|why| !why.is_empty());
-                    let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
-                    decided.then(|| Line { at: log.at, who: format!("  {stage}"), says: format!("{says}{why}") })
-                }))
+                let decisions = logs.iter().filter_map(|log| Some((log.at, decided(log, role)?)));
+                lines.extend(decisions.map(|(at, says)| Line { at, who: format!("  {stage}"), says }));
             }
             Err(error) => unavailable.push(told(&error)),
         }
@@ -107,6 +102,15 @@ pub(super) async fn run(account: &Account, out: &Out, name: &str, release: Optio
     };
     out.show(&story, || text(&story))?;
     Ok(if story.status == "Failed" { End::Found } else { End::Fine })
+}
+
+/// What a function decided for the service, and why; none if the line says something else.
+pub(crate) fn decided(log: &Log, role: &str) -> Option<String> {
+    let says = log.line["message"].as_str().filter(|_| log.line["span"]["service"] == role)?;
+    let decided = ["do: ", "wait: ", "fail: "].iter().any(|word| says.starts_with(word));
+    let why = log.line["why"].as_str().filter(|why| !why.is_empty());
+    let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+    decided.then(|| format!("{says}{why}"))
 }
 
 /// The functions that acted for the service.

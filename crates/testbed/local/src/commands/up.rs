@@ -57,6 +57,10 @@ With the command (docs/CLI.md); it releases, approves, rejects and rolls back to
   tagship why {ROLE}
   tagship settings show {ROLE}
 
+The same as a page in your browser:
+
+  tagship dashboard --act
+
 Or with the AWS CLI:
 
 Upload a release (your own zip with an appspec.yml; its application listens on $HOST:8080 and answers /health):
