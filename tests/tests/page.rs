@@ -185,7 +185,7 @@ async fn first_release(story: &Story) {
     browser.sees("#now", "Nothing is under way").await;
     for (part, words) in [
         ("history", "released"),
-        ("history", "ops"),
+        ("history", "page"),
         ("fleets", "live"),
         ("fleets", "2 of 2 healthy"),
         ("decisions", "launch"),
