@@ -3,6 +3,7 @@
 //! It changes no instance, no switch, no name, no deployment and no hold: that is the functions' alone.
 
 mod answer;
+mod foreseen;
 mod functions;
 mod pipelines;
 mod service;
@@ -10,6 +11,7 @@ mod settings;
 mod upload;
 mod watched;
 
+pub use foreseen::Foreseen;
 pub use functions::Log;
 pub use settings::Stored;
 pub use upload::Uploaded;

@@ -58,7 +58,8 @@ fn missing(wanted: &Artifact, marker: Option<&str>) -> String {
     }
 }
 
-async fn newest(cloud: &Cloud, wanted: &ArtifactTag) -> Result<Found<Artifact>, Error> {
+/// The newest object with the tag.
+pub(crate) async fn newest(cloud: &Cloud, wanted: &ArtifactTag) -> Result<Found<Artifact>, Error> {
     let place = format!("s3://{}/{}", wanted.bucket, wanted.prefix);
     let request = cloud.s3().list_objects_v2().bucket(&wanted.bucket).prefix(&wanted.prefix);
     let mut pages = request.into_paginator().send();

@@ -40,4 +40,4 @@ mod handler;
 pub use handler::{ServeError, serve};
 
 mod account;
-pub use account::{Account, Log, Opened, Person, Stored, Uploaded, Watched};
+pub use account::{Account, Foreseen, Log, Opened, Person, Stored, Uploaded, Watched};

@@ -67,6 +67,11 @@ pub(crate) enum Command {
         /// The release, or its beginning; the newest without it
         release: Option<String>,
     },
+    /// Tell what the next release would do, with today's settings in today's world
+    Plan {
+        /// The service role
+        service: String,
+    },
     /// Check what a release needs before there is one, each problem with what to do
     Doctor {
         /// The service role

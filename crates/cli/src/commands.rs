@@ -6,6 +6,7 @@ mod dashboard;
 mod doctor;
 mod follow;
 mod history;
+mod plan;
 mod release;
 mod rollback;
 mod settings;
@@ -37,6 +38,7 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<End, Failure> {
         }
         Command::History { service, number } => history::run(&open(access).await?, out, &service, number).await,
         Command::Why { service, release } => why::run(&open(access).await?, out, &service, release).await,
+        Command::Plan { service } => plan::run(&open(access).await?, out, &service).await,
         Command::Doctor { service } => doctor::run(&open(access).await?, out, &service).await,
         Command::Dashboard(wish) => dashboard::run(access, out, wish).await,
         Command::Approve(answer) => answer::run(&open(access).await?, out, answer, true).await,

@@ -7,3 +7,5 @@ pub mod metrics;
 pub mod history;
 
 pub mod status;
+
+pub mod plan;

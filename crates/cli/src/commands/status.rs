@@ -1,6 +1,6 @@
 //! `status`: what is live, what is under way, for whom it waits.
 
-mod text;
+pub(super) mod text;
 
 use crate::end::{End, Failure, permission, told};
 use crate::out::Out;

@@ -9,6 +9,7 @@ use self::queue::{Due, Event};
 use crate::checks::Checks;
 use crate::cloud::Cloud;
 use crate::coverage::Coverage;
+use crate::foresight::Foresight;
 use crate::invocation::{Asked, Call, Invocation};
 use crate::mistake;
 use crate::past::{MINUTE, Ms, clock, timestamp};
@@ -83,6 +84,8 @@ pub struct Day {
     pub sent: u64,
     /// When the first invocation for a release began.
     pub began: BTreeMap<(ServiceRole, ReleaseId), Ms>,
+    /// What the core plans for each release, and what comes of it, if that was asked for.
+    pub foresight: Option<Foresight>,
     trace: bool,
     queue: BinaryHeap<Due>,
     sequence: u64,
@@ -139,6 +142,7 @@ impl Day {
             direct: Vec::new(),
             sent: 0,
             began: BTreeMap::new(),
+            foresight: None,
             trace,
             queue: BinaryHeap::new(),
             sequence: 0,

@@ -23,6 +23,7 @@ pub mod port;
 
 pub mod coverage;
 pub mod day;
+pub mod foresight;
 
 pub mod mistake;
 

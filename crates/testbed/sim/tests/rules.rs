@@ -5,6 +5,7 @@
 use tagship_sim::chance;
 use tagship_sim::day::Day;
 use tagship_sim::explore::{self, Explored};
+use tagship_sim::foresight::{Compared, Foresight};
 use tagship_sim::limits::Limits;
 use tagship_sim::mistake::Mistake;
 use tagship_sim::scale::Scale;
@@ -173,6 +174,27 @@ fn a_thousand_days_3() {
 #[test]
 fn a_thousand_days_4() {
     days(3);
+}
+
+/// What `tagship plan` says of a release is what the release does, as long as nothing goes wrong.
+#[test]
+fn a_release_does_what_was_planned() {
+    let (mut same, mut shorter) = (0, 0);
+    for Story { name, plan } in stories() {
+        let mut day = Day::new(plan, false);
+        day.foresight = Some(Foresight::default());
+        day.live();
+        for (release, compared) in day.foresight.expect("it was asked for").compared() {
+            match compared {
+                Compared::Same => same += 1,
+                Compared::Shorter => shorter += 1,
+                Compared::Different(planned, made) => {
+                    panic!("{name}, {release}\nplanned:\n  {}\nmade:\n  {}", planned.join("\n  "), made.join("\n  "))
+                }
+            }
+        }
+    }
+    assert!(same > 20 && shorter > 5, "{same} went as planned, {shorter} ended early: too few to tell");
 }
 
 #[test]

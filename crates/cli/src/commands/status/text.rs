@@ -152,7 +152,7 @@ fn switches(status: &Status, width: usize, text: &mut String) {
     }
 }
 
-fn lacking(unavailable: &[Unavailable]) -> String {
+pub(crate) fn lacking(unavailable: &[Unavailable]) -> String {
     let mut text = String::new();
     for lacks in unavailable {
         let _ = write!(text, "\n{} {}: {}\n", style("not shown:").yellow(), lacks.part, lacks.why);

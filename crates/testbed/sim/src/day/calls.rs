@@ -31,9 +31,20 @@ impl Day {
         let until = now + self.plan.timeout - RESERVE;
         self.began.entry((delivery.job.role.clone(), delivery.job.release.clone())).or_insert(now);
         self.tell(|| who(&delivery.job), || format!("begins (invocation {by}, attempt {})", delivery.attempt));
+        self.foresee(&delivery);
         self.invocations.insert(by, Invocation::begin(delivery, now, until, self.plan.mistake));
         self.after(self.plan.timeout, Event::Timeout(by));
         self.go(by, None);
+    }
+
+    /// Plans a release that begins, if that was asked for.
+    fn foresee(&mut self, delivery: &Delivery) {
+        let begins = delivery.job.action == Action::Provision && delivery.token.is_none();
+        let Some(mut foresight) = self.foresight.take() else { return };
+        if let Some((pipe, _)) = delivery.answers.as_ref().filter(|_| begins) {
+            foresight.plan(&mut self.cloud, &delivery.job, &self.pipes[*pipe].blueprint);
+        }
+        self.foresight = Some(foresight);
     }
 
     pub(super) fn go(&mut self, by: u32, answer: Option<Answer>) {
@@ -327,6 +338,10 @@ impl Day {
                 }
                 if applied.is_ok() {
                     self.checks.after(&self.cloud, act);
+                    if let Some(foresight) = &mut self.foresight {
+                        let made = foresight.made.entry((job.role.clone(), job.release.clone())).or_default();
+                        made.push((job.action, step.clone()));
+                    }
                 }
                 self.tell(
                     || who(job),
