@@ -104,6 +104,7 @@ async fn a_week_by_command() {
     let local = Local::start(Plan::new(vec![line])).await.expect("the cloud comes up");
     let desk = Desk { local: &local, dir: tempfile::tempdir().expect("a directory") };
     nothing_yet(&desk);
+    planned(&desk, false);
     let first = desk.release("v1");
     wrong_answers(&desk, &first);
     desk.answer("approve", &first, "QaApproval");
@@ -111,6 +112,7 @@ async fn a_week_by_command() {
     desk.answer("approve", &first, "FinalApproval");
     let status = desk.free().await;
     assert_eq!(status["live"], first.as_str());
+    planned(&desk, true);
     rejected_before_traffic(&desk, &first).await;
     settings(&desk);
     back_to_the_build_before(&desk, &first).await;
@@ -142,6 +144,32 @@ fn nothing_yet(desk: &Desk<'_>) {
     let error = desk.says(2, &["status", "--prefix", "other-", "--output", "json"]);
     let error: Value = serde_json::from_str(&error).expect("an error is JSON too");
     assert_eq!(error["schema"], 1);
+}
+
+/// The next release: each step with its call, how long it usually takes once there was one, where it would fail.
+fn planned(desk: &Desk<'_>, again: bool) {
+    let changes =
+        || desk.local.gateway.recorder().records().iter().filter(|it| it.caller == "ops" && it.changing).count();
+    let before = changes();
+    let plan = desk.json(&["plan", "web-product"]);
+    assert_eq!((&plan["ends"], plan["unavailable"].is_null()), (&"released".into(), true), "{plan:#}");
+    let actions = plan["actions"].as_array().expect("actions");
+    let calls: Vec<&str> = actions
+        .iter()
+        .flat_map(|action| action["lines"].as_array().expect("lines"))
+        .filter_map(|line| line["call"].as_str())
+        .collect();
+    for call in ["ec2:RunInstances", "codedeploy:CreateDeployment", "elasticloadbalancing:ModifyRule"] {
+        assert!(calls.contains(&call), "no {call}: {calls:?}");
+    }
+    assert_eq!(calls.contains(&"ec2:TerminateInstances"), again, "what it replaces is removed: {calls:?}");
+    assert_eq!(actions.iter().all(|action| action["seconds"].is_number()), again, "{plan:#}");
+    let text = desk.says(0, &["plan", ROLE]);
+    says("plan", &text, &["RunInstances", "assumed", "somebody approves", "what it replaced is gone"]);
+    for line in text.lines() {
+        assert!(line.chars().count() <= 80, "{line:?} is wider than a terminal");
+    }
+    assert_eq!(changes(), before, "a plan changes nothing");
 }
 
 fn wrong_answers(desk: &Desk<'_>, release: &str) {
@@ -215,6 +243,9 @@ fn doctor(desk: &Desk<'_>) {
         wrong[key] = value.into();
         set(&wrong);
         says(key, &desk.says(1, &["doctor", "web-product"]), &[told]);
+        if key == "SG" {
+            says("plan", &desk.says(1, &["plan", ROLE]), &["FAILS", "nobody", "IT FAILS there"]);
+        }
     }
     set(&right);
 }

@@ -61,7 +61,8 @@ fn compare(planned: &[(Action, Step)], made: &[(Action, Step)]) -> Compared {
     // What takes a release back is another plan.
     let forward = |(action, step): &&(Action, Step)| {
         let back = matches!(step, Step::WriteHold { hold, .. } if hold.back.is_some());
-        let known = matches!(action, Action::Provision | Action::Deploy | Action::Shift | Action::Retire | Action::Park);
+        let known =
+            matches!(action, Action::Provision | Action::Deploy | Action::Shift | Action::Retire | Action::Park);
         known && !back
     };
     let (planned, made) = (told(planned.iter()), told(made.iter().take_while(forward)));
