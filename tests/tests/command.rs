@@ -125,6 +125,8 @@ fn nothing_yet(desk: &Desk<'_>) {
     says("a label", &desk.says(0, &["status", "web-product"]), &[ROLE, "live  nothing", "tagship release"]);
     says("closest", &desk.says(2, &["status", "WEB_PRODUKT"]), &["The closest variable that it has is WEB_PRODUCT"]);
     says("exact", &desk.says(2, &["stop", "web_product", "-m", "no", "--yes"]), &["do you mean WEB_PRODUCT?"]);
+    let schema: Value = serde_json::from_str(&desk.says(0, &["settings", "schema"])).expect("a schema is JSON");
+    assert!(schema["properties"]["COUNT"]["maximum"] == 1000, "{schema:#}");
     let build = desk.build("v0", Variant::Healthy);
     says("sound", &desk.says(0, &["check", "artifact", &build]), &["0 errors"]);
     let text = desk.dir.path().join("text.zip");

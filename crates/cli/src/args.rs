@@ -238,6 +238,8 @@ pub(crate) enum Settings {
         /// The file
         file: PathBuf,
     },
+    /// Write their JSON Schema, for editors; needs no AWS
+    Schema,
     /// Remove them
     Remove {
         /// The service role

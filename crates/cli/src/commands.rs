@@ -58,6 +58,7 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<End, Failure> {
             stop::freeze(&open(access).await?, out, &service, &words.message, sure.yes).await
         }
         Command::Unfreeze { service, sure } => stop::unfreeze(&open(access).await?, out, &service, sure.yes).await,
+        Command::Settings(Settings::Schema) => settings::schema(out),
         Command::Settings(command) => {
             let account = open(access).await?;
             match command {
@@ -67,6 +68,7 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<End, Failure> {
                     settings::set(&account, out, &service, &file, parameter, sure.yes).await
                 }
                 Settings::Diff { service, file } => settings::diff(&account, out, &service, &file).await,
+                Settings::Schema => settings::schema(out),
                 Settings::Remove { service, sure } => settings::remove(&account, out, &service, sure.yes).await,
             }
         }

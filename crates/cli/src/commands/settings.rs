@@ -65,6 +65,13 @@ fn masked(text: &str) -> String {
     }
 }
 
+/// The same whatever is asked for: it is a document of its own.
+pub(super) fn schema(out: &Out) -> Result<End, Failure> {
+    let text = serde_json::to_string_pretty(&tagship::settings::schema()).unwrap_or_default();
+    out.text(&format!("{text}\n"))?;
+    Ok(End::Fine)
+}
+
 pub(super) async fn show(account: &Account, out: &Out, name: &str) -> Result<End, Failure> {
     let role = role(name)?;
     let stored = stored(account, &role).await?;

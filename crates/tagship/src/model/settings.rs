@@ -16,6 +16,8 @@ mod shift;
 pub use shift::{Shift, ShiftStep};
 mod resolve;
 pub use resolve::{Image, Resolved};
+mod schema;
+pub use schema::schema;
 
 use crate::{Error, ServiceRole};
 use serde::{Deserialize, Serialize};

@@ -32,6 +32,9 @@ pub(super) fn compare(fields: &mut Fields) -> Option<Compare> {
         fields.entries.remove(key);
         return fields.section(key, &["ERRORS", "CONFIDENCE"], section, bar);
     }
+    if fields.describes() {
+        fields.section(key, &["ERRORS", "CONFIDENCE"], None, bar);
+    }
     let wanted = fields.optional(key, "True, False or {\"ERRORS\": 2.0, \"CONFIDENCE\": 0.99}", flag);
     wanted.unwrap_or_default().then(Compare::default)
 }

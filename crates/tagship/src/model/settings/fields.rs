@@ -1,6 +1,7 @@
 //! Takes the settings apart key by key, remembering all that is wrong; and the kinds of values that keys have.
 
 use super::literal::{self, Literal, twice_encoded};
+use super::schema::Described;
 use super::{Selector, closest};
 use crate::model::words::{quoted, unquoted};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,8 @@ pub(super) struct Fields {
     written: Vec<String>,
     /// All that is wrong so far.
     pub(super) problems: Vec<String>,
+    /// The keys that were asked for, where it is they that are wanted and nothing was given.
+    asked: Option<Vec<Described>>,
 }
 
 impl Fields {
@@ -30,7 +33,7 @@ impl Fields {
     ) -> Self {
         let written: Vec<String> = given.iter().map(|(key, _)| key.clone()).collect();
         let (section, entries, problems) = (section.to_owned(), BTreeMap::new(), Vec::new());
-        let mut fields = Self { section, known, hidden, entries, written, problems };
+        let mut fields = Self { section, known, hidden, entries, written, problems, asked: None };
         let mut seen = BTreeSet::new();
         for (key, value) in given {
             if !seen.insert(key.clone()) {
@@ -42,6 +45,31 @@ impl Fields {
             }
         }
         fields
+    }
+
+    /// Nothing is given: what is asked for is written down, section by section.
+    pub(super) fn describing(section: &str, known: &'static [&'static str]) -> Self {
+        Self { asked: Some(Vec::new()), ..Self::new(section, known, false, Vec::new()) }
+    }
+
+    /// Whether it is the keys that are wanted.
+    pub(super) fn describes(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// The keys that were asked for.
+    pub(super) fn asked(self) -> Vec<Described> {
+        self.asked.unwrap_or_default()
+    }
+
+    /// Writes down that a key is asked for, if that is what is wanted.
+    fn describe(&mut self, key: &str, what: &str, required: bool) {
+        let section = self.section.clone();
+        if let Some(asked) = &mut self.asked
+            && !asked.iter().any(|it| it.key == key)
+        {
+            asked.push(Described { section, key: key.to_owned(), what: what.to_owned(), required });
+        }
     }
 
     pub(super) fn problem(&mut self, key: &str, problem: &str) {
@@ -69,6 +97,7 @@ impl Fields {
     }
 
     pub(super) fn required<T>(&mut self, key: &str, what: &str, read: impl Fn(&Literal) -> Option<T>) -> Option<T> {
+        self.describe(key, what, true);
         if !self.entries.contains_key(key) {
             self.problem(key, &format!("missing: write {what}"));
         }
@@ -92,6 +121,7 @@ impl Fields {
         read: impl Fn(&Literal) -> Option<T>,
         shown: impl Fn(&Literal) -> String,
     ) -> Option<T> {
+        self.describe(key, what, false);
         let value = self.entries.remove(key)?;
         let read = read(&value);
         if read.is_none() {
@@ -109,6 +139,12 @@ impl Fields {
         section: Option<Vec<(String, Literal)>>,
         read: impl Fn(&mut Self) -> Option<T>,
     ) -> Option<T> {
+        if let Some(asked) = &mut self.asked {
+            let mut fields = Self::describing(key, known);
+            read(&mut fields);
+            asked.extend(fields.asked());
+            return None;
+        }
         let mut fields = Self::new(key, known, self.hidden, section?);
         let value = read(&mut fields);
         self.problems.append(&mut fields.problems);

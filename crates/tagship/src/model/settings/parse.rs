@@ -5,6 +5,7 @@ use super::compare::compare;
 use super::fields::{Fields, dictionary, flag, name, number, short, text, texts, whole};
 use super::hooks::hooks;
 use super::literal::Literal;
+use super::schema::Described;
 use super::shift::{gradual, lasting, shift};
 use super::*;
 use crate::Offer;
@@ -94,6 +95,16 @@ fn read(role: &ServiceRole, text: &str, hidden: bool) -> Result<Offer, Vec<Strin
         Some(offer) if fields.problems.is_empty() => Ok(offer),
         _ => Err(fields.problems),
     }
+}
+
+/// Every key, as it is asked for.
+pub(super) fn described() -> Vec<Described> {
+    let mut fields = Fields::describing("", &KEYS);
+    // What is read of nothing doesn't matter, nor for whom.
+    if let Ok(role) = ServiceRole::try_from("SERVICE".to_owned()) {
+        offer(&role, &mut fields);
+    }
+    fields.asked()
 }
 
 const TIMEOUTS: &[&str] = &["BOOT", "INSTALL", "HEALTHY", "WATCH", "SETTLE", "POSTMORTEM", "HOOK"];

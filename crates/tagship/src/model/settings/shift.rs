@@ -85,6 +85,9 @@ pub(super) fn shift(fields: &mut Fields) -> Option<Shift> {
         fields.entries.remove(key);
         return fields.section(key, &["STEPS"], section, steps);
     }
+    if fields.describes() {
+        fields.section(key, &["STEPS"], None, steps);
+    }
     fields.optional(key, FORMS, |value| Shift::named(&text(value)?))
 }
 

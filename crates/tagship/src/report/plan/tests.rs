@@ -151,7 +151,8 @@ fn what_would_fail_says_where_and_why() {
     let lone = |known: &mut Known| known.world.routing.as_mut().expect("routing").groups.truncate(1);
     let plan = check(lone, End::Fails, &["Provision:", "fails: "]);
     assert_eq!((plan.actions.len(), plan.seconds), (1, None), "nothing comes after it");
-    let refused = |known: &mut Known| known.refused = vec![(Parts::OFFER, Error::configuration("no subnet has these tags"))];
+    let refused =
+        |known: &mut Known| known.refused = vec![(Parts::OFFER, Error::configuration("no subnet has these tags"))];
     check(refused, End::Fails, &["Provision:", "fails: no subnet has these tags"]);
     let elsewhere = |known: &mut Known| offered(known).pipeline = Some("shop".to_owned());
     check(elsewhere, End::Fails, &["Provision:", "fails: WEB_PRODUCT is released by pipeline shop alone"]);
