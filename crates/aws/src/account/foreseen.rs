@@ -35,12 +35,15 @@ impl Account {
         let offer = part(Parts::OFFER, offered, &mut failed);
         // What is resolved is what the functions go by; where it can't be, the rest is read by what was written.
         let settings = offer.as_ref().map_or(settings, |offer| &offer.settings);
+        let known = elb::Known::default();
         let pair = async {
             match &settings.target_group {
                 TargetGroup::Pair(selector) => {
-                    elb::routing(cloud, role, selector, &elb::Known::default()).await.map(Some)
+                    let routing = elb::routing(cloud, role, selector, &known).await?;
+                    let balancer = elb::balancer(cloud, &known.pair(selector), settings).await;
+                    Ok((Some(routing), balancer))
                 }
-                TargetGroup::None => Ok(None),
+                TargetGroup::None => Ok((None, Ok(None))),
             }
         };
         let names = async {
@@ -86,9 +89,11 @@ impl Account {
             holder,
         );
         let failed_parts = &mut failed;
+        let (routing, balancer) = part(Parts::ROUTING, routing, failed_parts).unwrap_or((None, Ok(None)));
         let world = World {
             instances: part(Parts::INSTANCES, instances, failed_parts).unwrap_or_default(),
-            routing: part(Parts::ROUTING, routing, failed_parts).flatten(),
+            routing,
+            balancer: part(Parts::BALANCER, balancer, failed_parts).flatten(),
             addresses: part(Parts::ADDRESSES, addresses, failed_parts).unwrap_or_default(),
             names: part(Parts::NAMES, names, failed_parts).unwrap_or_default(),
             filtered: part(Parts::FILTER, filtered, failed_parts).unwrap_or_default(),

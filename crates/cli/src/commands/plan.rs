@@ -67,6 +67,7 @@ fn called(part: Parts) -> &'static str {
         (Parts::OFFER, "settings"),
         (Parts::INSTANCES, "instances"),
         (Parts::ROUTING, "switches"),
+        (Parts::BALANCER, "load balancer"),
         (Parts::ADDRESSES, "addresses"),
         (Parts::NAMES, "names"),
         (Parts::FILTER, "deployment group"),

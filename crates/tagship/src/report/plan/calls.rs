@@ -23,6 +23,7 @@ pub fn call(step: &Step) -> &'static str {
         Step::Deregister { .. } => "elasticloadbalancing:DeregisterTargets",
         Step::SetWeights { switch, .. } if switch.contains(":listener-rule/") => "elasticloadbalancing:ModifyRule",
         Step::SetWeights { .. } => "elasticloadbalancing:ModifyListener",
+        Step::PointTest { .. } => "elasticloadbalancing:ModifyRule",
         Step::Abandon { .. } => "events:PutEvents",
         Step::StopExecution { .. } => "codepipeline:StopPipelineExecution",
     }

@@ -16,8 +16,9 @@ const LOOKS: u32 = 3_000;
 /// A pause, in seconds; it grows while nothing happens.
 const PAUSE: (i64, i64) = (2, 60);
 /// Parts that a plan can do without: it says what it takes for granted instead.
-const ELSE: [(Parts, &str); 6] = [
+const ELSE: [(Parts, &str); 7] = [
     (Parts::FILTER, "the deployment group isn't this release's yet"),
+    (Parts::BALANCER, "the fleet fits it"),
     (Parts::IMAGE, "the image has one root device"),
     (Parts::ALARMS, "no alarm rings"),
     (Parts::ARTIFACT, "there is a build"),
@@ -229,6 +230,7 @@ impl State {
             | Step::FilterDeployments { .. }
             | Step::Deregister { .. }
             | Step::SetWeights { .. }
+            | Step::PointTest { .. }
             | Step::Abandon { .. }
             | Step::StopExecution { .. } => {}
         }
