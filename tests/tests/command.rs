@@ -1,7 +1,7 @@
 //! The command `tagship` as people type it, against a cloud on this machine: a release from its upload to its end, a
 //! rejection, a way back, a closed door, and settings.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 use tagship_local::artifact::{Variant, pack};
@@ -234,18 +234,42 @@ fn doctor(desk: &Desk<'_>) {
         std::fs::write(&file, settings.to_string()).expect("a file");
         desk.says(0, &["settings", "set", ROLE, &name, "--yes"]);
     };
-    for (key, value, told) in [
-        ("PIPELINE", "wep", "pipeline      ERROR"),
-        ("SG", "tag:Name=nobody", "selectors     ERROR"),
-        ("TARGET_GROUP", "tag:tagship:service=NOBODY", "switches      ERROR"),
-        ("ZONE", "nowhere.internal", "names         ERROR"),
-        ("ALARMS", "no-such-alarm", "alarms        ERROR"),
-    ] {
+    let faults: [(&str, Value, &str); 20] = [
+        ("PIPELINE", "wep".into(), "pipeline      ERROR"),
+        ("PIPELINE", Value::Null, "pipeline      ERROR        add PIPELINE"),
+        ("PRE_PRODUCT", true.into(), "pipeline      ERROR        web has no action park"),
+        ("SG", "tag:Name=nobody".into(), "selectors     ERROR"),
+        ("SUBNET", "tag:Name=nobody".into(), "selectors     ERROR"),
+        ("AMI", "ssm:/no/where".into(), "selectors     ERROR"),
+        ("TARGET_GROUP", "tag:tagship:service=NOBODY".into(), "switches      ERROR"),
+        ("ZONE", "nowhere.internal".into(), "names         ERROR"),
+        ("ALARMS", "no-such-alarm".into(), "alarms        ERROR"),
+        ("AMI", "ami-0123456789abcdef0".into(), "launch        ERROR        AMI: there is no ami-"),
+        ("INSTANCE_TYPE", "m6g.large".into(), "launch        ERROR        INSTANCE_TYPE: m6g.large can't boot"),
+        ("INSTANCE_TYPE", "x99.huge".into(), "launch        ERROR        INSTANCE_TYPE: this Region has no x99.huge"),
+        ("SUBNET", "subnet-0123456789abcdef0".into(), "launch        ERROR        SUBNET: there is no"),
+        ("SG", "sg-0123456789abcdef0".into(), "launch        ERROR        SG: there is no"),
+        ("PORT", 9.into(), "launch        ERROR        SG: nothing lets the load balancer"),
+        ("EIP", "tag:Name=nobody".into(), "release       ERROR        Provision: EIP tag:Name=nobody has 0 addresses"),
+        ("COUNT", 1_000.into(), "more than the 1000 targets"),
+        (
+            "ARTIFACT",
+            json!({"BUCKET": "no-where", "PREFIX": "a/", "TAG": "a=b"}),
+            "release       ERROR        Deploy: ARTIFACT",
+        ),
+        ("DEPLOY", json!({"VIA": "codedeploy", "APPLICATION": "no-where", "GROUP": "g"}), "release       ERROR"),
+        (
+            "DEPLOY",
+            json!({"VIA": "codedeploy", "APPLICATION": right["DEPLOY"]["APPLICATION"], "GROUP": "g"}),
+            "release       ERROR",
+        ),
+    ];
+    for (key, value, told) in faults {
         let mut wrong = right.clone();
-        wrong[key] = value.into();
+        wrong[key] = value;
         set(&wrong);
         says(key, &desk.says(1, &["doctor", "web-product"]), &[told]);
-        if key == "SG" {
+        if told.starts_with("selectors") && key == "SG" {
             says("plan", &desk.says(1, &["plan", ROLE]), &["FAILS", "nobody", "IT FAILS there"]);
         }
     }

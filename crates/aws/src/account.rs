@@ -5,6 +5,7 @@
 mod answer;
 mod foreseen;
 mod functions;
+mod ground;
 mod pipelines;
 mod service;
 mod settings;

@@ -9,3 +9,5 @@ pub mod history;
 pub mod status;
 
 pub mod plan;
+
+pub mod ground;

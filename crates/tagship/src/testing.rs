@@ -1,5 +1,7 @@
 //! Small worlds for the planners' tests. Figures are round: COUNT 2, SETTLE 15 s, WATCH 30 s, DRAIN 30 s.
 
+pub(crate) mod schema;
+
 use crate::engine::{Gate, Standing};
 use crate::settings::Settings;
 use crate::*;

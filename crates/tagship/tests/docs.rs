@@ -297,33 +297,6 @@ fn the_table_of_settings_is_the_codes() {
     assert_eq!(told, known, "docs/SETTINGS.md has a row for each key");
 }
 
-/// Every example of docs/SETTINGS.md that is whole: the page's own settings, and each value in its table.
-#[test]
-fn the_examples_of_settings_are_as_the_schema_wants_them() {
-    let validator = jsonschema::validator_for(&tagship::settings::schema()).expect("a schema");
-    let page = read("docs/SETTINGS.md");
-    let (_, example) = page.split_once("```json\n").expect("an example");
-    let (example, _) = example.split_once("```").expect("its end");
-    let example: serde_json::Value = serde_json::from_str(example).expect("the example is JSON");
-    assert_eq!(validator.validate(&example).map_err(|error| error.to_string()), Ok(()));
-    assert!(Settings::parse(&role(), &example.to_string()).is_ok());
-    let mut seen = 0;
-    for row in page.lines().filter(|line| line.starts_with("| `")) {
-        let cells: Vec<&str> = row.split('|').collect();
-        let code = |cell: &str| -> Vec<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
-        for value in code(cells[2]).iter().filter_map(|text| serde_json::from_str::<serde_json::Value>(text).ok()) {
-            let fits = |key: &String| {
-                let mut settings = example.clone();
-                settings[key] = value.clone();
-                validator.is_valid(&settings)
-            };
-            assert!(code(cells[1]).iter().any(fits), "{}: {value} isn't as the schema wants it", cells[1]);
-            seen += 1;
-        }
-    }
-    assert!(seen > 12, "{seen} examples are too few");
-}
-
 /// A translation's first line: `<!-- docs/OPERATIONS.md at SHA-256 1f…, translated -->`.
 #[test]
 fn translations_are_of_the_page_as_it_is() {

@@ -1,12 +1,14 @@
 //! `doctor`: what a release needs, checked before there is one; each problem with what to do.
 
+mod launch;
+
 use crate::end::{End, Failure, permission, told};
 use crate::out::Out;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use tagship::settings::{Settings, TargetGroup};
-use tagship::{Action, AlarmState, Does, Error, ExecutionState, Hold, Kind, Pipeline, ServiceRole, pair};
+use tagship::{Action, AlarmState, Does, Error, ExecutionState, Hold, Kind, Pipeline, Routing, ServiceRole, pair};
 use tagship_aws::Account;
 
 /// What was found of one part.
@@ -72,7 +74,7 @@ pub(super) async fn run(account: &Account, out: &Out, name: &str) -> Result<End,
     match account.offered(&role).await {
         Err(error) => {
             checks.push(Check::failed("settings", &error));
-            let others = ["selectors", "pipeline", "switches", "names", "alarms", "leftovers"];
+            let others = ["selectors", "pipeline", "switches", "launch", "names", "alarms", "release", "leftovers"];
             checks.extend(others.map(|part| Check::skipped(part, "settings")));
         }
         Ok(offer) => {
@@ -87,23 +89,40 @@ pub(super) async fn run(account: &Account, out: &Out, name: &str) -> Result<End,
 }
 
 async fn of_settings(account: &Account, role: &ServiceRole, settings: &Settings) -> Vec<Check> {
-    let (resolved, hold) = tokio::join!(account.resolved(role), account.hold(role));
-    let selectors = match resolved {
-        Ok(_) => Check::fine("selectors", "image, subnets, security groups and alarms are found"),
-        Err(error) => Check::failed("selectors", &error),
+    let routing = async {
+        match &settings.target_group {
+            TargetGroup::Pair(selector) => account.routing(role, selector).await.map(Some),
+            TargetGroup::None => Ok(None),
+        }
     };
-    let pipeline = pipeline(account, role, settings);
-    let (pipeline, switches, names, alarms) = tokio::join!(
-        pipeline,
-        switches(account, role, settings),
+    let (resolved, hold, pipeline, routing, names, alarms) = tokio::join!(
+        account.resolved(role),
+        account.hold(role),
+        pipeline(account, role, settings),
+        routing,
         names(account, role, settings),
         alarms(account, settings)
     );
+    let (selectors, launch) = match &resolved {
+        Ok(offer) => (
+            Check::fine("selectors", "image, subnets, security groups and alarms are found"),
+            launch::check(account, &offer.settings, routing.as_ref().ok().and_then(Option::as_ref)).await,
+        ),
+        Err(error) => (Check::failed("selectors", error), Check::skipped("launch", "selectors")),
+    };
+    let switches = switches(settings, routing);
     let leftovers = match hold {
         Ok(hold) => leftovers(account, role, hold).await,
         Err(error) => Check::failed("leftovers", &error),
     };
-    vec![selectors, pipeline, switches, names, alarms, leftovers]
+    let mut checks = vec![selectors, pipeline, switches, launch, names, alarms];
+    let first = checks.iter().find(|check| check.verdict == Verdict::Error).map(|check| check.part);
+    checks.push(match first {
+        Some(part) => Check::skipped("release", part),
+        None => launch::release(account, role, settings).await,
+    });
+    checks.push(leftovers);
+    checks
 }
 
 async fn pipeline(account: &Account, role: &ServiceRole, settings: &Settings) -> Check {
@@ -171,14 +190,12 @@ fn problems(role: &str, settings: &Settings, pipeline: &Pipeline) -> Vec<String>
     problems
 }
 
-async fn switches(account: &Account, role: &ServiceRole, settings: &Settings) -> Check {
+fn switches(settings: &Settings, routing: Result<Option<Routing>, Error>) -> Check {
     const PART: &str = "switches";
-    let TargetGroup::Pair(selector) = &settings.target_group else {
-        return Check::fine(PART, "TARGET_GROUP is none: reached by name only");
-    };
-    match account.routing(role, selector).await {
+    match routing {
         Err(error) => Check::failed(PART, &error),
-        Ok(routing) => match pair::Pair::judge(&routing, &settings.target_group) {
+        Ok(None) => Check::fine(PART, "TARGET_GROUP is none: reached by name only"),
+        Ok(Some(routing)) => match pair::Pair::judge(&routing, &settings.target_group) {
             Ok(_) => Check::fine(PART, tagship::counted(routing.switches.len(), "switch") + " and a pair of groups"),
             Err(error) => Check::failed(PART, &error),
         },

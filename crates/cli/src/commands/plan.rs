@@ -9,8 +9,9 @@ use crate::words::lasting;
 use jiff::Timestamp;
 use std::fmt::Write;
 use tagship::plan::{self, Basis, Known, Line, Plan, What};
+use tagship::settings::Settings;
 use tagship::status::Unavailable;
-use tagship::{Error, Kind, Parts, ReleaseId, history};
+use tagship::{Error, Kind, Parts, ReleaseId, ServiceRole, history};
 use tagship_aws::{Account, Foreseen};
 
 /// Executions whose times are looked for, and runs that each may have.
@@ -18,23 +19,33 @@ const EXECUTIONS: (i32, usize) = (20, 14);
 
 pub(super) async fn run(account: &Account, out: &Out, name: &str) -> Result<End, Failure> {
     let service = named(account, name, Naming::Loose).await?;
-    let role = &service.role;
     let settings = match &service.settings {
         Some(settings) => settings.clone(),
         // Why they can't be read is the answer.
-        None => account.offered(role).await?.settings,
+        None => account.offered(&service.role).await?.settings,
     };
+    let found = made(account, &service.role, &settings, &service.pipeline_name(None)?).await?;
+    out.show(&found, || text(&found, out.width()))?;
+    Ok(if found.ends == plan::End::Fails { End::Found } else { End::Fine })
+}
+
+/// The plan of the service's next release, with these settings.
+pub(super) async fn made(
+    account: &Account,
+    role: &ServiceRole,
+    settings: &Settings,
+    pipeline: &str,
+) -> Result<Plan, Failure> {
     let release = ReleaseId::try_from("next".to_owned()).map_err(Failure::Usage)?;
-    let pipeline = service.pipeline_name(None)?;
     let past = async {
         let (most, runs) = EXECUTIONS;
         tokio::try_join!(
-            account.executions(&pipeline, most),
-            account.runs(&pipeline, None, usize::try_from(most).unwrap_or_default() * runs)
+            account.executions(pipeline, most),
+            account.runs(pipeline, None, usize::try_from(most).unwrap_or_default() * runs)
         )
     };
     let (foreseen, structure, past) =
-        tokio::join!(account.foreseen(role, &release, &settings), account.pipeline(&pipeline), past);
+        tokio::join!(account.foreseen(role, &release, settings), account.pipeline(pipeline), past);
     let (Foreseen { held, mut world, failed }, structure) = (foreseen?, structure?);
     let now = Timestamp::now();
     world.now = now;
@@ -50,11 +61,9 @@ pub(super) async fn run(account: &Account, out: &Out, name: &str) -> Result<End,
         Ok((executions, runs)) => known.past = history::history(role.as_str(), &executions, &runs, now),
         Err(error) => known.unread.push((Parts::NONE, unavailable("history", &error))),
     }
-    let found = plan::plan(role, &release, known).ok_or_else(|| {
+    plan::plan(role, &release, known).ok_or_else(|| {
         Failure::usage(format!("pipeline {pipeline} has no action for {role}: `tagship doctor {role}` says what lacks"))
-    })?;
-    out.show(&found, || text(&found, out.width()))?;
-    Ok(if found.ends == plan::End::Fails { End::Found } else { End::Fine })
+    })
 }
 
 fn unavailable(part: &'static str, error: &Error) -> Unavailable {

@@ -34,6 +34,10 @@ def make_network(octet: int) -> dict:
         for n, zone in ((1, "a"), (2, "b"))
     ]
     subnets = [subnet["SubnetId"] for subnet in subnets]
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+    [table] = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["RouteTables"]
+    ec2.create_route(RouteTableId=table["RouteTableId"], DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
     image = ec2.register_image(
         Name="application-host",
         RootDeviceName="/dev/xvda",

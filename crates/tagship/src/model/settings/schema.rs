@@ -91,7 +91,9 @@ fn form(path: &str) -> Value {
         "ZONE" => matching(&format!("{LABEL}(?:\\.{LABEL})*\\.?")),
         "ARTIFACT.BUCKET" => name(63),
         "ARTIFACT.PREFIX" => short(1_024),
-        "ARTIFACT.TAG" => matching(&format!("(?!tag:){WORD}={WORD}")),
+        "ARTIFACT.TAG" => {
+            json!({"type": "string", "pattern": format!("^(?:{WORD}={WORD})$"), "not": {"pattern": "^\\s*tag:"}})
+        }
         "KEY_NAME" => short(255),
         "USER_DATA" => json!({"type": "string", "maxLength": 16_384, "pattern": "\\S"}),
         "VOLUME.SIZE" => whole(1, 65_536),
@@ -129,7 +131,9 @@ fn form(path: &str) -> Value {
         }),
         "ALARMS" => {
             let name = json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "\\S"});
-            let one = json!({"type": "string", "maxLength": 255, "pattern": "^(?!\\s*tag:).*\\S"});
+            let one = json!({
+                "type": "string", "maxLength": 255, "pattern": "\\S", "not": {"pattern": "^\\s*tag:"},
+            });
             let list = json!({"type": "array", "maxItems": MAX_ALARMS, "items": name});
             json!({"anyOf": [matching(&selector()), one, list]})
         }

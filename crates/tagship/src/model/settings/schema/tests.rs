@@ -4,7 +4,7 @@ use super::super::Settings;
 use super::super::parse::KEYS;
 use super::*;
 use crate::testing::role;
-use jsonschema::{Validator, validator_for};
+use crate::testing::schema::valid;
 
 /// Settings in which every key has a value that is right.
 fn whole() -> Value {
@@ -146,15 +146,15 @@ fn parses(settings: &Value) -> Result<(), String> {
 
 /// How schema and parser differ about these settings. `lenient`: the parser may understand what the schema doesn't
 /// propose.
-fn differ(validator: &Validator, settings: &Value, lenient: bool) -> Option<String> {
-    let (valid, parsed) = (validator.is_valid(settings), parses(settings));
-    let same = valid == parsed.is_ok() || (lenient && !valid);
-    (!same).then(|| format!("the schema says {valid}, the parser {parsed:?}"))
+fn differ(schema: &Value, settings: &Value, lenient: bool) -> Option<String> {
+    let (fits, parsed) = (valid(schema, settings), parses(settings));
+    let same = fits == parsed.is_ok() || (lenient && !fits);
+    (!same).then(|| format!("the schema says {fits}, the parser {parsed:?}"))
 }
 
 #[track_caller]
-fn same(validator: &Validator, settings: &Value) {
-    assert_eq!(differ(validator, settings, false), None, "{settings}");
+fn same(schema: &Value, settings: &Value) {
+    assert_eq!(differ(schema, settings, false), None, "{settings}");
 }
 
 #[test]
@@ -173,10 +173,10 @@ fn the_schema_has_the_parser_s_keys() {
 
 #[test]
 fn whatever_a_key_is_given_schema_and_parser_say_the_same() {
-    let validator = validator_for(&schema()).expect("a schema");
+    let schema = schema();
     assert_eq!(parses(&whole()), Ok(()));
     let mut probes = probes();
-    edges(&schema(), &mut probes);
+    edges(&schema, &mut probes);
     let mut differences = Vec::new();
     for it in described() {
         for probe in &probes {
@@ -197,7 +197,7 @@ fn whatever_a_key_is_given_schema_and_parser_say_the_same() {
             // Texts that stand for numbers and words, and lists of one.
             let lenient = probe.is_string() || probe.as_array().is_some_and(|list| list.len() == 1);
             let by_name = it.key == "TARGET_GROUP" && *probe == "none";
-            let differs = differ(&validator, &settings, lenient).filter(|_| !by_name);
+            let differs = differ(&schema, &settings, lenient).filter(|_| !by_name);
             differences.extend(differs.map(|differs| format!("{}.{} = {probe}: {differs}", it.section, it.key)));
         }
     }
@@ -206,26 +206,53 @@ fn whatever_a_key_is_given_schema_and_parser_say_the_same() {
 
 #[test]
 fn what_lacks_or_is_too_much_is_found_by_both() {
-    let validator = validator_for(&schema()).expect("a schema");
-    same(&validator, &whole());
+    let schema = schema();
+    same(&schema, &whole());
     for it in described() {
         let mut settings = whole();
         let of = if it.section.is_empty() { &mut settings } else { &mut settings[&it.section] };
         let of = of.as_object_mut().expect("a dictionary");
         of.remove(&it.key);
         of.insert(format!("{}_", it.key), json!(1));
-        assert!(!validator.is_valid(&settings) && parses(&settings).is_err(), "{settings}");
+        assert!(!valid(&schema, &settings) && parses(&settings).is_err(), "{settings}");
         let of = if it.section.is_empty() { &mut settings } else { &mut settings[&it.section] };
         of.as_object_mut().expect("a dictionary").remove(&format!("{}_", it.key));
         if it.key != "SHIFT" {
-            same(&validator, &settings);
+            same(&schema, &settings);
         }
     }
     let mut unreachable = json!({"TARGET_GROUP": "none"});
     for key in ["SUBNET", "AMI", "INSTANCE_TYPE", "SG", "INSTANCE_PROFILE", "DEPLOY"] {
         unreachable[key] = whole()[key].clone();
     }
-    same(&validator, &unreachable);
+    same(&schema, &unreachable);
     unreachable["ZONE"] = json!("cd.internal");
-    same(&validator, &unreachable);
+    same(&schema, &unreachable);
+}
+
+/// Every example of docs/SETTINGS.md that is whole: the page's own settings, and each value in its table.
+#[test]
+fn the_examples_of_settings_are_as_the_schema_wants_them() {
+    let schema = schema();
+    let page = include_str!("../../../../../../docs/SETTINGS.md");
+    let (_, example) = page.split_once("```json\n").expect("an example");
+    let (example, _) = example.split_once("```").expect("its end");
+    let example: Value = serde_json::from_str(example).expect("the example is JSON");
+    same(&schema, &example);
+    assert_eq!(parses(&example), Ok(()));
+    let mut seen = 0;
+    for row in page.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.split('|').collect();
+        let code = |cell: &str| -> Vec<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+        for value in code(cells[2]).iter().filter_map(|text| serde_json::from_str::<Value>(text).ok()) {
+            let fits = |key: &String| {
+                let mut settings = example.clone();
+                settings[key] = value.clone();
+                valid(&schema, &settings)
+            };
+            assert!(code(cells[1]).iter().any(fits), "{}: {value} isn't as the schema wants it", cells[1]);
+            seen += 1;
+        }
+    }
+    assert!(seen > 12, "{seen} examples are too few");
 }
