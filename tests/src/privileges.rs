@@ -18,7 +18,8 @@ const IMPLIED: [(&str, &str); 3] = [
 /// Everything that the functions' roles grant without need, or don't bind as they seem to.
 pub fn excess(local: &Local) -> Vec<String> {
     let records = local.gateway.recorder().records();
-    local.policies.iter().flat_map(|(function, policy)| of_role(function, policy, &asked(&records, function))).collect()
+    let functions = local.policies.iter().filter(|(caller, _)| *caller != "viewer");
+    functions.flat_map(|(function, policy)| of_role(function, policy, &asked(&records, function))).collect()
 }
 
 /// What IAM was asked for one function and allowed; each once.

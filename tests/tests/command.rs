@@ -22,6 +22,11 @@ struct Desk<'a> {
 
 impl Desk<'_> {
     fn run(&self, words: &[&str]) -> Output {
+        self.command("ops", words).output().expect("tagship is built with the workspace")
+    }
+
+    /// As somebody with this access key would run it.
+    fn command(&self, who: &str, words: &[&str]) -> Command {
         let mut command = Command::new(Plan::new(Vec::new()).functions.join("tagship"));
         command
             .args(words)
@@ -29,11 +34,11 @@ impl Desk<'_> {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.dir.path())
             .env("AWS_ENDPOINT_URL", self.local.gateway.url())
-            .env("AWS_ACCESS_KEY_ID", "ops")
+            .env("AWS_ACCESS_KEY_ID", who)
             .env("AWS_SECRET_ACCESS_KEY", "local")
             .env("AWS_REGION", &self.local.account.region)
             .stdin(Stdio::null());
-        command.output().expect("tagship is built with the workspace")
+        command
     }
 
     /// What it prints, if it ends so.
@@ -113,6 +118,7 @@ async fn a_week_by_command() {
     let status = desk.free().await;
     assert_eq!(status["live"], first.as_str());
     planned(&desk, true);
+    seen_by_a_viewer(&desk);
     rejected_before_traffic(&desk, &first).await;
     settings(&desk);
     back_to_the_build_before(&desk, &first).await;
@@ -172,6 +178,38 @@ fn planned(desk: &Desk<'_>, again: bool) {
         assert!(line.chars().count() <= 80, "{line:?} is wider than a terminal");
     }
     assert_eq!(changes(), before, "a plan changes nothing");
+}
+
+/// Who has infra's ViewerPolicy, and no more, sees all that the read-only commands show; each writes a document of its
+/// version, and ends quietly where nobody reads on.
+fn seen_by_a_viewer(desk: &Desk<'_>) {
+    let commands: [&[&str]; 7] = [
+        &["status"],
+        &["status", ROLE],
+        &["history", ROLE],
+        &["why", ROLE],
+        &["plan", ROLE],
+        &["doctor", ROLE],
+        &["settings", "show", ROLE],
+    ];
+    for words in commands {
+        let run = |more: &[&str]| desk.command("viewer", &[words, more].concat()).output().expect("tagship runs");
+        let output = run(&["--output", "json"]);
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let document: Value =
+            serde_json::from_str(&out).unwrap_or_else(|error| panic!("{words:?}: {error}: {out}{err}"));
+        assert_eq!((output.status.code(), &document["schema"]), (Some(0), &json!(1)), "{words:?}: {document:#}");
+        let lacks = document["unavailable"].as_array().is_some_and(|parts| !parts.is_empty());
+        assert!(!lacks && !out.contains("\"unknown\""), "{words:?} isn't shown whole: {document:#}");
+        let mut child =
+            desk.command("viewer", words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().expect("it ends");
+        let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!((ended.status.code(), told.as_str()), (Some(0), ""), "{words:?}, a pipe closed early");
+    }
+    let refused = desk.command("viewer", &["freeze", ROLE, "-m", "no", "--yes"]).output().expect("tagship runs");
+    assert_eq!(refused.status.code(), Some(3), "a viewer changes nothing: {refused:?}");
 }
 
 fn wrong_answers(desk: &Desk<'_>, release: &str) {

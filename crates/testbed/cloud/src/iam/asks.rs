@@ -57,8 +57,20 @@ impl Asked<'_> {
             ("route53", "ListResourceRecordSets" | "ChangeResourceRecordSets") => vec![self.names()],
             ("s3", _) => self.objects(),
             ("codedeploy", _) => self.deployments().await,
-            ("codepipeline", "GetPipelineExecution" | "ListPipelineExecutions" | "StopPipelineExecution") => {
-                vec![self.of(self.arn("codepipeline", &text(&self.json()["pipelineName"])))]
+            (
+                "codepipeline",
+                "GetPipelineExecution" | "ListActionExecutions" | "ListPipelineExecutions" | "StopPipelineExecution",
+            ) => vec![self.of(self.arn("codepipeline", &text(&self.json()["pipelineName"])))],
+            ("codepipeline", "GetPipeline" | "GetPipelineState") => {
+                vec![self.of(self.arn("codepipeline", &text(&self.json()["name"])))]
+            }
+            ("lambda", "GetFunctionConfiguration") => {
+                let name = self.call.path.split('/').skip_while(|part| *part != "functions").nth(1).unwrap_or_default();
+                vec![self.of(self.arn("lambda", &format!("function:{name}")))]
+            }
+            ("logs", "FilterLogEvents") => {
+                let group = text(&self.json()["logGroupName"]);
+                vec![self.of(self.arn("logs", &format!("log-group:{group}")))]
             }
             ("monitoring", "DescribeAlarms") => vec![self.of(self.arn("cloudwatch", "alarm:*"))],
             ("lambda", "Invoke") => vec![self.function()],

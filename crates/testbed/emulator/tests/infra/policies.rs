@@ -129,6 +129,30 @@ fn an_operator_may_look_stop_and_run_again() {
 }
 
 #[test]
+fn a_viewer_may_look_and_nothing_else() {
+    let account = account(&[]);
+    let pipeline = "arn:aws:codepipeline:eu-west-1:123456789012:mzum-web";
+    let function = |name: &str| format!("arn:aws:lambda:eu-west-1:123456789012:function:tagship-{name}");
+    for (action, resource, expected) in [
+        ("codepipeline:GetPipelineState", pipeline.to_owned(), true),
+        ("codepipeline:PutApprovalResult", format!("{pipeline}/Release/QaApproval"), false),
+        ("codepipeline:StopPipelineExecution", pipeline.to_owned(), false),
+        ("codepipeline:DisableStageTransition", format!("{pipeline}/Release"), false),
+        ("lambda:GetFunctionConfiguration", function("provision"), true),
+        ("lambda:GetFunctionConfiguration", function("route"), false),
+        ("lambda:UpdateFunctionConfiguration", function("provision"), false),
+        ("lambda:InvokeFunction", function("route"), false),
+        ("ssm:GetParameter", "arn:aws:ssm:eu-west-1:123456789012:parameter/tagship/WEB".to_owned(), true),
+        ("ssm:GetParameter", "arn:aws:ssm:eu-west-1:123456789012:parameter/prod/db/password".to_owned(), false),
+        ("ec2:DescribeRouteTables", "*".to_owned(), true),
+        ("ec2:TerminateInstances", "*".to_owned(), false),
+        ("elasticloadbalancing:ModifyRule", "*".to_owned(), false),
+    ] {
+        check_may(&account, "ViewerPolicy", action, &resource, expected);
+    }
+}
+
+#[test]
 fn an_editor_may_change_settings_and_nothing_else() {
     let account = account(&[]);
     let provision = "arn:aws:lambda:eu-west-1:123456789012:function:tagship-provision";
@@ -215,6 +239,7 @@ fn keys_boundaries_and_paths_of_ones_own() {
         (&account, "RouteRole", "kms:GenerateDataKey"),
         (&account, "DeployRole", "kms:Decrypt"),
         (&account, "OperatorPolicy", "kms:Decrypt"),
+        (&account, "ViewerPolicy", "kms:Decrypt"),
         (&pipeline, "PipelineRole", "kms:GenerateDataKey"),
         (&pipeline, "UploadPolicy", "kms:GenerateDataKey"),
         (&service, "InstanceRole", "kms:Decrypt"),

@@ -54,11 +54,16 @@ pub(super) fn account_template(account: &Account) -> Result<Template, Error> {
     Template::read(&text, stack).map_err(|source| Error::Template { file, source })
 }
 
-/// What each function may do, by the access key that it calls with.
+/// What each function may do, and a person who looks, by the access key that it calls with.
 pub(super) fn function_policies(template: &Template) -> Result<BTreeMap<String, Policy>, TemplateError> {
     let mut policies = template.policies()?;
-    let roles =
-        [("provision", "ProvisionRole"), ("deploy", "DeployRole"), ("route", "RouteRole"), ("cleanup", "CleanupRole")];
+    let roles = [
+        ("provision", "ProvisionRole"),
+        ("deploy", "DeployRole"),
+        ("route", "RouteRole"),
+        ("cleanup", "CleanupRole"),
+        ("viewer", "ViewerPolicy"),
+    ];
     let role = |(name, role): (&str, &str)| (name.to_owned(), policies.remove(role).unwrap_or_default());
     Ok(roles.map(role).into())
 }
