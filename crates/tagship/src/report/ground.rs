@@ -32,7 +32,7 @@ pub struct Ground {
 pub struct Image {
     /// EC2's word: `available`, `pending`, `failed`.
     pub state: String,
-    /// `x86_64`, `arm64`.
+    /// `x86_64`, `arm64`; empty where EC2 doesn't say.
     pub architecture: String,
 }
 
@@ -91,11 +91,13 @@ fn types(ground: &Ground, settings: &Settings) -> Vec<String> {
     let each = settings.instance_type.iter();
     let problem = |kind: &String| match (ground.types.get(kind), &ground.image) {
         (None, _) => Some(format!("INSTANCE_TYPE: this Region has no {kind}: correct INSTANCE_TYPE")),
-        (Some(able), Some(image)) if !able.contains(&image.architecture) => Some(format!(
-            "INSTANCE_TYPE: {kind} can't boot {}, which is for {}: write a type of that architecture, or another image",
-            String::from(settings.ami.clone()),
-            image.architecture
-        )),
+        (Some(able), Some(image)) if !image.architecture.is_empty() && !able.contains(&image.architecture) => {
+            Some(format!(
+                "INSTANCE_TYPE: {kind} can't boot {}, which is for {}: write a type of that architecture, or another image",
+                String::from(settings.ami.clone()),
+                image.architecture
+            ))
+        }
         _ => None,
     };
     each.filter_map(problem).collect()

@@ -84,9 +84,11 @@ fn back(now: &Situation<'_>, held: &Held, memory: &mut RollbackMemory) -> First<
         )));
     }
     let Traffic { candidate, predecessor, .. } = traffic;
-    // Neither can serve. The first switch is the first to get a step, so all of them end on one side.
+    // Neither can serve, and it was tagship that divided the traffic. The first switch is the first to get a step, so all
+    // of them end on one side.
     let back = predecessor.toward.filter(|_| predecessor.release.is_some());
-    let whole = [back, candidate.toward.clone()].into_iter().flatten().find(divides);
+    let either = [back, candidate.toward.clone()].into_iter().flatten();
+    let whole = either.filter(|_| hold.split.is_some()).find(divides);
     Break(match (candidate.toward, whole) {
         (Some(step), _) if candidate.healthy > 0 => {
             Decision::act(step, "nothing can be restored: all switches move to the release that still serves")

@@ -12,6 +12,7 @@ from moto.ec2.models.amis import AmiBackend
 from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.models.elastic_ip_addresses import ElasticAddressBackend
 from moto.ec2.models.instances import Instance, InstanceBackend, StateReason
+from moto.ec2.responses.amis import AmisResponse
 from moto.ec2.responses._base_response import EC2BaseResponse
 from moto.ec2.responses.elastic_ip_addresses import ElasticIPAddresses
 from moto.ec2.responses.instances import InstanceResponse
@@ -37,6 +38,7 @@ _moto = {
     "create_tags": TagResponse.create_tags,
     "allocate": ElasticAddressBackend.allocate_address,
     "release": ElasticAddressBackend.release_address,
+    "register_image": AmisResponse.register_image,
     "describe_images": AmiBackend.describe_images,
     "iter_tagged_resources": EC2Backend.iter_tagged_resources,
 }
@@ -348,9 +350,17 @@ def _iter_tagged_resources(self: EC2Backend):
             continue
 
 
+def _register_image(self: AmisResponse):
+    """The image has the architecture that it was registered with."""
+    answer = _moto["register_image"](self)
+    self.ec2_backend.amis[answer.result["ImageId"]].architecture = self._get_param("Architecture") or "i386"
+    return answer
+
+
 def install() -> None:
     """Puts this module's behaviour in place of moto's."""
     EC2BaseResponse.RESPONSE_KEY_PATH_TO_TRANSFORMER.pop("RunInstances.Reservation.Instances.Instance.State", None)
+    AmisResponse.register_image = _register_image
     InstanceResponse.run_instances = _run_instances
     InstanceResponse.describe_instances = _describe_instances
     Instance.__init__ = _init
