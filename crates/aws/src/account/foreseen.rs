@@ -31,7 +31,7 @@ impl Account {
         let cloud = &self.cloud;
         let held = holds::holding(cloud, role, release, false).await?.held;
         let mut failed = Vec::new();
-        let offered = offer::resolved(cloud, role).await;
+        let offered = offer::resolved(cloud, role, offer::Asks::Person).await;
         let offer = part(Parts::OFFER, offered, &mut failed);
         // What is resolved is what the functions go by; where it can't be, the rest is read by what was written.
         let settings = offer.as_ref().map_or(settings, |offer| &offer.settings);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Functions that a person may write for one point.
-const MAX_HOOKS: usize = 10;
+pub(super) const MAX_HOOKS: usize = 10;
 /// The longest details that go to and fro, in bytes of JSON: the hold carries them.
 pub const MAX_DETAILS: usize = 4_096;
 /// Lambda's limit of a function's name, in characters.

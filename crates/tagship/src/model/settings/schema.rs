@@ -4,6 +4,7 @@
 //! It knows JSON as people write it today: texts that stand for numbers, and Python's words, are understood still, but not
 //! proposed.
 
+use super::hooks::MAX_HOOKS;
 use super::parse::described;
 use super::{MAX_ALARMS, Selector};
 use serde_json::{Map, Value, json};
@@ -113,6 +114,17 @@ fn form(path: &str) -> Value {
         "TIMEOUTS.WATCH" => whole(0, 3_600),
         "TIMEOUTS.SETTLE" => whole(15, 300),
         "TIMEOUTS.POSTMORTEM" => whole(0, 57_600),
+        "TIMEOUTS.HOOK" => whole(1, 36_000),
+        "HOOKS.BEFORE_SHIFT" | "HOOKS.AFTER_SHIFT" => {
+            let name = r"[A-Za-z0-9_-]{1,64}(?::(?:\$LATEST|[A-Za-z0-9_-]{1,128}))?";
+            let function = matching(&format!("{name}|arn:aws[^:]*:lambda:[^:]+:[0-9]{{12}}:function:{name}"));
+            let hook = json!({
+                "type": "object", "additionalProperties": false, "required": ["FUNCTION"],
+                "properties": {"FUNCTION": function, "DETAILS": {"type": "object"}},
+            });
+            let one = json!({"anyOf": [function, hook]});
+            json!({"anyOf": [function, hook, {"type": "array", "maxItems": MAX_HOOKS, "items": one}]})
+        }
         "TOPIC" => matching("arn:aws[^:]*:sns:[^:]+:[0-9]{12}:[A-Za-z0-9_-]+"),
         "TOPIC_FORMAT" => words(&["text", "amazon-q"]),
         "PIPELINE" => json!({"type": "string", "maxLength": 100, "pattern": "^[A-Za-z0-9.@_-]+$"}),

@@ -3,7 +3,8 @@
 use super::foreseen::State;
 use super::{Basis, Line, What};
 use crate::{
-    Action, Counted, Counts, DeploymentState, Figures, Health, Hold, Installed, Instance, InstanceState, counted,
+    Action, Counted, Counts, DeploymentState, Figures, Health, Hold, HookAnswer, Installed, Instance, InstanceState,
+    counted,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -47,6 +48,10 @@ impl State {
                 InstanceState::Stopping => InstanceState::Stopped,
                 state => state,
             };
+        }
+        if let Some(called) = self.world.hook.as_mut().filter(|called| called.answer.is_none()) {
+            called.answer = Some(HookAnswer::Succeeded);
+            self.assume("the hook succeeds".to_owned());
         }
         self.lines.len() > before
     }

@@ -25,6 +25,7 @@ pub fn call(step: &Step) -> &'static str {
         Step::SetWeights { .. } => "elasticloadbalancing:ModifyListener",
         Step::PointTest { .. } => "elasticloadbalancing:ModifyRule",
         Step::Abandon { .. } => "events:PutEvents",
+        Step::CallHook(_) => "lambda:InvokeFunction",
         Step::StopExecution { .. } => "codepipeline:StopPipelineExecution",
     }
 }

@@ -231,6 +231,7 @@ impl State {
             | Step::Deregister { .. }
             | Step::SetWeights { .. }
             | Step::PointTest { .. }
+            | Step::CallHook(_)
             | Step::Abandon { .. }
             | Step::StopExecution { .. } => {}
         }

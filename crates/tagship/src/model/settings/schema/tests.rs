@@ -14,11 +14,12 @@ fn whole() -> Value {
         "TARGET_GROUP": "tag:Name=web", "ZONE": "cd.internal", "KEY_NAME": "ops", "USER_DATA": "#!/bin/sh",
         "ARTIFACT": {"BUCKET": "b", "PREFIX": "p/", "TAG": "release=candidate"}, "VOLUME": {"SIZE": 30, "TYPE": "gp3"},
         "TAGS": {"Team": "shop"}, "KEEP": "stop", "DRAIN": 30,
-        "TIMEOUTS": {"BOOT": 1, "INSTALL": 1, "HEALTHY": 1, "WATCH": 1, "SETTLE": 15, "POSTMORTEM": 1},
+        "TIMEOUTS": {"BOOT": 1, "INSTALL": 1, "HEALTHY": 1, "WATCH": 1, "SETTLE": 15, "POSTMORTEM": 1, "HOOK": 1},
         "TOPIC": "arn:aws:sns:eu-west-1:123456789012:web", "TOPIC_FORMAT": "text", "PIPELINE": "web",
         "PRE_PRODUCT": false, "ROLLBACK": {"HEALTHY": 0.5}, "IMDS_HOPS": 2,
         "SHIFT": {"STEPS": [{"WEIGHT": 5, "BAKE": 300}]}, "ALARMS": ["a"], "ON_ALARM": "tell", "GUARD": 60,
         "COMPARE": {"ERRORS": 2.0, "CONFIDENCE": 0.99},
+        "HOOKS": {"BEFORE_SHIFT": ["smoke-test"], "AFTER_SHIFT": {"FUNCTION": "load-test:live", "DETAILS": {"users": 5}}},
     })
 }
 
