@@ -2,7 +2,7 @@
 
 use crate::cloud::Cloud;
 use crate::pipes::{Blueprint, execution};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tagship::plan::{Known, planned};
 use tagship::{Act, Action, Does, Job, NameChange, Parts, Pipeline, ReleaseId, ServiceRole, Stage, Step};
 use tagship_emulator::pipeline::Kind;
@@ -76,10 +76,21 @@ fn compare(planned: &[(Action, Step)], made: &[(Action, Step)]) -> Compared {
     Compared::Different(planned[alike..].to_vec(), made[alike..].to_vec())
 }
 
-/// Steps in words that don't depend on the time, nor on ids that were given on the way.
+/// Steps in words that don't depend on the time, nor on ids that were given on the way. How often a hook wants to be called
+/// nobody knows before: its first call stands for all, with what is written of them.
 fn told<'a>(steps: impl Iterator<Item = &'a (Action, Step)>) -> Vec<String> {
     let mut ids = BTreeMap::new();
-    steps.map(|(action, step)| format!("{action}: {}", renamed(&shape(step), &mut ids))).collect()
+    let (mut called, mut held) = (BTreeSet::new(), String::new());
+    let known = steps.filter_map(|(action, step)| {
+        let line = format!("{action}: {}", renamed(&shape(step), &mut ids));
+        let again = match step {
+            Step::CallHook(_) => !called.insert(line.clone()),
+            Step::WriteHold { .. } => std::mem::replace(&mut held, line.clone()) == line,
+            _ => false,
+        };
+        (!again).then_some(line)
+    });
+    known.collect()
 }
 
 fn shape(step: &Step) -> String {

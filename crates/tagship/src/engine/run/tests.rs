@@ -167,7 +167,7 @@ impl Port for Clock {
 }
 
 /// What release 2's action did, with the seconds since it began; the last line is how it ended. `looks`: how many seconds
-/// each takes. Rollback finds its release live.
+/// each takes. Rollback and retire find their release live.
 fn told<P: Planner>(
     holding: Holding,
     looks: &[i64],
@@ -176,7 +176,7 @@ fn told<P: Planner>(
     let looks = Mutex::new(looks.iter().rev().copied().collect());
     let (now, told) = (Mutex::new(at(BEGAN)), Mutex::default());
     let mut world = world();
-    if P::ACTION == Action::Rollback {
+    if matches!(P::ACTION, Action::Rollback | Action::Retire) {
         world.routing = world.routing.map(|routing| moved(routing, 2));
     }
     let port = Clock { now, told, holding, world, looks, refused };
@@ -194,6 +194,11 @@ fn told<P: Planner>(
     (port.told.into_inner().expect("the clock"), memo)
 }
 
+fn approved() -> Holding {
+    let previous = Some(crate::Previous { release: Some(release(1)), healthy: 2 });
+    held(crate::Hold { phase: crate::Phase::Approved, previous, ..hold(2) })
+}
+
 fn ending() -> Holding {
     let previous = Some(crate::Previous { release: Some(release(1)), healthy: 2 });
     held(crate::Hold { phase: crate::Phase::Ending, previous, ..hold(2) })
@@ -205,23 +210,23 @@ fn never(_: i64) -> Option<Kind> {
 
 #[test]
 fn a_known_wait_is_slept() {
-    let (story, memo) = told::<crate::cleanup::Discard>(ending(), &[], never);
-    let deregisters = "15 changes: deregister i-21, i-22 from arn:b";
+    let (story, memo) = told::<crate::cleanup::Retire>(approved(), &[], never);
+    let deregisters = "15 changes: deregister i-11, i-12 from arn:a";
     assert_eq!(story, ["0 reads", "0 sleeps until 15", "15 reads", deregisters, "15 fails: Denied"]);
     assert_eq!(memo.watched, Some(Watched { since: at(BEGAN), until: at(BEGAN + 15) }));
 }
 
 #[test]
 fn a_look_that_comes_too_late_begins_anew() {
-    let (story, _) = told::<crate::cleanup::Discard>(ending(), &[0, 40], never);
+    let (story, _) = told::<crate::cleanup::Retire>(approved(), &[0, 40], never);
     let slept = ["0 reads", "0 sleeps until 15", "15 reads", "55 sleeps until 70", "70 reads"];
     assert_eq!(story[..5], slept, "{story:?}");
     // What was found at the beginning of a long look may not have lasted until its end.
-    let (story, _) = told::<crate::cleanup::Discard>(ending(), &[31, 0], never);
+    let (story, _) = told::<crate::cleanup::Retire>(approved(), &[31, 0], never);
     assert_eq!(story[..3], ["0 reads", "31 sleeps until 46", "46 reads"], "{story:?}");
     assert_eq!(story[3], "46 sleeps until 61", "{story:?}");
-    let (story, _) = told::<crate::cleanup::Discard>(ending(), &[0, 30], never);
-    assert_eq!(story[3], "45 changes: deregister i-21, i-22 from arn:b", "{story:?}");
+    let (story, _) = told::<crate::cleanup::Retire>(approved(), &[0, 30], never);
+    assert_eq!(story[3], "45 changes: deregister i-11, i-12 from arn:a", "{story:?}");
 }
 
 #[test]
@@ -244,7 +249,7 @@ fn a_job_is_handed_back_while_another_release_holds() {
 #[test]
 fn what_aws_refuses_is_tried_again() {
     let reads = |refused: fn(i64) -> Option<Kind>| {
-        let (story, memo) = told::<crate::cleanup::Discard>(ending(), &[], refused);
+        let (story, memo) = told::<crate::cleanup::Retire>(approved(), &[], refused);
         let reads: Vec<i64> = story.iter().filter_map(|line| line.strip_suffix(" reads")?.parse().ok()).collect();
         (reads, story.last().cloned().expect("an end"), memo.throttled_secs)
     };

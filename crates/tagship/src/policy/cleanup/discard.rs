@@ -77,8 +77,8 @@ fn remove(now: &Situation<'_>, held: &Held, kept: Option<&Held>, memory: &mut Re
     // So is one to which test traffic led, or may lead by a late call.
     if hold.previous.is_some() || kept.is_some() || tested {
         match settle(now, held, weightless.max(now.watched_since)) {
-            // A late call may lead test traffic here, and another discard lead it away again while this one sleeps.
-            Break(Decision::Wait { why, .. }) if tested => return Break(Decision::wait(why)),
+            // Watched, not slept: a late call may lead traffic here, and somebody else may lead it away again meanwhile.
+            Break(Decision::Wait { why, .. }) => return Break(Decision::wait(why)),
             settled => settled?,
         }
     }

@@ -19,7 +19,7 @@ fn whole() -> Value {
         "PRE_PRODUCT": false, "ROLLBACK": {"HEALTHY": 0.5}, "IMDS_HOPS": 2,
         "SHIFT": {"STEPS": [{"WEIGHT": 5, "BAKE": 300}]}, "ALARMS": ["a"], "ON_ALARM": "tell", "GUARD": 60,
         "COMPARE": {"ERRORS": 2.0, "CONFIDENCE": 0.99},
-        "HOOKS": {"BEFORE_SHIFT": ["smoke-test"], "AFTER_SHIFT": {"FUNCTION": "load-test:live", "DETAILS": {"users": 5}}},
+        "HOOKS": {"BEFORE_SHIFT": [], "AFTER_SHIFT": {"FUNCTION": "load-test:live", "DETAILS": {"users": 5}}},
     })
 }
 
