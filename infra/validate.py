@@ -47,11 +47,11 @@ def expand(architecture):
 
 
 def known_keys(service, action):
-    """The condition keys that AWS has for an action; where it lists none, those of the action's resources."""
+    """The condition keys that AWS has for an action; of a resource type for which it lists none there, those of the type."""
     privilege = service["privileges"][action]
-    types = privilege["resource_types"]
-    keys = {key for each in types.values() for key in each["condition_keys"]}
-    keys = keys or {key for name in types if name for key in service["resources"][name]["condition_keys"]}
+    keys = set()
+    for name, each in privilege["resource_types"].items():
+        keys |= set(each["condition_keys"] or (name and service["resources"][name]["condition_keys"]) or [])
     if privilege["access_level"] == "Tagging":
         keys |= {"aws:RequestTag", "aws:TagKeys"}
     return {key.split("/")[0] for key in keys} | GLOBAL
