@@ -29,11 +29,11 @@ fn matches(pattern: &str, text: &str) -> bool {
 fn fits(keywords: &Map<String, Value>, keyword: &str, wanted: &Value, value: &Value) -> bool {
     let list = || wanted.as_array().expect("a list");
     let number = || wanted.as_f64().expect("a number");
-    let length = |of: Option<usize>, within: fn(usize, usize) -> bool| {
+    let length = |of: Option<usize>, within: fn(&usize, &usize) -> bool| {
         let limit = usize::try_from(wanted.as_u64().expect("a whole number")).expect("a small one");
-        of.is_none_or(|of| within(of, limit))
+        of.is_none_or(|of| within(&of, &limit))
     };
-    let (at_least, at_most): (fn(usize, usize) -> bool, fn(usize, usize) -> bool) = (|a, b| a >= b, |a, b| a <= b);
+    let (at_least, at_most) = (usize::ge, usize::le);
     let characters = value.as_str().map(|text| text.chars().count());
     let (items, entries) = (value.as_array(), value.as_object());
     match keyword {
