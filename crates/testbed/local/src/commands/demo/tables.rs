@@ -26,7 +26,7 @@ pub(super) fn releases(teller: &Teller) -> Table {
         }
     });
     for column in table.column_iter_mut() {
-        column.set_padding((0, 1));
+        column.set_padding((0, 0));
     }
     table
 }
