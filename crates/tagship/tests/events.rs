@@ -11,14 +11,14 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     (
         "cleanup-died-job",
         "job",
-        "died: function tagship-deploy was tried 3 times for deploy and ended each time without an answer; last: RequestId: \
+        "died: function tagship-deploy was tried 3 times for deploy and failed each time; last: RequestId: \
          e4b46cbf-b738-xmpl-8880-a18cdf61200e Error: Runtime exited with error: signal: killed. What it did before stands, \
          until the execution's end has it removed. Look at its log, for request e4b46cbf-b738-xmpl-8880-a18cdf61200e",
     ),
     (
         "cleanup-died-rollback",
         "direct",
-        "died: function tagship-route was tried 3 times for rollback and ended each time without an answer; last: \
+        "died: function tagship-route was tried 3 times for rollback and failed each time; last: \
          2026-11-26T09:03:41.412Z e4b46cbf-b738-xmpl-8880-a18cdf61200e Task timed out after 900.00 seconds. Sweep takes up \
          within five minutes what it left undone. To repeat it at once, invoke tagship-route with \
          {\"tagship\":{\"action\":\"rollback\",\"release\":\"1b2c3d4e-5f60-4718-9a2b-3c4d5e6f7081\",\"serviceRole\":\

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// Lambda's record of it, which cleanup gets as the other functions' on-failure destination.
 const PAYLOAD: &str = "requestPayload";
 
-/// An invocation that ended three times without an answer.
+/// An invocation that failed three times: its process died, or it answered an error.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Died {
     /// What it was to do; none where it was for no single release.
@@ -34,6 +34,7 @@ fn record(event: &mut Value) -> Result<Invocation, Error> {
         )));
     };
     let Invocation { caller, request } = Invocation::parse(stage, payload)?;
+    let refused = request.is_err();
     let job = match request {
         Ok(Request::Release(job)) => Some(job),
         _ => None,
@@ -47,9 +48,7 @@ fn record(event: &mut Value) -> Result<Invocation, Error> {
                 "" => "it gave no reason".to_owned(),
                 last => last.to_owned(),
             };
-            format!(
-                "function {name} was tried {count} times for {action} and ended each time without an answer; last: {last}"
-            )
+            format!("function {name} was tried {count} times for {action} and failed each time; last: {last}")
         }
     };
     let next = match (&caller, &job) {
@@ -60,6 +59,7 @@ fn record(event: &mut Value) -> Result<Invocation, Error> {
             "Sweep takes up within five minutes what it left undone. To repeat it at once, invoke {name} with {}",
             json!({"tagship": {"action": action, "serviceRole": job.role.as_str(), "release": job.release.as_str()}})
         ),
+        (Caller::Direct, None) if refused => "Correct its event and invoke it again".to_owned(),
         (Caller::Direct, None) => "It comes again by itself".to_owned(),
     };
     let request = text("/requestContext/requestId");
