@@ -86,7 +86,10 @@ pub(super) async fn run(account: &Account, out: &Out, name: &str, release: Optio
             HowEnded::Approved => "nothing: it is, or was, live, and what it replaced is gone".to_owned(),
             HowEnded::Discarded => "nothing: it is gone".to_owned(),
             HowEnded::Parked => "nothing: it and its environment are gone".to_owned(),
-            HowEnded::Kept => "it was rejected, but nothing could be restored: it is live still".to_owned(),
+            HowEnded::Kept => {
+                "it is live still: nothing could be restored, or switches were turned away from it after its approval"
+                    .to_owned()
+            }
         },
         (None, Ok(None)) => "nothing: it never held the service, or has not begun to".to_owned(),
         (None, Err(error)) => format!("unknown: {}", told(&error)),

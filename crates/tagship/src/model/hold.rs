@@ -247,7 +247,8 @@ pub enum HowEnded {
     Discarded,
     /// It and its whole environment are gone: a pre-product's success.
     Parked,
-    /// It was rejected, but nothing could be restored: it is still live.
+    /// It stays, and what was before it too: it was rejected, but nothing could be restored; or it was approved, but
+    /// somebody turned switches away from it.
     Kept,
 }
 

@@ -25,8 +25,8 @@ pub use sweep::{ABANDONED_SECS, Sweep, abandon, abandoned};
 mod tests;
 
 use crate::{
-    Action, Change, Changes, Decision, Done, Ended, First, Held, HowEnded, Instance, Parts, Phase, ReleaseId, Report,
-    Situation, Step, listed,
+    Action, Change, Changes, Decision, Done, Ended, Ending, First, Held, HowEnded, Instance, Parts, Phase, ReleaseId,
+    Report, Situation, Step, listed,
 };
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -164,12 +164,21 @@ fn free(now: &Situation<'_>, held: &Held, ended: &Ended) -> First<Done> {
             )
         }));
     }
+    let mut report = now.report();
+    if ended.how == HowEnded::Kept {
+        report.ending = Ending::Kept;
+        left_behind.push(format!(
+            "the fleets of {} and of what it was to replace: switches were turned away from it after its approval, so both \
+             serve",
+            held.hold.release
+        ));
+    }
     let terminated = listed(removed.iter().map(String::as_str));
     let how = ended.how.as_str();
     let done = Done {
         message: format!("{} of {} is {how}; removed: {terminated}", held.hold.release, now.job.role),
         outputs: vec![("Terminated", terminated)],
-        report: Report { instances: removed, left_behind, ..now.report() },
+        report: Report { instances: removed, left_behind, ..report },
         ..Done::default()
     };
     Break(Decision::last(held, done))

@@ -45,6 +45,9 @@ pub struct ProvisionMemory {
     /// Client tokens whose instances have been terminated: AWS takes none of them twice.
     #[serde(skip_serializing_if = "is_zero")]
     pub spent: usize,
+    /// Instances of the release that have been seen to be gone: a describe that is behind may show them alive again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<String>,
     /// When the holder was last told to end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub told_at: Option<Timestamp>,
@@ -69,9 +72,9 @@ pub struct Exhausted {
 }
 
 impl Memory for ProvisionMemory {
-    /// The oldest is found out again.
+    /// What is gone is seen again, and the oldest that was exhausted is found out again.
     fn shorten(&mut self) -> bool {
-        (!self.exhausted.is_empty()).then(|| self.exhausted.remove(0)).is_some()
+        self.gone.pop().is_some() || (!self.exhausted.is_empty()).then(|| self.exhausted.remove(0)).is_some()
     }
 }
 

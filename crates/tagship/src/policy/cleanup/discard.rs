@@ -1,7 +1,7 @@
 //! Discard: removes a rejected or failed candidate.
 
 use super::removal::{Removal, RemovalMemory, serving, spared};
-use super::{CHANGES, READS, free, mark, never_held, retire, settle, settle_last, turn};
+use super::{ABANDONED_SECS, CHANGES, READS, free, mark, never_held, retire, settle, settle_last, turn};
 use crate::engine::{Gate, Removing, Standing, Turning, admission};
 use crate::policy::confirm::confirmed;
 use crate::policy::route::traffic::{Traffic, running};
@@ -11,7 +11,7 @@ use crate::{
     Action, Changes, Decision, Done, Ended, Error, First, Held, Hold, HowEnded, Parts, Planner, Previous, Situation,
     Step, Switch,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow::{Break, Continue};
 
@@ -47,6 +47,7 @@ impl Planner for Discard {
             }
             Removing::Turning(Turning::FreeHold(held, ended)) => free(now, held, ended),
             Removing::Late(held, ended) => remove_late(now, held, ended, memory),
+            Removing::FinishRetire(held) if retire::turned_away(now, held)? => leave(now, held),
             Removing::FinishRetire(held) => retire::remove(now, held, memory),
         }
     }
@@ -54,6 +55,18 @@ impl Planner for Discard {
     fn learn(refused: &Step, error: &Error, memory: &RemovalMemory) -> Option<RemovalMemory> {
         spared(refused, error, memory)
     }
+}
+
+/// Somebody has turned a switch from an approved release to what it was to replace: both serve, so both stay. The service
+/// is free all the same, once there was time to turn it back.
+fn leave(now: &Situation<'_>, held: &Held) -> First<Done> {
+    let ended_at = now.world.holder()?.and_then(|execution| execution.updated_at).unwrap_or(held.hold.since);
+    let settled = ended_at + SignedDuration::from_secs(ABANDONED_SECS);
+    let left = settled.duration_since(now.world.now()).as_secs();
+    if left > 0 {
+        return Break(Decision::wait(format!("every switch to lead to this release again, {left} s more")));
+    }
+    Break(mark(now, held, HowEnded::Kept))
 }
 
 /// It was marked before anybody knew that it holds: what it has launched nevertheless is removed first.

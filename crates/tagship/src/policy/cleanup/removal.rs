@@ -7,7 +7,7 @@ use crate::names::{self, Names};
 use crate::settings::TargetGroup;
 use crate::{
     Address, Decision, Deployment, DeploymentState, Error, First, Group, Health, Held, Hold, INSTANCES_A_CALL,
-    Instance, Kind, Parts, ReleaseId, Routing, Situation, Step, TARGETS_A_CALL, counted,
+    Instance, InstanceState, Kind, Parts, ReleaseId, Routing, Situation, Step, TARGETS_A_CALL, counted,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -112,7 +112,7 @@ impl Removal<'_> {
             self.drain(now, now.world.routing()?, hold, memory)?;
         }
         first(self.addresses(now.world.addresses()?))?;
-        first(self.instances(now.world.instances()?, &memory.protected))
+        first(self.instances(now, hold, &memory.protected)?)
     }
 
     fn targets(&self, routing: &Routing) -> Chosen {
@@ -174,7 +174,8 @@ impl Removal<'_> {
         })
     }
 
-    fn instances(&self, instances: &[Instance], protected: &[String]) -> Chosen {
+    fn instances(&self, now: &Situation<'_>, hold: &Hold, protected: &[String]) -> First<Chosen> {
+        let instances = now.world.instances()?;
         let ids = |chosen: &dyn Fn(&Instance) -> bool| -> Option<Vec<String>> {
             let ids: Vec<String> = self
                 .standing(instances)
@@ -185,20 +186,28 @@ impl Removal<'_> {
             (!ids.is_empty()).then_some(ids)
         };
         if let Some(by) = self.stop_by {
+            let runs = |instance: &Instance| instance.state == InstanceState::Running;
             // Tagged first: nobody would find a stopped instance without the tag.
-            if let Some(instances) = ids(&|instance| instance.alive() && instance.retired_by.as_ref() != Some(by)) {
-                return Some((
-                    Step::TagRetired { instances, by: by.clone() },
-                    "kept, until the next release retires it",
-                ));
+            if let Some(instances) = ids(&|instance| runs(instance) && instance.retired_by.as_ref() != Some(by)) {
+                let step = Step::TagRetired { instances, by: by.clone() };
+                return Continue(Some((step, "kept, until the next release retires it")));
             }
-            if let Some(instances) = ids(&|instance| instance.alive()) {
-                return Some((Step::Stop { instances }, "kept stopped"));
+            if let Some(instances) = ids(&runs) {
+                return Continue(Some((Step::Stop { instances }, "kept stopped")));
             }
         }
-        let kept = |instance: &Instance| self.stop_by.is_some() && instance.retired_by.as_ref() == self.stop_by;
-        let instances = ids(&|instance| !kept(instance))?;
-        Some((Step::Terminate { instances }, "nobody needs it any more"))
+        // EC2 stops none that boots. One that doesn't come up isn't worth keeping.
+        let boots = |instance: &&Instance| self.stop_by.is_some() && instance.state == InstanceState::Pending;
+        let left = |instance: &Instance| now.left(instance.launched_at, hold.settings.timeouts.boot_secs);
+        if let Some((until, left)) = self.standing(instances).filter(boots).filter_map(left).max() {
+            return Break(Decision::wait_until(until, format!("an instance that goes to boot, {left} s more at most")));
+        }
+        let kept = |instance: &Instance| {
+            let tagged = self.stop_by.is_some() && instance.retired_by.as_ref() == self.stop_by;
+            tagged && instance.state != InstanceState::Pending
+        };
+        let terminate = ids(&|instance| !kept(instance)).map(|instances| Step::Terminate { instances });
+        Continue(terminate.map(|step| (step, "nobody needs it any more")))
     }
 
     /// Doomed instances that still exist.

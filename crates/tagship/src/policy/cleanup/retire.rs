@@ -11,6 +11,7 @@ use crate::{
     Action, Changes, Decision, Done, Error, First, Held, HowEnded, Instance, Parts, Phase, Planner, Situation, Step,
     counted,
 };
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow::{Break, Continue};
 
@@ -32,6 +33,9 @@ impl Planner for Retire {
     fn decide<'a>(now: &Situation<'a>, entry: Turning<'a>, memory: &mut RemovalMemory) -> First<Done> {
         match entry {
             Turning::Turn(held, phase) => approve(now, held, phase, memory),
+            Turning::Act(held) if turned_away(now, held)? => {
+                Break(refuse(now, held, "it is not live on every switch", TURNED_AWAY))
+            }
             Turning::Act(held) => remove(now, held, memory),
             Turning::FreeHold(held, ended) => free(now, held, ended),
         }
@@ -77,7 +81,8 @@ const REFUSED: &str = "The execution has failed, so the traffic goes back. Start
 
 /// What somebody has to do who has moved a switch away from an approved release.
 const TURNED_AWAY: &str = "It was approved before, so no traffic goes back by itself. Set every switch to this release's \
-                           target group by hand: discard then finishes the removal within ten minutes";
+                           target group by hand within five minutes: discard then finishes the removal. After that it \
+                           leaves both fleets as they are, and frees the service";
 
 fn refuse(now: &Situation<'_>, held: &Held, why: &str, next: &str) -> Decision {
     let weights: Vec<String> = now.weights().iter().map(|(switch, value)| format!("{switch}: {value}")).collect();
@@ -89,43 +94,53 @@ fn refuse(now: &Situation<'_>, held: &Held, why: &str, next: &str) -> Decision {
     )))
 }
 
-/// Leads test traffic to the release, where somebody has led it elsewhere, `SETTLE` seconds before anything goes.
-fn without_tests(now: &Situation<'_>, held: &Held, memory: &mut RemovalMemory) -> First<()> {
+/// Leads test traffic to the release, where somebody has led it elsewhere; then tells since when it has been there.
+fn without_tests(now: &Situation<'_>, held: &Held, memory: &mut RemovalMemory) -> First<Option<Timestamp>> {
     let hold = &held.hold;
-    let (Some(own), TargetGroup::Pair(_)) = (&hold.group, &hold.settings.target_group) else { return Continue(()) };
+    let (Some(own), TargetGroup::Pair(_)) = (&hold.group, &hold.settings.target_group) else { return Continue(None) };
     let routing = now.world.routing()?;
     let Some(own) = routing.groups.iter().find(|group| group.arn == *own).filter(|_| !routing.tests.is_empty()) else {
-        return Continue(());
+        return Continue(None);
     };
     if let Some(step) = test_traffic::toward(routing, own) {
         memory.tested_since = None;
         return Break(Decision::act(step, "test traffic leads to what is live, before anything is removed"));
     }
     let since = *memory.tested_since.get_or_insert(now.world.since());
-    settle(now, held, since.max(now.watched_since))
+    Continue(Some(since.max(now.watched_since)))
+}
+
+/// Whether somebody has turned a switch from the approved release to instances of another. That its own fleet died
+/// meanwhile is something else.
+pub(super) fn turned_away(now: &Situation<'_>, held: &Held) -> First<bool> {
+    let traffic = match Traffic::of(now, &held.hold)? {
+        Ok(traffic) => traffic,
+        Err(error) => return Break(Decision::Fail(error)),
+    };
+    let serving = in_use(now, held)?;
+    let others = now.world.instances()?.iter().filter(|instance| of_another(instance, held));
+    Continue(!traffic.moved() && others.into_iter().any(|instance| serving.contains(instance.id.as_str())))
+}
+
+fn of_another(instance: &Instance, held: &Held) -> bool {
+    instance.release.as_ref().is_some_and(|release| *release != held.hold.release)
+}
+
+fn in_use<'a>(now: &Situation<'a>, held: &Held) -> First<BTreeSet<&'a str>> {
+    Continue(match held.hold.settings.target_group {
+        TargetGroup::Pair(_) => serving(now.world.routing()?),
+        TargetGroup::None => BTreeSet::new(),
+    })
 }
 
 /// Retire itself; discard comes here too if the release was approved meanwhile.
 pub(super) fn remove(now: &Situation<'_>, held: &Held, memory: &mut RemovalMemory) -> First<Done> {
     let hold = &held.hold;
-    let traffic = match Traffic::of(now, hold)? {
-        Ok(traffic) => traffic,
-        Err(error) => return Break(Decision::Fail(error)),
-    };
     let instances = now.world.instances()?;
-    let serving = match hold.settings.target_group {
-        TargetGroup::Pair(_) => serving(now.world.routing()?),
-        TargetGroup::None => BTreeSet::new(),
-    };
-    // Approved before: only a switch turned elsewhere stops it, not that its own fleet died meanwhile.
-    let other = |instance: &&Instance| instance.release.as_ref().is_some_and(|release| *release != hold.release);
-    let elsewhere = instances.iter().filter(other).any(|instance| serving.contains(instance.id.as_str()));
-    if !traffic.moved() && elsewhere {
-        return Break(refuse(now, held, "it is not live on every switch", TURNED_AWAY));
-    }
+    let serving = in_use(now, held)?;
     let doomed: BTreeSet<&str> = instances
         .iter()
-        .filter(other)
+        .filter(|instance| of_another(instance, held))
         .map(|instance| instance.id.as_str())
         .filter(|id| !serving.contains(id))
         .collect();
@@ -133,7 +148,10 @@ pub(super) fn remove(now: &Situation<'_>, held: &Held, memory: &mut RemovalMemor
     let moved_at = hold.moved_at.unwrap_or(weightless.max(now.watched_since));
     if !doomed.is_empty() {
         settle(now, held, moved_at)?;
-        without_tests(now, held, memory)?;
+    }
+    let tested_since = without_tests(now, held, memory)?;
+    if let Some(since) = tested_since.filter(|_| !doomed.is_empty()) {
+        settle(now, held, since)?;
     }
     let removal = Removal {
         doomed,

@@ -217,6 +217,25 @@ fn retire() {
         },
         "do: terminate i-11",
     );
+    // EC2 stops none that is still booting; one that never comes up isn't kept.
+    fn booting(case: &mut Case, launched_at: i64) {
+        tagged(case);
+        case.state(1, InstanceState::Pending);
+        case.world.instances.iter_mut().for_each(|instance| instance.launched_at = at(launched_at));
+    }
+    retire(|case| booting(case, 0), "wait: an instance that goes to boot, 500 s more at most");
+    retire(|case| booting(case, -600), "do: terminate i-11, i-12");
+    // Nothing has to go, and somebody has led test traffic away.
+    retire(
+        |case| {
+            case.world.instances.retain(|instance| instance.release != Some(release(1)));
+            case.hold().group = Some("arn:b".to_owned());
+            let routing = case.world.routing.as_mut().expect("routing");
+            routing.groups[0].targets.clear();
+            routing.tests = vec![test_rule(&["a"])];
+        },
+        "do: lead HTTPS:443 rule 9 to arn:b",
+    );
     // What lost its release tag is nobody's to remove.
     retire(
         |case| {
@@ -327,6 +346,15 @@ fn discard() {
     discard(gone, "do: mark r0000002 as discarded");
     check(Action::Discard, |case| case.holding = Holding::default(), "do: mark r0000002 as discarded, then done");
     check(Action::Discard, approved(|_| {}), "do: deregister i-11, i-12 from arn:a");
+    // Approved, then somebody turned the switches back to what it was to replace: both stay.
+    fn turned(case: &mut Case, ended_at: i64) {
+        case.world.routing = world().routing;
+        let execution = Execution { state: ExecutionState::Ended, updated_at: Some(at(ended_at)) };
+        case.world.holder = Some(execution);
+    }
+    let left = "wait: every switch to lead to this release again, 100 s more";
+    check(Action::Discard, approved(|case| turned(case, -100)), left);
+    check(Action::Discard, approved(|case| turned(case, -200)), "do: mark r0000002 as kept");
 }
 
 /// POSTMORTEM is 600 s.

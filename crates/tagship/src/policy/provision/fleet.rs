@@ -23,11 +23,18 @@ pub(super) fn launched<'a>(now: &Situation<'a>, held: &Held, memory: &mut Provis
     let hung = |instance: &Instance| {
         instance.state == InstanceState::Pending && time.duration_since(instance.launched_at) > boot
     };
+    let fleet = now.world.fleet(&now.job.release)?;
+    for instance in fleet.iter().filter(|instance| instance.gone()) {
+        if !memory.gone.contains(&instance.id) {
+            memory.gone.push(instance.id.clone());
+        }
+    }
+    let gone = |instance: &Instance| memory.gone.contains(&instance.id);
     let (fit, dead): (Vec<&Instance>, Vec<&Instance>) =
-        now.world.fleet(&now.job.release)?.into_iter().partition(|instance| instance.alive() && !hung(instance));
+        fleet.into_iter().partition(|instance| instance.alive() && !hung(instance) && !gone(instance));
 
     // Neither is used again: a stopped instance wouldn't count as running, and a hung one came up too late.
-    let lingering = dead.iter().filter(|instance| !instance.gone());
+    let lingering = dead.iter().filter(|instance| !gone(instance));
     terminate(lingering.copied(), "stopped, or not up within BOOT")?;
     let mut fit = oldest_first(fit);
     terminate(fit.drain(fit.len().min(count)..), "more instances than COUNT")?;
@@ -138,8 +145,10 @@ fn launch<T>(
         lasting.remove(root);
     }
     let subnet = &subnets[n];
-    // EC2 forgets the subnet of a terminated instance: such a one counts in every subnet.
-    let gone = dead.iter().filter(|instance| instance.subnet.as_ref().is_none_or(|there| there == subnet)).count();
+    // EC2 forgets the subnet of a terminated instance: such a one counts in every subnet, also where a describe that is
+    // behind shows it alive again.
+    let there = |instance: &&&Instance| instance.subnet.as_ref().is_none_or(|there| there == subnet);
+    let gone = dead.iter().filter(|instance| there(instance) || memory.gone.contains(&instance.id)).count();
     let launch = Launch {
         role: now.job.role.clone(),
         release: now.job.release.clone(),

@@ -6,6 +6,11 @@ use crate::{Action, Kind, StageName};
 pub(super) fn after_success(headline: Headline, action: Action, pipeline: &str) -> String {
     let pipeline = never_empty(pipeline, "the service's");
     match (headline, action) {
+        (Headline::Kept, Action::Discard) => {
+            "Set every switch to one of the two target groups by hand, the one that is to serve. The next release removes \
+             what the other has. Until then no release can begin."
+                .to_owned()
+        }
         (Headline::Kept, _) => {
             "This release still serves, though it was rejected: nothing could be restored. Release a build that works."
                 .to_owned()
