@@ -69,7 +69,8 @@ impl Checks {
         let (Some(was), Some(is)) = (&from.split, &to.split) else { return };
         let own = to.group.as_deref().unwrap_or_default();
         let other = cloud.groups.iter().find(|(arn, group)| group.service == *role && *arn != own);
-        let weak = other.is_some_and(|(arn, _)| healthy(cloud, arn, act.looked) < healthy(cloud, own, act.looked));
+        let weak = other
+            .is_some_and(|(arn, _)| healthy(cloud, arn, act.looked, false) < healthy(cloud, own, act.looked, true));
         if is.step > was.step && !weak {
             // By the settings themselves: the hold is what may be wrong.
             let steps = cloud.services.get(role).map(|service| &service.settings.shift.steps);
@@ -179,18 +180,18 @@ fn switch_arn<'a>(cloud: &'a Cloud, switch: &Switch) -> &'a str {
     cloud.switches.iter().find(|(_, it)| std::ptr::eq(*it, switch)).map_or("", |(arn, _)| arn)
 }
 
-/// Whether the release's group has more healthy targets than the other, or had when it was looked at.
+/// Whether the release's group had more healthy targets than the others, when it was looked at.
 pub(super) fn better(cloud: &Cloud, own: &str, weights: &[(String, u32, u32)], from: Ms) -> bool {
-    let others = weights.iter().filter(|(arn, _, _)| arn != own);
-    others.map(|(arn, _, _)| healthy(cloud, arn, from)).all(|other| other < healthy(cloud, own, from))
+    let mut others = weights.iter().map(|(arn, _, _)| arn.as_str()).filter(|arn| *arn != own);
+    others.all(|arn| healthy(cloud, arn, from, false) < healthy(cloud, own, from, true))
 }
 
-/// Targets that were healthy then. One whose release tag somebody has removed is nobody's.
-fn healthy(cloud: &Cloud, arn: &str, from: Ms) -> usize {
+/// Targets that were healthy then. Of another release, one whose release tag somebody has removed is nobody's.
+fn healthy(cloud: &Cloud, arn: &str, from: Ms, own: bool) -> usize {
     let targets = cloud.groups.get(arn).into_iter().flat_map(|group| &group.targets);
-    let counts = |id: &str| cloud.instances.get(id).is_none_or(|it| it.face.now().release.is_some());
+    let tagged = |id: &str| cloud.instances.get(id).is_none_or(|it| it.face.now().release.is_some());
     let healthy = targets.filter(|(_, it)| it.health.at(from).is_some_and(|is| *is == Some(Health::Healthy)));
-    healthy.filter(|((id, _), _)| counts(id)).count()
+    healthy.filter(|((id, _), _)| own || tagged(id)).count()
 }
 
 /// Whose traffic goes back, and since when.

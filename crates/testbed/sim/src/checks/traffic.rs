@@ -93,9 +93,12 @@ impl Checks {
             let forward = act.job.action == Action::Shift
                 && group.targets.iter().any(|((id, _), target)| target.counts() && is_of(id, &act.job.release));
             let mut good = 0;
+            let mut serves = false;
             let mut bad = Vec::new();
             for ((id, _), target) in group.targets.iter().filter(|(_, target)| target.counts()) {
                 let own = is_of(id, &act.job.release);
+                // Where the predecessor can't serve, also one whose tag a person took away.
+                serves |= healthy(&target.health);
                 if healthy(&target.health) && (own || !forward) {
                     good += 1;
                 } else if target.health.changed() < from && !target.stranger {
@@ -109,7 +112,7 @@ impl Checks {
                 && cloud.holds.get(role).is_some_and(|(hold, _)| hold.split.is_some())
                 && better(cloud, arn, weights, from);
             let whole = bad.is_empty() && (good == count || lost);
-            let right = if forward { whole || (good > 0 && rescued) } else { good > 0 || lost };
+            let right = if forward { whole || (serves && rescued) } else { good > 0 || lost };
             if !right {
                 let (key, to) = (format!("{switch} {}", act.job.release), &group.name);
                 self.broken(cloud.now, 2, role, key, || {

@@ -62,6 +62,9 @@ impl Day {
                 if self.chance(|odds| odds.freeze) {
                     delay = self.freeze(by, None);
                 }
+                if job.action == Action::Discard {
+                    delay += self.unwatched(by, &job, delay);
+                }
                 self.after(delay, Event::Wake(by));
             }
             Went::On(Ask::Sleep(until)) => {
@@ -70,9 +73,6 @@ impl Day {
                 let mut delay = (until.min(last) - now).max(0);
                 if self.chance(|odds| odds.freeze) {
                     delay += self.freeze(by, None);
-                }
-                if job.action == Action::Discard {
-                    delay += self.unwatched(by, &job, delay);
                 }
                 self.after(delay, Event::Wake(by));
             }
