@@ -214,7 +214,7 @@ impl<'a> Simulated<'a> {
                 }
             }
             Act::Drain => self.turns(|turn| matches!(turn, Turn::Drained(..))),
-            Act::Install => self.turns(|turn| matches!(turn, Turn::Installed(..))),
+            Act::Install => self.turns(|turn| matches!(turn, Turn::Fetched(..) | Turn::Installed(..))),
             Act::Build(of, build) => {
                 self.cloud.builds.insert(self.names.real_release(&release(of)), *build);
             }

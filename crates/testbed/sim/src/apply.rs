@@ -1,10 +1,10 @@
 //! What a changing call does to the cloud, and how AWS refuses it.
 
-use crate::cloud::{AddressFace, Cloud, Deployment, Face, Instance, Turn, ip};
+use crate::cloud::{AddressFace, Cloud, Face, Instance, Turn, ip};
 use crate::past::Past;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use tagship::{Applied, DeploymentState, Error, InstanceState, Kind, Launch, NameChange, ReleaseId, ServiceRole, Step};
+use tagship::{Applied, Error, InstanceState, Kind, Launch, NameChange, ReleaseId, ServiceRole, Step};
 
 impl Cloud {
     /// Whether the adapter would send the call at all: it reads the switch again right before, and compares the weights
@@ -100,15 +100,7 @@ impl Cloud {
                 self.filters.insert(role.clone(), release.clone());
             }
             Step::CreateDeployment { release, .. } => self.deploy(role, release)?,
-            Step::StopDeployment { deployment } => {
-                let Some(found) = self.deployments.get_mut(deployment) else {
-                    return Err(conflict("DeploymentDoesNotExistException", deployment));
-                };
-                if *found.state.now() != DeploymentState::Running {
-                    return Err(conflict("DeploymentAlreadyCompletedException", deployment));
-                }
-                found.state.set(now, DeploymentState::Stopped);
-            }
+            Step::StopDeployment { deployment } => self.stop_deployment(deployment)?,
             Step::Register { group, instances, port } => {
                 self.known_group(group)?;
                 self.known(instances)?;
@@ -341,43 +333,10 @@ impl Cloud {
         }
         Ok(())
     }
-
-    /// CreateDeployment: to the instances that the group's filter finds running now.
-    fn deploy(&mut self, role: &ServiceRole, release: &ReleaseId) -> Result<(), Error> {
-        let running = |found: &&Deployment| found.service == *role && *found.state.now() == DeploymentState::Running;
-        if let Some(other) = self.deployments.values().find(running) {
-            return Err(conflict("DeploymentLimitExceededException", other.release.short()));
-        }
-        let filter = self.filters.get(role).cloned();
-        let targets: Vec<String> = self
-            .instances
-            .iter()
-            .filter(|(_, instance)| {
-                let face = instance.face.now();
-                face.state == InstanceState::Running && face.service.as_ref() == Some(role) && face.release == filter
-            })
-            .map(|(id, _)| id.clone())
-            .collect();
-        let id = format!("d-{}", self.serial());
-        // NO_INSTANCES
-        let state = if targets.is_empty() { DeploymentState::Failed } else { DeploymentState::Running };
-        for target in &targets {
-            self.later(self.install_range(release), Turn::Installed(id.clone(), target.clone()));
-        }
-        let deployment = Deployment {
-            service: role.clone(),
-            release: release.clone(),
-            created: self.now,
-            state: Past::new(self.now, state),
-            targets: targets.into_iter().map(|id| (id, None)).collect(),
-        };
-        self.deployments.insert(id, deployment);
-        Ok(())
-    }
 }
 
 /// A refusal without an effect, after which the loop looks again.
-fn conflict(code: &str, what: &str) -> Error {
+pub(crate) fn conflict(code: &str, what: &str) -> Error {
     Error { code: Some(code.to_owned()), ..Error::new(Kind::Conflict, format!("{code}: {what}")) }
 }
 

@@ -162,6 +162,7 @@ fn release(rng: &mut Xoshiro256PlusPlus, at: Ms) -> ReleasePlan {
         0..2 => Build::Unhealthy,
         2 => Build::FailsOnOne,
         3 => Build::Hangs,
+        6 => Build::NoAgent,
         4..6 => Build::Errs,
         _ => Build::Good,
     };

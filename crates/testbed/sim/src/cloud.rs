@@ -1,5 +1,7 @@
 //! The cloud's truth: what there is, and how it changes by itself.
 
+mod deployments;
+pub use self::deployments::Deployment;
 mod figures;
 mod hooks;
 pub use self::hooks::HOOKS;
@@ -7,19 +9,17 @@ mod nouns;
 mod settled;
 
 pub use self::nouns::{
-    Address, AddressFace, Answers, Build, Deployment, Face, Group, Instance, Nature, Service, Switch, Target, TestRule,
-    Turn,
+    Address, AddressFace, Answers, Build, Face, Group, Instance, Nature, Service, Switch, Target, TestRule, Turn,
 };
 
 use crate::limits::Buckets;
-use crate::past::{HOUR, MINUTE, Ms, Past, timestamp};
+use crate::past::{HOUR, Ms, Past, timestamp};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
 use tagship::settings::{Eip, HookPoint, Settings, TargetGroup};
 use tagship::{
-    AlarmState, Artifact, DeploymentState, Ended, Health, Hold, InstanceState, Launch, Record, ReleaseId, Roster,
-    ServiceRole,
+    AlarmState, Artifact, Ended, Health, Hold, InstanceState, Launch, Record, ReleaseId, Roster, ServiceRole,
 };
 
 /// One account and Region.
@@ -229,7 +229,9 @@ impl Cloud {
                 self.instances.get(id).and_then(|it| it.face.now().service.as_ref())
             }
             Turn::Probe(arn, _) | Turn::Drained(arn, _) => self.groups.get(arn).map(|group| &group.service),
-            Turn::Installed(id, _) => self.deployments.get(id).map(|found| &found.service),
+            Turn::Fetched(id, _) | Turn::Installed(id, _) | Turn::Patience(id) => {
+                self.deployments.get(id).map(|found| &found.service)
+            }
         };
         match role.cloned() {
             Some(role) => {
@@ -299,7 +301,9 @@ impl Cloud {
                     target.health.set(now, None);
                 }
             }
+            Turn::Fetched(deployment, id) => self.fetched(deployment, id),
             Turn::Installed(deployment, id) => self.installed(deployment, id),
+            Turn::Patience(deployment) => self.patience(deployment),
         }
     }
 
@@ -322,40 +326,6 @@ impl Cloud {
                 });
             }
         }
-    }
-
-    fn installed(&mut self, deployment: &str, id: &str) {
-        let now = self.now;
-        let up = self.instances.get(id).is_some_and(|i| i.face.now().state == InstanceState::Running);
-        let Some(found) = self.deployments.get_mut(deployment) else { return };
-        if *found.state.now() != DeploymentState::Running {
-            return;
-        }
-        let release = found.release.clone();
-        let first = found.targets.keys().next().is_some_and(|first| first == id);
-        let build = self.builds.get(&release).copied().unwrap_or_default();
-        let succeeded = match build {
-            Build::Good | Build::Unhealthy | Build::Errs => up,
-            Build::FailsOnOne => up && !first,
-            Build::Hangs | Build::Missing => false,
-        };
-        found.targets.insert(id.to_owned(), Some(succeeded));
-        if found.targets.values().all(Option::is_some) {
-            // AllAtOnce calls it a success if one instance succeeded (docs/AWS.md#codedeploy).
-            let any = found.targets.values().any(|succeeded| *succeeded == Some(true));
-            found.state.set(now, if any { DeploymentState::Succeeded } else { DeploymentState::Failed });
-        }
-        if succeeded {
-            if let Some(instance) = self.instances.get_mut(id) {
-                instance.app = Some(release);
-            }
-            self.probe(id);
-        }
-    }
-
-    /// How long a deployment takes on one instance: a hook that hangs is killed after an hour, CodeDeploy's own limit.
-    pub fn install_range(&self, release: &ReleaseId) -> (Ms, Ms) {
-        if self.build(release) == Build::Hangs { (HOUR, HOUR + MINUTE) } else { self.nature.install }
     }
 
     /// The balancer will notice what has become of an instance.

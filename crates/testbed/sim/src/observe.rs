@@ -10,6 +10,7 @@ use tagship::{
     Held, Hold, Holding, Installed, Instance, InstanceState, Job, Offer, Parts, ReleaseId, Routing, ServiceRole,
     Switch, Target, TestRule, World, execution_of,
 };
+use tagship_emulator::deployment::Phase;
 
 impl Cloud {
     /// What the bucket says; S3 never lags.
@@ -229,27 +230,30 @@ impl Cloud {
         let (id, found) =
             of_release.filter(|(_, found)| found.state.at(at).is_some()).max_by_key(|(_, it)| it.created)?;
         let state = *found.state.at(at)?;
-        let count = |wanted: Option<bool>| found.targets.values().filter(|is| **is == wanted).count();
-        // One without an outcome was skipped.
-        let targets = found.targets.iter().map(|(instance, succeeded)| Installed {
+        let count = |wanted: Phase| found.machine.targets.values().filter(|it| it.phase == wanted).count();
+        let targets = found.machine.targets.iter().map(|(instance, target)| Installed {
             instance: instance.clone(),
-            succeeded: *succeeded == Some(true),
-            diagnostics: (*succeeded == Some(false)).then(|| "AfterInstall: exit code 1".to_owned()),
+            succeeded: target.phase == Phase::Succeeded,
+            diagnostics: target
+                .events
+                .iter()
+                .find(|event| event.phase == Phase::Failed)
+                .and_then(|event| event.diagnostics.as_ref().map(|said| said.message.clone())),
         });
-        let error = match state {
-            DeploymentState::Running | DeploymentState::Succeeded => None,
-            DeploymentState::Stopped => Some("MANUAL_STOP: the deployment was stopped"),
-            DeploymentState::Failed if found.targets.is_empty() => Some("NO_INSTANCES: no instances were found"),
-            DeploymentState::Failed => Some("HEALTH_CONSTRAINTS: too many failed"),
-        };
+        let error = found.machine.error.filter(|_| !matches!(state, DeploymentState::Running));
         Some(Deployment {
             id: id.clone(),
             state,
             created_at: timestamp(found.created),
-            error: error.map(str::to_owned),
+            error: error.map(|(code, message)| format!("{code}: {message}")),
             targets: if state == DeploymentState::Running { Vec::new() } else { targets.collect() },
-            overview: format!("{} succeeded, {} in progress", count(Some(true)), count(None)),
-            begun: !found.targets.is_empty(),
+            overview: format!(
+                "{} succeeded, {} in progress, {} pending",
+                count(Phase::Succeeded),
+                count(Phase::InProgress),
+                count(Phase::Pending)
+            ),
+            begun: count(Phase::Pending) < found.machine.targets.len(),
         })
     }
 }

@@ -201,9 +201,9 @@ fn deployments(cloud: &Cloud, role: &ServiceRole, hold: &Hold, cached: &mut Cach
     let own = recent.into_iter().filter(|found| found.release == hold.release).max_by_key(|found| found.created);
     cached.deployment = own.is_some();
     if let Some(ended) = own.filter(|found| *found.state.now() != DeploymentState::Running) {
-        let pages = ended.targets.len().div_ceil(TARGETS_A_PAGE).max(1);
+        let pages = ended.machine.targets.len().div_ceil(TARGETS_A_PAGE).max(1);
         chain.extend(vec![read("codedeploy:ListDeploymentTargets", None); pages]);
-        let batches = ended.targets.len().div_ceil(A_BATCH);
+        let batches = ended.machine.targets.len().div_ceil(A_BATCH);
         chain.extend(vec![read("codedeploy:BatchGetDeploymentTargets", None); batches]);
     }
     chain

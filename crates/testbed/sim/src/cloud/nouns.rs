@@ -4,7 +4,7 @@ use crate::limits::Limits;
 use crate::past::{MINUTE, Ms, Past, SECOND};
 use std::collections::BTreeMap;
 use tagship::settings::Settings;
-use tagship::{DeploymentState, Health, InstanceState, ReleaseId, ServiceRole};
+use tagship::{Health, InstanceState, ReleaseId, ServiceRole};
 
 /// How the cloud behaves: ranges in milliseconds, and odds.
 #[derive(Debug, Clone)]
@@ -108,6 +108,8 @@ pub enum Build {
     FailsOnOne,
     /// Its hook never ends.
     Hangs,
+    /// Its image has no agent.
+    NoAgent,
     /// It isn't in the bucket (any more).
     Missing,
 }
@@ -254,21 +256,6 @@ pub struct AddressFace {
     pub associated: Option<(String, String)>,
 }
 
-/// A deployment.
-#[derive(Debug, Clone)]
-pub struct Deployment {
-    /// The service that its group belongs to.
-    pub service: ServiceRole,
-    /// From its description.
-    pub release: ReleaseId,
-    /// When it was created.
-    pub created: Ms,
-    /// How far.
-    pub state: Past<DeploymentState>,
-    /// Its instances, and what became of each.
-    pub targets: BTreeMap<String, Option<bool>>,
-}
-
 /// A thing that happens by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Turn {
@@ -282,6 +269,10 @@ pub enum Turn {
     Probe(String, (String, u16)),
     /// A deregistered target is gone.
     Drained(String, (String, u16)),
-    /// A deployment is over on one instance.
+    /// The agent of one instance takes a deployment up.
+    Fetched(String, String),
+    /// It has carried out what it can of it.
     Installed(String, String),
+    /// CodeDeploy looks for agents that have been silent for too long.
+    Patience(String),
 }
