@@ -3,7 +3,7 @@
 VENV := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help venv binaries demo local quick test screenshots simulate bench deny
+.PHONY: help venv binaries demo local quick test chromium screenshots simulate bench deny
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,7 +41,10 @@ test: venv binaries ## formatting, lints, documentation, and every test
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace && cargo test --workspace --doc; \
 		else RUST_TEST_THREADS=6 cargo test --workspace; fi
 
-screenshots: venv binaries ## pictures of the page, by night, by day and narrow, in target/screenshots; needs chromium-driver
+chromium: ## the browser for the page's test, from Debian's packages; needs root and apt
+	tests/chromium.sh
+
+screenshots: venv binaries ## pictures of the page, by night, by day and narrow, in target/screenshots; needs `make chromium`
 	@mkdir -p target/screenshots
 	SCREENSHOTS=$(CURDIR)/target/screenshots cargo test --workspace --test page -- --nocapture
 

@@ -1,4 +1,4 @@
-//! A real browser without a screen: Debian's `chromium`, led over WebDriver by its `chromium-driver`.
+//! A real browser without a screen: Debian's `chromium`, led over WebDriver by its `chromium-driver` (`make chromium`).
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use nix::sys::signal::{Signal, killpg};

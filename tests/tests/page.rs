@@ -125,7 +125,7 @@ impl Story {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_as_the_page_shows_it() {
     let Some(browser) = Browser::start().await else {
-        eprintln!("SKIPPED: no chromedriver here, so the page wasn't tried in a browser (Debian: chromium-driver)");
+        eprintln!("SKIPPED: no chromedriver here, so the page wasn't tried in a browser (`make chromium` installs one)");
         return;
     };
     let mut line = Line::quick("web", ROLE, "web.example.com", 10);
