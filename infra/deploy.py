@@ -12,7 +12,7 @@ from pathlib import Path
 
 import weights
 from cli import Refused, ask, aws, text
-from settings import Keeper
+from keeper import Keeper
 
 PACKAGED = Path(__file__).parent.parent / "target" / "infra" / "packaged.json"
 RULES = 300  # EventBridge's rules a bus, unless AWS gave more
@@ -194,7 +194,7 @@ def carry_out(stack, change_set):
             time.sleep(LOOK_SECS)
     except BaseException:
         print(
-            f"CloudFormation goes on. When it has ended: python3 infra/settings.py --function {function} restore",
+            f"CloudFormation goes on. When it has ended: python3 infra/keeper.py {function}",
             file=sys.stderr,
         )
         raise

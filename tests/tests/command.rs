@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 use tagship_local::artifact::{Variant, pack};
-use tagship_local::{Line, Local, Plan};
+use tagship_local::gateway::{Effect, Fault, When};
+use tagship_local::{Line, Local, Plan, moto};
 use tagship_tests::words::says;
 
 const ROLE: &str = "WEB_PRODUCT";
@@ -112,6 +113,7 @@ async fn a_week_by_command() {
     planned(&desk, false);
     let first = desk.release("v1");
     wrong_answers(&desk, &first);
+    in_a_narrow_terminal(&desk, &first);
     desk.answer("approve", &first, "QaApproval");
     desk.asked("FinalApproval").await;
     desk.answer("approve", &first, "FinalApproval");
@@ -129,7 +131,11 @@ async fn a_week_by_command() {
 fn nothing_yet(desk: &Desk<'_>) {
     says("overview", &desk.says(0, &["status"]), &["SERVICE", ROLE]);
     says("a label", &desk.says(0, &["status", "web-product"]), &[ROLE, "live  nothing", "tagship release"]);
-    says("closest", &desk.says(2, &["status", "WEB_PRODUKT"]), &["The closest variable that it has is WEB_PRODUCT"]);
+    says(
+        "closest",
+        &desk.says(2, &["status", "WEB_PRODUKT"]),
+        &["there is no service WEB_PRODUKT: do you mean WEB_PRODUCT?"],
+    );
     says("exact", &desk.says(2, &["stop", "web_product", "-m", "no", "--yes"]), &["do you mean WEB_PRODUCT?"]);
     let schema: Value = serde_json::from_str(&desk.says(0, &["settings", "schema"])).expect("a schema is JSON");
     assert!(schema["properties"]["COUNT"]["maximum"] == 1000, "{schema:#}");
@@ -227,6 +233,52 @@ fn wrong_answers(desk: &Desk<'_>, release: &str) {
     }
 }
 
+/// A terminal of so many columns, as Python's standard library makes one.
+const TERMINAL: &str = "
+import fcntl, os, pty, struct, sys, termios
+child, terminal = pty.fork()
+if child == 0:
+    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack('HHHH', 24, int(sys.argv[1]), 0, 0))
+    os.execvp(sys.argv[2], sys.argv[2:])
+try:
+    while written := os.read(terminal, 65536):
+        sys.stdout.buffer.write(written)
+except OSError:
+    pass  # it has ended
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+";
+
+/// Forty columns: no line is wider, unless it is one word, and no word is broken.
+fn in_a_narrow_terminal(desk: &Desk<'_>, release: &str) {
+    const COLUMNS: usize = 40;
+    let fleet = desk.json(&["status", ROLE])["releases"][0].clone();
+    let id = fleet["instances"][0]["id"].as_str().expect("an instance").to_owned();
+    let commands: [(&[&str], &[&str]); 6] = [
+        (&["status"], &["WEB_PRODUCT", &release[..8], "waits: QaApproval"]),
+        (&["status", ROLE], &[&release[..8], &id, "candidate", "running", "healthy", "127."]),
+        (&["plan", ROLE], &["waits for", "RunInstances", "somebody approves"]),
+        (&["doctor", ROLE], &["installation"]),
+        (&["history", ROLE], &[&release[..8], "under way"]),
+        (&["why", ROLE], &["QaApproval", "asks"]),
+    ];
+    let python = moto::python().unwrap_or_else(|error| panic!("{error}"));
+    for (words, shown) in commands {
+        let typed = desk.command("viewer", words);
+        let mut terminal = Command::new(&python);
+        terminal.args(["-c", TERMINAL, &COLUMNS.to_string()]).arg(typed.get_program()).args(typed.get_args());
+        for (name, value) in typed.get_envs() {
+            terminal.env(name, value.unwrap_or_default());
+        }
+        let output = terminal.env("NO_COLOR", "1").stdin(Stdio::null()).output().expect("Python runs");
+        let text = String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n");
+        for line in text.lines() {
+            let one_word = !line.trim().contains(' ');
+            assert!(line.chars().count() <= COLUMNS || one_word, "{words:?}: {line:?} is too wide:\n{text}");
+        }
+        says(&words.join(" "), &text, shown);
+    }
+}
+
 async fn rejected_before_traffic(desk: &Desk<'_>, live: &str) {
     let second = desk.release("v2");
     desk.answer("reject", &second, "QaApproval");
@@ -257,7 +309,32 @@ fn settings(desk: &Desk<'_>) {
     write(&settings);
     says("wrong", &desk.says(2, &["settings", "set", ROLE, &name, "--yes"]), &["COUNT", "1 to 1000"]);
     says("offline", &desk.says(1, &["check", "settings", &name]), &["COUNT"]);
-    assert_eq!(desk.json(&["settings", "show", ROLE])["settings"]["COUNT"], 1, "what is wrong isn't written");
+    let text = desk.dir.path().join("long.json");
+    let mut long = shown["settings"].clone();
+    long["USER_DATA"] = "x".repeat(4_096).into();
+    std::fs::write(&text, long.to_string()).expect("a file");
+    let long = text.display().to_string();
+    let told = desk.says(2, &["settings", "set", ROLE, &long, "--yes"]);
+    says("room", &told, &["Lambda takes 4096", "--parameter", "nothing was written"]);
+    // Somebody else writes between this command's reading and its writing.
+    settings["COUNT"] = 3.into();
+    write(&settings);
+    let meanwhile = desk.local.gateway.faults().add(Fault {
+        caller: None,
+        service: "lambda".to_owned(),
+        operation: Some("UpdateFunctionConfiguration".to_owned()),
+        when: When::Always,
+        effect: Effect::Error {
+            status: 412,
+            code: "PreconditionFailedException".to_owned(),
+            message: "The Revision Id provided does not match the latest Revision Id.".to_owned(),
+        },
+    });
+    let told = desk.says(3, &["settings", "set", ROLE, &name, "--yes"]);
+    desk.local.gateway.faults().remove(meanwhile);
+    says("meanwhile", &told, &["somebody changed the function's configuration meanwhile", "nothing was written"]);
+    assert_eq!(desk.json(&["settings", "show", ROLE])["settings"]["COUNT"], 1, "nothing of it is written");
+    says("unknown", &desk.says(2, &["settings", "show", "WEB_PRODUKT"]), &["do you mean WEB_PRODUCT?"]);
 }
 
 /// A sound service has no error; each planted fault is found, and what depends on it isn't judged.

@@ -1,6 +1,7 @@
 //! Where a command writes: text for people, or JSON for programs.
 
 use crate::end::Failure;
+use crate::table::wrapped;
 use clap::ValueEnum;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
@@ -45,7 +46,7 @@ impl Out {
 
     /// The document, if programs read; the text otherwise.
     pub(crate) fn show(&self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
-        if self.json() { self.document(document, true) } else { self.text(&text()) }
+        if self.json() { self.document(document, true) } else { self.text(&self.fitted(text())) }
     }
 
     /// The same while it watches: documents are lines, and text takes the place of what was there.
@@ -56,12 +57,17 @@ impl Out {
         if self.watched() {
             console::Term::stdout().clear_screen().map_err(gone)?;
         }
-        self.text(&text())
+        self.text(&self.fitted(text()))
     }
 
     /// Text for people; nothing if programs read.
     pub(crate) fn say(&self, text: &str) -> Result<(), Failure> {
-        if self.json() { Ok(()) } else { self.text(&format!("{text}\n")) }
+        if self.json() { Ok(()) } else { self.text(&self.fitted(format!("{text}\n"))) }
+    }
+
+    /// As wide as the terminal; what goes elsewhere keeps its lines, for those who search in it.
+    fn fitted(&self, text: String) -> String {
+        if self.watched() { wrapped(self.width(), &text) } else { text }
     }
 
     /// Text as it is.

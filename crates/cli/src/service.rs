@@ -1,8 +1,8 @@
 //! Which service is meant, and its pipeline.
 
 use crate::end::Failure;
-use tagship::settings::Settings;
-use tagship::{Hold, Pipeline, ServiceRole};
+use tagship::settings::{Settings, closest};
+use tagship::{Hold, Pipeline, ServiceRole, listed};
 use tagship_aws::Account;
 
 /// A service that exists.
@@ -49,8 +49,22 @@ pub(crate) async fn named(account: &Account, name: &str, naming: Naming) -> Resu
         Ok(offer) => Ok(Service { role, settings: Some(offer.settings) }),
         // Wrong settings are a service's still.
         Err(_) if services.contains(&role) => Ok(Service { role, settings: None }),
-        Err(error) => Err(error.into()),
+        Err(error) => match account.stored(&role).await {
+            Ok(None) => Err(unknown(account, &role)),
+            _ => Err(error.into()),
+        },
     }
+}
+
+/// That there is no such service, with the one that was probably meant.
+pub(crate) fn unknown(account: &Account, role: &ServiceRole) -> Failure {
+    let services = account.services();
+    let names: Vec<&str> = services.iter().map(ServiceRole::as_str).collect();
+    Failure::usage(match (closest(role.as_str(), names.iter().copied()), names.is_empty()) {
+        (Some(meant), _) => format!("there is no service {role}: do you mean {meant}?"),
+        (None, false) => format!("there is no service {role}. There are: {}", listed(names)),
+        (None, true) => format!("there is no service {role}, and no other yet"),
+    })
 }
 
 impl Service {

@@ -4,6 +4,7 @@ use super::check::read;
 use crate::ask::sure;
 use crate::end::{End, Failure};
 use crate::out::Out;
+use crate::service::unknown;
 use serde::Serialize;
 use serde_json::Value;
 use similar::TextDiff;
@@ -35,10 +36,7 @@ fn role(name: &str) -> Result<ServiceRole, Failure> {
 }
 
 async fn stored(account: &Account, role: &ServiceRole) -> Result<Stored, Failure> {
-    account.stored(role).await?.ok_or_else(|| {
-        let services: Vec<String> = account.services().into_iter().map(String::from).collect();
-        Failure::usage(format!("{role} has no settings. Services that have: {}", services.join(", ")))
-    })
+    account.stored(role).await?.ok_or_else(|| unknown(account, role))
 }
 
 fn place(stored: &Stored) -> String {

@@ -368,7 +368,7 @@ pub fn missing<'a>(role: &ServiceRole, existing: impl IntoIterator<Item = &'a st
 }
 
 /// The candidate most like `name`, if one is like it at all.
-pub(crate) fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     /// Below, the two have little in common but their length.
     const ALIKE: f64 = 0.6;
     let name = name.to_ascii_uppercase();

@@ -1,5 +1,5 @@
 //! What ops run against an account: infra/deploy.sh asks before it changes anything, moves no traffic and loses no
-//! service's settings, and neither does infra/settings.py. With the real AWS CLI, against the emulator.
+//! service's settings. With the real AWS CLI, against the emulator.
 
 use serde_json::{Value, json};
 use std::io::Write;
@@ -139,42 +139,6 @@ impl Service for Functions {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn settings_of_one_service_are_changed_and_no_others() {
-    let gateway = Gateway::start(([127, 0, 0, 1], 9).into()).await.expect("a gateway");
-    let functions = Arc::new(Functions {
-        variables: Mutex::new(json!({"TAGSHIP_BUCKET": "holds", "SHOP": "{'COUNT': 2}"})),
-        ..Functions::default()
-    });
-    gateway.serve("lambda", functions.clone());
-    ops(move || {
-        let python = moto::python().unwrap_or_else(|error| panic!("{error}"));
-        let script = infra("settings.py").display().to_string();
-        let check = |arguments: &[&str], typed: &str, works: bool, words: &str, variables: Value| {
-            let named = [&[script.as_str(), "--function", FUNCTION], arguments].concat();
-            let output = run(&gateway, &python, &named, typed);
-            let said = said(&output);
-            assert_eq!(output.status.success(), works, "{arguments:?}: {said}");
-            assert!(said.contains(words) && !said.contains("Traceback"), "{arguments:?}: no {words:?} in {said}");
-            assert!(!said.contains("TAGSHIP_BUCKET="), "it is no service's: {said}");
-            assert_eq!(*functions.variables.lock().expect("not poisoned"), variables, "{arguments:?}: {said}");
-        };
-        let shop = json!({"TAGSHIP_BUCKET": "holds", "SHOP": "{'COUNT': 2}"});
-        let both = json!({"TAGSHIP_BUCKET": "holds", "SHOP": "{'COUNT': 2}", "WEB": "ssm:/web"});
-        check(&["show"], "", true, "SHOP={'COUNT': 2}", shop.clone());
-        check(&["set", "WEB", "-"], "ssm:/web\n", true, "WEB=ssm:/web", both.clone());
-        check(&["set", "WEB", "-"], &"x".repeat(4_096), false, "Lambda takes 4096", both.clone());
-        check(&["remove", "WEBB"], "", false, "there are SHOP, WEB", both.clone());
-        check(&["remove", "TAGSHIP_BUCKET"], "", false, "is no service", both.clone());
-        check(&["--function", "other", "show"], "", false, "ResourceNotFound", both.clone());
-
-        *functions.meddled.lock().expect("not poisoned") = true;
-        check(&["remove", "WEB"], "", false, "somebody changed the function meanwhile", both.clone());
-        check(&["remove", "WEB"], "", true, "SHOP={'COUNT': 2}", shop.clone());
-    })
-    .await;
-}
-
 fn settings_file() -> std::path::PathBuf {
     infra("../target/infra").join(format!("{FUNCTION}.settings.json"))
 }
@@ -207,12 +171,7 @@ async fn settings_survive_any_end_of_an_update() {
         let now = || functions.variables.lock().expect("not poisoned").clone();
         let restore = || {
             let python = moto::python().unwrap_or_else(|error| panic!("{error}"));
-            run(
-                &gateway,
-                &python,
-                &[&infra("settings.py").display().to_string(), "--function", FUNCTION, "restore"],
-                "",
-            )
+            run(&gateway, &python, &[&infra("keeper.py").display().to_string(), FUNCTION], "")
         };
         let _ = std::fs::remove_file(settings_file());
 
@@ -232,7 +191,11 @@ async fn settings_survive_any_end_of_an_update() {
         });
         let output = deploy("two");
         gateway.faults().remove(lost);
-        assert!(!output.status.success() && said(&output).contains("settings.py --function"), "{}", said(&output));
+        assert!(
+            !output.status.success() && said(&output).contains("keeper.py deploy-test-provision"),
+            "{}",
+            said(&output)
+        );
         assert_eq!(now(), json!({"TAGSHIP_BUCKET": "holds"}));
         let mode = std::fs::metadata(settings_file()).expect("a file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "others may not read it");
