@@ -63,7 +63,7 @@ pub(crate) async fn heeded(cloud: &Cloud, choice: &Choice) -> Result<Vec<String>
         }
         // arn:aws:cloudwatch:eu-west-1:123456789012:alarm:web-5xx
         Choice::Tags(selector) => {
-            let arns = elb::tagged(cloud, "cloudwatch:alarm", selector).await?;
+            let arns = elb::tagged(cloud, &["cloudwatch:alarm"], selector).await?;
             Ok(arns.iter().filter_map(|arn| arn.split_once(":alarm:")).map(|(_, name)| name.to_owned()).collect())
         }
     }
@@ -81,9 +81,18 @@ const METRICS: [(&str, &str); 6] = [
 
 /// What the balancer counted of both groups, each with its balancer's ARN, since the traffic was divided.
 pub(crate) async fn figures(cloud: &Cloud, pair: &[(String, String)], split: &Split) -> Result<Figures, Error> {
+    let began = split.stood.first().map(|stood| stood.since).or(split.since);
+    figures_since(cloud, pair, began).await
+}
+
+/// The same since this time; none if there was none.
+pub(crate) async fn figures_since(
+    cloud: &Cloud,
+    pair: &[(String, String)],
+    began: Option<Timestamp>,
+) -> Result<Figures, Error> {
     const ACTION: &str = "cloudwatch:GetMetricData";
     let minute_secs = cloud.minute_secs;
-    let began = split.stood.first().map(|stood| stood.since).or(split.since);
     let empty = Figures { minute_secs, counted: Vec::new() };
     let Some(began) = began.filter(|_| !pair.is_empty()) else { return Ok(empty) };
     // CloudWatch counts periods from the start that it is given.

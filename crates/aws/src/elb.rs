@@ -1,8 +1,10 @@
 //! The load balancer: the pair, its targets, and every switch that forwards to it.
 
 mod fit;
+mod look;
 mod test_rule;
 pub(crate) use fit::balancer;
+pub(crate) use look::{look, own};
 pub(crate) use test_rule::point;
 
 use crate::Cloud;
@@ -33,8 +35,16 @@ const KNOWN: Duration = Duration::from_secs(60);
 const SWITCHES_A_CALL: usize = 50;
 
 /// What an invocation has found of a pair.
-#[derive(Default)]
-pub(crate) struct Known(Mutex<Option<Arc<Found>>>);
+pub(crate) struct Known {
+    found: Mutex<Option<Arc<Found>>>,
+    life: Duration,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self::lasting(KNOWN)
+    }
+}
 
 struct Found {
     at: Instant,
@@ -51,14 +61,19 @@ struct Found {
 }
 
 impl Known {
+    /// Which groups and switches there are is looked for again after this time.
+    pub(crate) fn lasting(life: Duration) -> Self {
+        Self { found: Mutex::default(), life }
+    }
+
     fn get(&self, selector: &Selector) -> Option<Arc<Found>> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.clone().filter(|found| found.selector == *selector && found.at.elapsed() < KNOWN)
+        let known = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        known.clone().filter(|found| found.selector == *selector && found.at.elapsed() < self.life)
     }
 
     /// The pair as it was found last: each group's ARN, and its balancer's.
     pub(crate) fn pair(&self, selector: &Selector) -> Vec<(String, String)> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let found = known.as_ref().filter(|found| found.selector == *selector);
         let groups = found.iter().flat_map(|found| &found.groups);
         groups
@@ -67,7 +82,7 @@ impl Known {
     }
 
     fn set(&self, found: Found) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(found));
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(found));
     }
 }
 
@@ -87,7 +102,7 @@ pub(crate) async fn routing(
         return Ok(Routing { groups, switches, untagged, tests });
     }
     let at = Instant::now();
-    let arns = tagged(cloud, "elasticloadbalancing:targetgroup", selector).await?;
+    let arns = tagged(cloud, &["elasticloadbalancing:targetgroup"], selector).await?;
     let found = match <[TargetGroup; 2]>::try_from(groups(cloud, &arns).await?) {
         Ok(pair) => pair,
         Err(others) => {
@@ -160,14 +175,18 @@ async fn tags(cloud: &Cloud, role: &ServiceRole, arns: &[String]) -> Result<Tagg
     Ok(Tagged { untagged, tests })
 }
 
-/// GetResources knows exact values only: it is asked for the keys, and patterns are matched here.
-pub(crate) async fn tagged(cloud: &Cloud, r#type: &str, selector: &Selector) -> Result<Vec<String>, Error> {
-    let keys = selector.parts.iter().map(|(key, _)| TagFilter::builder().key(key).build()).collect();
+/// What has these tags. GetResources knows exact values only: for a pattern it is asked for the key, and the pattern is
+/// matched here.
+pub(crate) async fn tagged(cloud: &Cloud, kinds: &[&str], selector: &Selector) -> Result<Vec<String>, Error> {
+    let filters = selector.parts.iter().map(|(key, pattern)| {
+        let exact = (!pattern.contains(['*', '?'])).then(|| vec![pattern.clone()]);
+        TagFilter::builder().key(key).set_values(exact).build()
+    });
     let request = cloud
         .tagging()
         .get_resources()
-        .resource_type_filters(r#type)
-        .set_tag_filters(Some(keys))
+        .set_resource_type_filters(Some(kinds.iter().map(|kind| (*kind).to_owned()).collect()))
+        .set_tag_filters(Some(filters.collect()))
         .resources_per_page(100);
     let mut resources = request.into_paginator().items().send();
     let mut arns = Vec::new();
@@ -211,11 +230,15 @@ fn port(port: i32, action: &str) -> Result<u16, Error> {
     required(u16::try_from(port).ok(), action, "a port that is one")
 }
 
-/// Not paged.
 async fn targets(cloud: &Cloud, group: &TargetGroup) -> Result<Vec<Target>, Error> {
-    const ACTION: &str = "elasticloadbalancing:DescribeTargetHealth";
     let name = group.target_group_name().unwrap_or_default();
-    let request = cloud.elb().describe_target_health().set_target_group_arn(group.target_group_arn.clone());
+    targets_in(cloud, group.target_group_arn().unwrap_or_default(), name, group.port()).await
+}
+
+/// Of the group with this ARN. Not paged.
+async fn targets_in(cloud: &Cloud, arn: &str, name: &str, usual: Option<i32>) -> Result<Vec<Target>, Error> {
+    const ACTION: &str = "elasticloadbalancing:DescribeTargetHealth";
+    let request = cloud.elb().describe_target_health().target_group_arn(arn);
     let answer = request.send().await.called(ACTION, name)?;
     let mut targets = Vec::new();
     for found in answer.target_health_descriptions() {
@@ -223,7 +246,7 @@ async fn targets(cloud: &Cloud, group: &TargetGroup) -> Result<Vec<Target>, Erro
         let health = found.target_health();
         targets.push(Target {
             id: required(target.id(), ACTION, "Id")?.to_owned(),
-            port: port(required(target.port().or(group.port()), ACTION, "Port")?, ACTION)?,
+            port: port(required(target.port().or(usual), ACTION, "Port")?, ACTION)?,
             health: match health.and_then(|health| health.state()) {
                 Some(TargetHealthStateEnum::Initial) => Health::Initial,
                 Some(TargetHealthStateEnum::Healthy) => Health::Healthy,

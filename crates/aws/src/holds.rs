@@ -5,10 +5,14 @@ use crate::cloud::BOUND;
 use crate::error::Called;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tagship::{
     Ended, Enrolled, Error, Held, Hold, Holding, Kind, ROSTERS, ReleaseId, Roster, ServiceRole, ended_key, hold_key,
     roster_key,
 };
+
+/// Holds that are read at a time.
+const AT_ONCE: usize = 8;
 
 /// What the bucket says of a release and its service. `bound`: within [`BOUND`], or not at all.
 pub(crate) async fn holding(
@@ -149,14 +153,13 @@ pub(crate) async fn delete(cloud: &Cloud, role: &ServiceRole, etag: &str) -> Res
 
 /// The services that are held now, and their holds.
 pub(crate) async fn list(cloud: &Cloud) -> Result<Vec<(ServiceRole, Hold)>, Error> {
-    let mut holds = Vec::new();
-    for role in roles(cloud, "holds/").await? {
+    let held = |role: ServiceRole| async move {
         // Freed meanwhile is fine.
-        if let Some((hold, _)) = hold_at(cloud.s3(), &cloud.bucket, &hold_key(&role)).await? {
-            holds.push((role, hold));
-        }
-    }
-    Ok(holds)
+        let found = hold_at(cloud.s3(), &cloud.bucket, &hold_key(&role)).await?;
+        Ok(found.map(|(hold, _)| (role, hold)))
+    };
+    let holds = stream::iter(roles(cloud, "holds/").await?).map(held).buffered(AT_ONCE);
+    holds.try_filter_map(|found| std::future::ready(Ok(found))).try_collect().await
 }
 
 /// The services that have a live fleet, and their rosters.

@@ -28,6 +28,17 @@ impl Account {
         Ok(joined(name, &structure, &state))
     }
 
+    /// Where a pipeline stands, without its structure: which actions ask for an answer is known, not which services they
+    /// are of. One call.
+    ///
+    /// # Errors
+    ///
+    /// If CodePipeline refuses.
+    pub async fn standing(&self, name: &str) -> Result<Pipeline, Error> {
+        let states = self.states(name).await?;
+        Ok(Pipeline { name: name.to_owned(), stages: states.iter().map(unstructured).collect() })
+    }
+
     /// What a pipeline is made of.
     pub(super) async fn declared(&self, name: &str) -> Result<Vec<StageDeclaration>, Error> {
         let sent = self.cloud.codepipeline().get_pipeline().name(name).send().await;
@@ -91,7 +102,17 @@ pub(super) fn joined(name: &str, structure: &[StageDeclaration], states: &[Stage
     Pipeline { name: name.to_owned(), stages }
 }
 
-fn stage(declared: &StageDeclaration, state: Option<&StageState>) -> Stage {
+/// A stage by its state alone. An action with a token is one that asks.
+fn unstructured(state: &StageState) -> Stage {
+    let act = |action: &ActionState| {
+        let last = run(action);
+        let does = if last.as_ref().is_some_and(|run| run.token.is_some()) { Does::Ask } else { Does::Other };
+        Act { name: action.action_name().unwrap_or_default().to_owned(), does, last }
+    };
+    standing(state.stage_name().unwrap_or_default(), Some(state), state.action_states().iter().map(act).collect())
+}
+
+fn standing(name: &str, state: Option<&StageState>, actions: Vec<Act>) -> Stage {
     let transition = state.and_then(|state| state.inbound_transition_state());
     let frozen = transition.filter(|transition| !transition.enabled()).map(|transition| Frozen {
         reason: transition.disabled_reason().unwrap_or_default().to_owned(),
@@ -100,6 +121,17 @@ fn stage(declared: &StageDeclaration, state: Option<&StageState>) -> Stage {
     });
     let latest = state.and_then(|state| state.latest_execution());
     let waiting = state.map(|state| state.inbound_executions()).unwrap_or_default();
+    Stage {
+        name: name.to_owned(),
+        frozen,
+        latest: latest.and_then(|latest| release(latest.pipeline_execution_id())),
+        status: latest.map(|latest| latest.status().as_str().to_owned()).unwrap_or_default(),
+        waiting: waiting.iter().filter_map(|execution| release(execution.pipeline_execution_id())).collect(),
+        actions,
+    }
+}
+
+fn stage(declared: &StageDeclaration, state: Option<&StageState>) -> Stage {
     let states: HashMap<&str, &ActionState> = state
         .map(|state| state.action_states())
         .unwrap_or_default()
@@ -109,24 +141,15 @@ fn stage(declared: &StageDeclaration, state: Option<&StageState>) -> Stage {
     // The declaration lists actions in any order; they run by their number.
     let mut actions: Vec<&ActionDeclaration> = declared.actions().iter().collect();
     actions.sort_by_key(|action| action.run_order().unwrap_or(1));
-    Stage {
-        name: declared.name().to_owned(),
-        frozen,
-        latest: latest.and_then(|latest| release(latest.pipeline_execution_id())),
-        status: latest.map(|latest| latest.status().as_str().to_owned()).unwrap_or_default(),
-        waiting: waiting.iter().filter_map(|execution| release(execution.pipeline_execution_id())).collect(),
-        actions: actions
-            .into_iter()
-            .map(|action| Act {
-                name: action.name().to_owned(),
-                does: does(
-                    action.action_type_id().map(|kind| (kind.category().as_str(), kind.provider())),
-                    action.configuration(),
-                ),
-                last: states.get(action.name()).and_then(|state| run(state)),
-            })
-            .collect(),
-    }
+    let act = |action: &ActionDeclaration| Act {
+        name: action.name().to_owned(),
+        does: does(
+            action.action_type_id().map(|kind| (kind.category().as_str(), kind.provider())),
+            action.configuration(),
+        ),
+        last: states.get(action.name()).and_then(|state| run(state)),
+    };
+    standing(declared.name(), state, actions.into_iter().map(act).collect())
 }
 
 fn release(id: &str) -> Option<ReleaseId> {

@@ -3,7 +3,7 @@
 use super::Account;
 use crate::{cloudwatch, codedeploy, ec2, elb, holds, offer, route53};
 use std::collections::BTreeSet;
-use tagship::settings::{Selector, Settings};
+use tagship::settings::{Choice, Selector, Settings, TargetGroup};
 use tagship::{
     Alarm, Deployment, Ended, Error, Hold, Holding, Instance, Offer, Record, ReleaseId, Routing, ServiceRole,
 };
@@ -100,6 +100,37 @@ impl Account {
     /// If Elastic Load Balancing refuses.
     pub async fn routing(&self, role: &ServiceRole, selector: &Selector) -> Result<Routing, Error> {
         elb::routing(&self.cloud, role, selector, &elb::Known::default()).await
+    }
+
+    /// The pair with its switches, and the alarms, for somebody who looks once: in three rounds of calls. Both are found by
+    /// the service's tag, and asked for together.
+    pub async fn traffic(
+        &self,
+        role: &ServiceRole,
+        settings: &Settings,
+    ) -> (Result<Option<Routing>, Error>, Result<Vec<Alarm>, Error>) {
+        let own = match elb::own(&self.cloud, role).await {
+            Ok(own) => own,
+            Err(error) => return (Err(error.clone()), Err(error)),
+        };
+        let routing = async {
+            match &settings.target_group {
+                TargetGroup::Pair(selector) => elb::look(&self.cloud, role, selector, &own).await.map(Some),
+                TargetGroup::None => Ok(None),
+            }
+        };
+        let alarms = async {
+            let found = match &settings.alarms {
+                Choice::Tags(selector) => own.alarms(role, selector),
+                Choice::Ids(_) => None,
+            };
+            match found {
+                Some(names) if names.is_empty() => Ok(Vec::new()),
+                Some(names) => cloudwatch::alarms(&self.cloud, &names).await,
+                None => self.alarms(settings).await,
+            }
+        };
+        tokio::join!(routing, alarms)
     }
 
     /// The service's records in its private zone.

@@ -5,11 +5,11 @@ pub(super) mod text;
 use crate::end::{End, Failure, permission, told};
 use crate::out::Out;
 use crate::service::{Naming, Service, named};
+use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use tagship::settings::TargetGroup;
 use tagship::status::{Seen, Status, Unavailable, status};
 use tagship::{Error, Instance, Pipeline, ReleaseId, ServiceRole, Stage};
 use tagship_aws::Account;
@@ -18,6 +18,9 @@ use tagship_aws::Account;
 const LOOK: Duration = Duration::from_secs(3);
 /// Between two looks where nothing is under way.
 const CALM: Duration = Duration::from_secs(30);
+
+/// Pipelines that are asked for at a time.
+const AT_ONCE: usize = 8;
 
 /// A service among all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -67,18 +70,23 @@ pub(crate) async fn overview(account: &Account) -> Result<Overview, Failure> {
         fleets.entry(role).or_default().push(instance);
     }
     let names: BTreeSet<&str> = holds.iter().map(|(_, hold)| hold.pipeline.as_str()).collect();
-    let mut stages = BTreeMap::new();
-    for name in names {
-        let found = account.pipeline(name).await;
-        stages.extend(part("pipeline", found, &mut unavailable).map(|pipeline: Pipeline| (name, pipeline)));
+    let stands = stream::iter(names).map(|name| async move { (name, account.standing(name).await) }).buffered(AT_ONCE);
+    let mut pipelines = BTreeMap::new();
+    for (name, found) in stands.collect::<Vec<_>>().await {
+        pipelines.extend(part("pipeline", found, &mut unavailable).map(|pipeline: Pipeline| (name, pipeline)));
     }
     let mut roles: BTreeSet<ServiceRole> = account.services();
     roles.extend(fleets.keys().cloned());
     roles.extend(holds.iter().map(|(role, _)| role.clone()));
     let services = roles.into_iter().map(|role| {
         let hold = holds.iter().find(|(held, _)| *held == role).map(|(_, hold)| hold);
-        let stage = hold.and_then(|hold| stages.get(hold.pipeline.as_str())?.stage_of(role.as_str()));
-        let asked = stage.and_then(Stage::approval).filter(|open| open.services.contains(&role.as_str()));
+        let stage = hold.and_then(|hold| {
+            let own = |stage: &&Stage| stage.latest.as_ref() == Some(&hold.release);
+            let goes = |stage: &&Stage| stage.approval().is_some() || stage.running().is_some();
+            pipelines.get(hold.pipeline.as_str())?.stages.iter().filter(own).find(goes)
+        });
+        // A release of a pre-product and its product waits for one answer: both wait for it.
+        let asked = stage.and_then(Stage::approval);
         let (asks, since_asked) =
             (asked.as_ref().map(|open| open.action.to_owned()), asked.and_then(|open| open.since));
         let runs = stage.and_then(|stage| Some(stage.running()?.name.clone()));
@@ -131,10 +139,10 @@ pub(super) async fn look(account: &Account, service: &Service) -> (Status, Optio
             None => None,
         }
     };
-    let routing = async {
-        match service.settings.as_ref().map(|settings| &settings.target_group) {
-            Some(TargetGroup::Pair(selector)) => account.routing(role, selector).await.map(Some),
-            _ => Ok(None),
+    let traffic = async {
+        match &service.settings {
+            Some(settings) => account.traffic(role, settings).await,
+            None => (Ok(None), Ok(Vec::new())),
         }
     };
     let names = async {
@@ -143,14 +151,8 @@ pub(super) async fn look(account: &Account, service: &Service) -> (Status, Optio
             None => Ok(Vec::new()),
         }
     };
-    let alarms = async {
-        match &service.settings {
-            Some(settings) => account.alarms(settings).await,
-            None => Ok(Vec::new()),
-        }
-    };
-    let (hold, instances, early, routing, names, alarms) =
-        tokio::join!(account.hold(role), account.instances(role), early, routing, names, alarms);
+    let (hold, instances, early, (routing, alarms), names) =
+        tokio::join!(account.hold(role), account.instances(role), early, traffic, names);
     let hold = part("hold", hold, &mut unavailable).flatten();
     let instances = part("instances", instances, &mut unavailable);
     let routing = part("switches", routing, &mut unavailable).flatten();
