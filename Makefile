@@ -3,7 +3,7 @@
 VENV := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help venv binaries demo local quick test chromium screenshots simulate bench deny
+.PHONY: help venv binaries demo --dashboard local quick test chromium screenshots simulate bench deny
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,10 +19,14 @@ $(VENV)/installed: crates/testbed/cloud/python/requirements.txt
 binaries:
 	cargo build --workspace
 
-demo: venv binaries ## releases under load on this machine, from the first to one that is rolled back
-	cargo run --quiet --bin tagship-local -- demo
+demo: venv binaries ## releases under load on this machine; `make demo -- --dashboard` opens the page meanwhile
+	cargo run --quiet --bin tagship-local -- demo $(filter --dashboard,$(MAKECMDGOALS))
 
-local: venv binaries ## the same cloud for your own artifact, with the commands to try; Ctrl-C ends it
+# What follows `--` are goals for make: this one is a flag for demo.
+--dashboard:
+	@:
+
+local: venv binaries ## a rehearsal: the same cloud for your own builds, its story told, with the page; Ctrl-C ends it
 	cargo run --quiet --bin tagship-local -- up
 
 # The crates without an SDK, so that neither is built.

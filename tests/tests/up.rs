@@ -1,11 +1,13 @@
-//! `tagship-local up` as a person meets it: every command that it prints does what is said, and nothing outlives it.
+//! `tagship-local up` as a person meets it: its first screen fits a terminal, every command that it names does what is
+//! said, what happens is told, and nothing outlives it.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
@@ -25,8 +27,13 @@ const LOOK: Duration = Duration::from_millis(200);
 /// The program, running in a process group of its own as a shell starts it, and what it printed.
 struct Up {
     process: Child,
-    output: Lines<BufReader<ChildStdout>>,
+    /// Its first screen.
     text: String,
+    /// What the first screen leads to: the file with the other commands, and the one that a shell reads.
+    more: String,
+    environment: String,
+    /// What it has told since.
+    told: Arc<Mutex<String>>,
 }
 
 impl Drop for Up {
@@ -48,12 +55,25 @@ impl Up {
             .expect("tagship-local is built with the workspace");
         let mut output = BufReader::new(process.stdout.take().expect("piped")).lines();
         let mut text = String::new();
-        while !text.contains("Ctrl-C ends all of it.") {
+        while !text.contains("What happens is told here:") {
             let line = output.next().unwrap_or_else(|| panic!("it ended early: {text}")).expect("text");
             text.push_str(&line);
             text.push('\n');
         }
-        Self { process, output, text }
+        let told = Arc::<Mutex<String>>::default();
+        let tells = told.clone();
+        std::thread::spawn(move || {
+            for line in output.map_while(Result::ok) {
+                let mut told = tells.lock().unwrap_or_else(PoisonError::into_inner);
+                told.extend([line.as_str(), "\n"]);
+            }
+        });
+        let file = |name: &str| {
+            let directory = word_after(&text, "  . ").trim_end_matches("/env");
+            fs::read_to_string(format!("{directory}/{name}")).unwrap_or_else(|error| panic!("{name}: {error}"))
+        };
+        let (more, environment) = (file("more"), file("env"));
+        Self { process, text, more, environment, told }
     }
 
     fn group(&self) -> Pid {
@@ -62,25 +82,38 @@ impl Up {
 
     /// The commands as printed: indented, those that end in a backslash with the next line.
     fn commands(&self) -> Vec<String> {
-        let joined = self.text.replace("\\\n", "\\\u{1}");
+        let joined = [self.text.as_str(), &self.more].concat().replace("\\\n", "\\\u{1}");
         let indented = joined.lines().filter_map(|line| line.strip_prefix("  "));
-        indented.map(|line| line.replace('\u{1}', "\n")).collect()
-    }
-
-    /// What follows `before` in the text, up to white space.
-    fn word_after(&self, before: &str) -> &str {
-        let rest = self.text.split(before).nth(1).unwrap_or_else(|| panic!("no {before:?} in {}", self.text));
-        rest.split_whitespace().next().unwrap_or_default()
+        let commands = indented.filter(|line| !line.starts_with('$') && !line.starts_with('/'));
+        commands.map(|line| line.replace('\u{1}', "\n")).collect()
     }
 
     /// Where it keeps everything.
     fn directory(&self) -> &str {
-        self.word_after("logs are in ").trim_end_matches("/logs.")
+        word_after(&self.text, "  . ").trim_end_matches("/env")
+    }
+
+    /// What its commands go to.
+    fn address(&self) -> &str {
+        word_after(&self.environment, "export AWS_ENDPOINT_URL=").trim_matches('\'')
+    }
+
+    /// Waits until these have been told, each after the one before it.
+    fn tells(&self, parts: &[&str]) {
+        until(&format!("{parts:?} to be told"), || {
+            let told = self.told.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let words: String = told.split_whitespace().collect::<Vec<_>>().join(" ");
+            let mut rest = words.as_str();
+            for part in parts {
+                rest = rest.split_once(part).ok_or_else(|| format!("no {part:?} there in {told}"))?.1;
+            }
+            Ok(())
+        });
     }
 
     /// Its own process and all that works for it: its descendants, and whoever knows its address or its directory.
     fn processes(&self) -> BTreeSet<Pid> {
-        let marks = [self.word_after("AWS_ENDPOINT_URL="), self.directory()];
+        let marks = [self.address(), self.directory()];
         let all: Vec<Pid> = fs::read_dir("/proc")
             .expect("/proc")
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().map(Pid::from_raw))
@@ -110,8 +143,7 @@ impl Up {
         assert!(before.len() > 4, "the emulator, functions, agents: {before:?}");
         killpg(self.group(), signal).expect("it runs");
         let status = self.process.wait().expect("it ends");
-        let said: Vec<String> = self.output.by_ref().map_while(Result::ok).collect();
-        assert_eq!(status.success(), signal != Signal::SIGKILL, "{status}: {said:?}");
+        assert_eq!(status.success(), signal != Signal::SIGKILL, "{status}: {:?}", self.told);
         let left = || -> Vec<String> {
             let since = self.processes();
             let alive = before.iter().chain(&since).filter(|pid| **pid != self.group() && alive(**pid));
@@ -122,6 +154,12 @@ impl Up {
             if left.is_empty() { Ok(()) } else { Err(left.join("\n")) }
         });
     }
+}
+
+/// What follows `before` in a text, up to white space.
+fn word_after<'t>(text: &'t str, before: &str) -> &'t str {
+    let rest = text.split(before).nth(1).unwrap_or_else(|| panic!("no {before:?} in {text}"));
+    rest.split_whitespace().next().unwrap_or_default()
 }
 
 fn parent(pid: Pid) -> Option<Pid> {
@@ -166,7 +204,7 @@ struct Person<'a> {
 impl<'a> Person<'a> {
     fn of(up: &'a Up) -> Self {
         let runtime = Runtime::new().expect("a runtime");
-        let ops = Ops::new(up.word_after("AWS_ENDPOINT_URL="), REGION);
+        let ops = Ops::new(up.address(), REGION);
         Self { up, commands: up.commands(), typed: BTreeSet::new(), runtime, ops }
     }
 
@@ -174,9 +212,9 @@ impl<'a> Person<'a> {
     fn types(&mut self, parts: &[&str], change: impl Fn(&str) -> String) -> String {
         let fits: Vec<&String> =
             self.commands.iter().filter(|command| parts.iter().all(|part| command.contains(part))).collect();
-        let [command] = fits[..] else { panic!("{} commands have {parts:?} in {}", fits.len(), self.up.text) };
+        let [command] = fits[..] else { panic!("{} commands have {parts:?} in {:#?}", fits.len(), self.commands) };
         self.typed.insert(command.clone());
-        let exports = self.commands.iter().find(|command| command.starts_with("export ")).expect("the exports");
+        let exports = self.commands.iter().find(|command| command.starts_with(". ")).expect("the variables");
         let script = format!("{exports}\n{}", change(command));
         let output = Command::new("sh").args(["-c", &script]).output().expect("a shell");
         succeeded(&script, &output)
@@ -231,7 +269,7 @@ impl<'a> Person<'a> {
 
     /// Waits until tagship's history has an execution's end.
     fn marked(&self, execution: &str) {
-        let (bucket, marker) = (self.up.word_after("s3 ls --recursive s3://"), marker(execution));
+        let (bucket, marker) = (word_after(&self.up.more, "s3 ls --recursive s3://"), marker(execution));
         until(&marker, || {
             let found = self.runtime.block_on(self.ops.object(bucket, &marker));
             found.unwrap_or_else(|error| panic!("{error}")).ok_or_else(|| "nothing yet".to_owned())
@@ -240,7 +278,7 @@ impl<'a> Person<'a> {
 
     /// Asks the printed resolver for the printed name, with `dig` as printed where there is one.
     fn resolves(&mut self, which: &str) -> Vec<Ipv4Addr> {
-        let port = self.up.word_after("dig @127.0.0.1 -p ").parse().expect("a port");
+        let port = word_after(&self.up.more, "dig @127.0.0.1 -p ").parse().expect("a port");
         let command = self.commands.iter().find(|command| command.contains(&format!(" {which}."))).expect("its name");
         let name = command.rsplit(' ').next().unwrap_or_default().to_owned();
         let found = lookup(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), &name);
@@ -255,7 +293,7 @@ impl<'a> Person<'a> {
 
     /// The version that both listeners serve.
     fn sees(&mut self, version: &str) {
-        for listener in ["the HTTP listener", "the HTTPS listener"] {
+        for listener in ["# HTTP listener", "# HTTPS listener"] {
             let said = self.types(&["curl", listener], str::to_owned);
             assert!(said.to_lowercase().contains(&format!("x-version: {version}")), "{said}");
         }
@@ -279,15 +317,16 @@ fn what_it_prints_works_as_printed() {
     let up = Up::start();
     let mut person = Person::of(&up);
 
-    let hook_fails = person.starts(&["broken-hook.zip"]);
+    fits_a_terminal(&up);
+    let hook_fails = person.starts(&["s3 cp", "broken-hook.zip"]);
     let failed = person.action(&hook_fails, "Deploy", |latest| latest["status"] == "Failed");
     says("Deploy", &failed.to_string(), &["migration 42"]);
     person.ends(&hook_fails, "Failed");
 
-    let sick = person.starts(&["sick.zip"]);
+    let sick = person.starts(&["s3 cp", "sick.zip"]);
     person.ends(&sick, "Failed");
 
-    let good = person.starts(&["good.zip"]);
+    let good = person.starts(&["s3 cp", "good.zip"]);
     person.action(&good, "QaApproval", |latest| latest["token"].is_string());
     assert_eq!((person.resolves("candidate").len(), person.resolves("live").len()), (2, 0));
     person.approves(&good, "QaApproval");
@@ -315,10 +354,11 @@ fn what_it_prints_works_as_printed() {
     says("s3 ls", &history, &ended.each_ref().map(String::as_str));
     for (command, shows) in [
         ("tagship status", "by the tags of its instances"),
-        ("tagship doctor", "installation"),
+        ("tagship doctor WEB", "installation"),
+        ("tagship plan", "what it replaced is gone"),
         ("tagship history", "released"),
         ("tagship why", "Left behind: nothing"),
-        ("tagship settings", "INSTANCE_TYPE"),
+        ("settings show", "INSTANCE_TYPE"),
     ] {
         // What has failed is no failure of the command, but it says so by its exit code.
         let said = person.types(&[command], |command| format!("{command} || [ $? -eq 1 ]"));
@@ -334,21 +374,84 @@ fn what_it_prints_works_as_printed() {
     says("tagship dashboard", &page, &["http://127.0.0.1:", "It may approve", ".html"]);
     let swept = person.types(&["lambda invoke"], str::to_owned);
     says("lambda invoke", &swept, &["\"outcome\""]);
+    by_command(&mut person);
+    second_service(&mut person);
     let untyped: Vec<&String> = person
         .commands
         .iter()
-        .filter(|command| !command.starts_with("export ") && !person.typed.contains(*command))
+        .filter(|command| !command.starts_with(". ") && !person.typed.contains(*command))
         .collect();
     assert!(untyped.is_empty(), "printed, but not tried: {untyped:?}");
     drop(person);
     up.ends_with(Signal::SIGINT);
 }
 
+/// The first screen, and the page that it leads to.
+fn fits_a_terminal(up: &Up) {
+    let lines: Vec<&str> = up.text.lines().collect();
+    assert!(lines.len() <= 24, "{} lines", lines.len());
+    for line in lines {
+        assert!(line.chars().count() <= 80, "{line:?} is wider than a terminal");
+    }
+    says("first screen", &up.text, &["$INSTANCE_ROOT", "$HOST"]);
+    let file = word_after(&up.text, "The page opens once, with this file:");
+    says("the way to the page", &fs::read_to_string(file).expect("a page"), &["http://127.0.0.1:", "/enter?secret="]);
+}
+
+/// A release by the commands of the first screen; its story is told from its beginning to its end.
+fn by_command(person: &mut Person<'_>) {
+    let (before, _) = person.newest();
+    person.types(&["tagship release WEB"], |command| command.replace("good.zip", "good.zip --yes --detach"));
+    let release = until("the release", || {
+        let (newest, status) = person.newest();
+        if newest == before { Err(status) } else { Ok(newest) }
+    });
+    for approval in ["QaApproval", "FinalApproval"] {
+        person.action(&release, approval, |latest| latest["token"].is_string());
+        person.types(&["tagship approve"], |command| {
+            command.replace("WEB_PRODUCT", &format!("WEB_PRODUCT --yes --release {release} --approval {approval}"))
+        });
+    }
+    person.ends(&release, "Succeeded");
+    let id = &release[..8];
+    person.up.tells(&[
+        &format!("{id}: a release of pipeline web begins"),
+        &format!("{id} provision do: take the hold"),
+        "provision ok",
+        &format!("{id} deploy do: register"),
+        &format!("{id} QaApproval: waits for an answer"),
+        "mail: APPROVAL NEEDED",
+        &format!("{id} QaApproval: approved"),
+        &format!("{id} route do: set HTTP:80 rule 10 (web.example.com) to web group"),
+        "mail: ok: web-product shift",
+        "What to do next: Watch it.",
+        &format!("{id} FinalApproval: approved"),
+        &format!("{id} cleanup do: terminate"),
+        "cleanup retire ok",
+        &format!("{id} its pipeline execution: succeeded"),
+    ]);
+    let edited = person.types(&["settings edit"], |command| format!("EDITOR=true {command}"));
+    says("settings edit", &edited, &["Nothing was changed."]);
+    let count = person
+        .types(&["settings edit"], |command| format!("EDITOR='sed -i s/\"COUNT\":.2/\"COUNT\":1/' {command} --yes"));
+    says("settings edit", &count, &["-  \"COUNT\": 2", "+  \"COUNT\": 1", "are written"]);
+}
+
+/// A second service, from its settings to its first release.
+fn second_service(person: &mut Person<'_>) {
+    let set = person.types(&["settings set SHOP"], |command| format!("{command} --yes"));
+    says("settings set", &set, &["are written"]);
+    says("doctor", &person.types(&["doctor SHOP"], str::to_owned), &["installation"]);
+    let followed = person.types(&["tagship release SHOP"], |command| format!("{command} --yes || [ $? -eq 4 ]"));
+    says("release", &followed, &["has begun", "QaApproval waits for an answer"]);
+    person.up.tells(&["a release of pipeline shop begins", "provision ok", "deploy ok", "QaApproval: waits"]);
+}
+
 /// Ends it while a fleet is there, and a function waits for it to be healthy, in vain.
 fn nothing_outlives_it(signal: Signal) {
     let up = Up::start();
     let mut person = Person::of(&up);
-    let execution = person.starts(&["sick.zip"]);
+    let execution = person.starts(&["s3 cp", "sick.zip"]);
     person.action(&execution, "Deploy", |latest| latest["status"].is_string());
     drop(person);
     up.ends_with(signal);

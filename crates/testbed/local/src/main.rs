@@ -17,8 +17,8 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Plays a story of releases under constant load; fails if a request is lost or anything is left behind.
-    Demo,
-    /// Brings everything up for your own artifacts, and prints what to try.
+    Demo(demo::Args),
+    /// Brings everything up for your own artifacts, prints what to try, and tells what happens.
     Up,
     /// Measures the functions' release binaries and the calls that they make; fails if a limit is missed.
     Bench(bench::Args),
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     // A fleet has many agents: each is one thread.
     let mut builder = match &command {
         Command::Agent(_) | Command::Hook | Command::Tether(_) => tokio::runtime::Builder::new_current_thread(),
-        Command::Demo | Command::Up | Command::Bench(_) => tokio::runtime::Builder::new_multi_thread(),
+        Command::Demo(_) | Command::Up | Command::Bench(_) => tokio::runtime::Builder::new_multi_thread(),
     };
     let ended = builder.enable_all().build().map_err(Into::into).and_then(|runtime| runtime.block_on(run(command)));
     match ended {
@@ -57,8 +57,8 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
         Command::Agent(args) => Ok(agent::run(args).await?),
         Command::Hook => Ok(hook::run().await?),
         Command::Tether(args) => Err(tether::run(&args).into()),
-        Command::Demo => tokio::select! {
-            ended = demo::run() => Ok(ended?),
+        Command::Demo(args) => tokio::select! {
+            ended = demo::run(args) => Ok(ended?),
             asked = asked_to_end() => Err(format!("the demo was interrupted by {}", asked?).into()),
         },
         Command::Up => tokio::select! {

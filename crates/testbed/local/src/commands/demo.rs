@@ -1,9 +1,10 @@
 //! The demo: a story of releases under constant load, told while it happens, judged at its end.
 
 mod tables;
-mod teller;
 
 use crate::artifact::{Variant, pack};
+use crate::commands::page;
+use crate::commands::teller::{Chapter, Teller, weights};
 use crate::leftovers::leftovers;
 use crate::local::{self, Line, Local, Plan};
 use crate::ops;
@@ -12,9 +13,7 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use tagship_cloud::setup::ops_environment;
-use tagship_cloud::state::State;
 use tagship_cloud::validate;
-use teller::{Chapter, Teller};
 use tokio::sync::broadcast::error::RecvError;
 
 const PIPELINE: &str = "web";
@@ -50,9 +49,20 @@ fn line() -> Line {
     line
 }
 
+/// How it is played.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct Args {
+    /// Serves the page of `tagship dashboard` meanwhile, and opens it.
+    #[arg(long)]
+    dashboard: bool,
+}
+
+/// How wide the names of the story's releases are: `r1`.
+const WHO: u16 = 4;
+
 /// Plays the story; the report's last line says how it went.
-pub async fn run() -> Result<(), Error> {
-    let teller = Teller::new();
+pub async fn run(args: Args) -> Result<(), Error> {
+    let teller = Teller::new(WHO);
     teller.title(
         "Seven releases of a web application, by the Lambda functions that run on AWS: CodePipeline, CodeDeploy, EC2 \
          instances and the load balancer are played on this machine. It takes about four minutes.",
@@ -64,9 +74,14 @@ pub async fn run() -> Result<(), Error> {
         teller.call(group.split('/').nth(1).unwrap_or(group), alias);
     }
     teller.say("", &format!("AWS is at {}, the functions' logs in {}", local.gateway.url(), local.logs().display()));
+    let page = if args.dashboard { Some(page::serve(&local).await?) } else { None };
+    if let Some(page) = &page {
+        teller.say("", &format!("the page is at {}; this file opens it, once: {}", page.address, page.file.display()));
+    }
     let listening = tokio::spawn(listen(local.clone(), teller.clone()));
     let told = tell(&local, &teller).await;
     listening.abort();
+    drop(page);
     teller.bar.finish_and_clear();
     let tally = match told {
         Ok(tally) => tally,
@@ -329,14 +344,6 @@ fn count(local: &Local, teller: &Teller, load: &Load) -> tokio::task::JoinHandle
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     })
-}
-
-/// The weights of the first rule that has two: `90/10`.
-fn weights(state: &State) -> String {
-    let rules = state.listeners.iter().flat_map(|listener| &listener.rules);
-    let mut groups = rules.flat_map(|rule| &rule.actions).map(|action| action.groups());
-    let pair = groups.find(|groups| groups.len() == 2).unwrap_or_default();
-    pair.iter().map(|group| group.weight.to_string()).collect::<Vec<_>>().join("/")
 }
 
 /// The functions' last words, for whoever has to find out.

@@ -1,73 +1,127 @@
-//! The cloud left running for a person: addresses, and the commands to try.
+//! The cloud left running for a person: a rehearsal, by the commands that are used on AWS, whose story is told live.
 
 use crate::artifact::{Variant, pack};
-use crate::commands::demo;
+use crate::commands::teller::Teller;
+use crate::commands::{demo, page, story};
 use crate::local::{Line, Local, Plan};
+use std::fmt::Write;
+use std::path::Path;
+use tagship_cloud::setup::ops_environment;
 
 const PIPELINE: &str = "web";
 const ROLE: &str = "WEB_PRODUCT";
 const HOST: &str = "web.example.com";
+/// A second service: its stacks are there, its settings aren't.
+const SECOND: (&str, &str, &str) = ("shop", "SHOP_PRODUCT", "shop.example.com");
+/// What is told begins so far to the right: a release's first eight characters stand there.
+const WHO: u16 = 9;
 
-/// Brings it up, says what to try, and leaves it running until it is dropped.
+/// Brings it up, says what to try, and tells what happens until it is dropped.
 pub async fn run() -> Result<(), demo::Error> {
     println!("setting up an account on this machine …");
-    let local = Local::start(Plan::new(vec![Line::quick(PIPELINE, ROLE, HOST, 10)])).await?;
-    let samples = local.dir.path().join("samples");
+    let (pipeline, role, host) = SECOND;
+    let second = Line { settled: false, ..Line::quick(pipeline, role, host, 20) };
+    let local = Local::start(Plan::new(vec![Line::quick(PIPELINE, ROLE, HOST, 10), second.clone()])).await?;
+    let dir = local.dir.path();
+    let samples = dir.join("samples");
     std::fs::create_dir_all(&samples)?;
     for (name, variant) in
         [("good", Variant::Healthy), ("sick", Variant::Unhealthy), ("broken-hook", Variant::HookFails)]
     {
         std::fs::write(samples.join(format!("{name}.zip")), pack(name, variant)?)?;
     }
-    print!("{}", text(&local, &samples).await);
-    std::future::pending().await
+    let settings = second.settings(&local.account.services[role].settings);
+    std::fs::write(samples.join("shop.json"), format!("{settings:#}\n"))?;
+    std::fs::write(dir.join("env"), environment(&local, &samples))?;
+    let more = dir.join("more");
+    std::fs::write(&more, further(&local).await)?;
+    let page = page::serve(&local).await;
+    let opens = match &page {
+        Ok(page) => format!("The page opens once, with this file:\n  {}", page.file.display()),
+        Err(error) => format!("The page isn't there: {error}."),
+    };
+    let mut address = String::new();
+    if let Some(balancer) = &local.balancer {
+        address = balancer.address(&local.account.http_listener).await.to_string();
+    }
+    print!("{}", first(dir, &opens, &address));
+    story::tell(&local, &Teller::new(WHO)).await;
+    drop(page);
+    Ok(())
 }
 
-async fn text(local: &Local, samples: &std::path::Path) -> String {
+/// What a shell needs to know.
+fn environment(local: &Local, samples: &Path) -> String {
+    let python = tagship_cloud::moto::python().unwrap_or_default();
+    let bin = python.parent().and_then(|bin| bin.canonicalize().ok()).unwrap_or_default();
+    let functions = Plan::new(Vec::new()).functions;
+    let mut text = format!("export PATH='{}':'{}':$PATH\n", functions.display(), bin.display());
+    for (name, value) in ops_environment(&local.gateway.url()) {
+        let _ = writeln!(text, "export {name}='{value}'");
+    }
+    let _ = writeln!(text, "export SAMPLES='{}'\nunset AWS_PROFILE AWS_SESSION_TOKEN", samples.display());
+    text
+}
+
+/// The first screen: 80 columns, 24 lines with the one before it and the one after.
+fn first(dir: &Path, opens: &str, address: &str) -> String {
+    let dir = dir.display();
+    format!(
+        "A rehearsal: pipeline {PIPELINE} releases {ROLE}, two instances at a time.
+In another terminal:
+  . {dir}/env
+  tagship release {ROLE} $SAMPLES/good.zip  # or sick.zip, broken-hook.zip
+  tagship approve {ROLE}                    # twice; or: tagship reject
+  tagship status {ROLE}                     # or history, why, plan
+  tagship settings edit {ROLE}
+  curl -i -H 'Host: {HOST}' http://{address}/   # HTTP listener
+A second service is set up, all but its settings:
+  tagship settings set SHOP_PRODUCT $SAMPLES/shop.json
+  tagship doctor SHOP_PRODUCT
+Your own build is a zip with an appspec.yml. All instances share this machine,
+so its hooks find two variables here that AWS doesn't set:
+  $INSTANCE_ROOT  the instance's disk: write to $INSTANCE_ROOT/opt/web
+  $HOST           the instance's address: listen on $HOST:8080, answer /health
+\"${{INSTANCE_ROOT:-}}\" and \"${{HOST:-0.0.0.0}}\" are right on AWS as well.
+{opens}
+More to try, and the AWS CLI's way: {dir}/more
+Ctrl-C ends all of it. What happens is told here:
+"
+    )
+}
+
+/// What doesn't fit the first screen.
+async fn further(local: &Local) -> String {
     let service = &local.account.services[ROLE];
     let mut listeners = String::new();
     if let Some(balancer) = &local.balancer {
-        for (name, arn) in [("HTTP", &local.account.http_listener), ("HTTPS", &local.account.https_listener)] {
-            let address = balancer.address(arn).await;
-            listeners.push_str(&format!("  curl -i -H 'Host: {HOST}' http://{address}/   # the {name} listener\n"));
-        }
+        let (name, arn) = ("HTTPS", &local.account.https_listener);
+        let address = balancer.address(arn).await;
+        let _ = writeln!(listeners, "  curl -i -H 'Host: {HOST}' http://{address}/   # {name} listener");
     }
-    let python = tagship_cloud::moto::python().unwrap_or_default();
-    let bin = python.parent().and_then(|bin| bin.canonicalize().ok()).unwrap_or_default();
-    let bin = bin.display();
-    let functions = Plan::new(Vec::new()).functions;
-    let functions = functions.display();
-    let (url, region) = (local.gateway.url(), &local.account.region);
     let (bucket, topic) = (&service.bucket, &local.account.topic);
-    let (logs, samples) = (local.logs(), samples.display());
     let (dns, holds) = (local.dns.address().port(), &local.account.bucket);
+    let logs = local.logs();
     let logs = logs.display();
     format!(
-        "
-A pipeline `{PIPELINE}` for the service {ROLE}, two instances a release. In another terminal:
+        "With the command (docs/CLI.md); it rejects, rolls back, stops and freezes too:
 
-  export PATH={functions}:{bin}:$PATH AWS_ENDPOINT_URL={url} AWS_ACCESS_KEY_ID=ops \\
-      AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION={region}
-
-With the command (docs/CLI.md); it releases, approves, rejects and rolls back too:
-
-  tagship status {ROLE}
   tagship doctor {ROLE}
+  tagship plan {ROLE}
   tagship history {ROLE}
   tagship why {ROLE}
   tagship settings show {ROLE}
-
-The same as a page in your browser:
-
   tagship dashboard --act
 
-Or with the AWS CLI:
+The second service, released as the first is:
 
-Upload a release (your own zip with an appspec.yml; its application listens on $HOST:8080 and answers /health):
+  tagship release SHOP_PRODUCT $SAMPLES/good.zip
 
-  aws s3 cp {samples}/good.zip s3://{bucket}/release.zip
-  aws s3 cp {samples}/sick.zip s3://{bucket}/release.zip          # fails its health check
-  aws s3 cp {samples}/broken-hook.zip s3://{bucket}/release.zip   # fails in a hook
+Or with the AWS CLI. Upload a release:
+
+  aws s3 cp $SAMPLES/good.zip s3://{bucket}/release.zip
+  aws s3 cp $SAMPLES/sick.zip s3://{bucket}/release.zip          # fails its health check
+  aws s3 cp $SAMPLES/broken-hook.zip s3://{bucket}/release.zip   # fails in a hook
 
 Watch it, approve it (or write status=Rejected), and find the token for that in the first one's answer:
 
@@ -90,8 +144,7 @@ Look at the hold and the history, and do what ops do:
   aws s3 ls --recursive s3://{holds}
   aws lambda invoke --function-name tagship-cleanup --payload '{{\"tagship\": {{\"action\": \"sweep\"}}}}' /dev/stdout
 
-The functions' logs are in {logs}. Notifications go to {topic}.
-Ctrl-C ends all of it.
+The functions' logs are in {logs}. Mails go to {topic}, and are told in the first terminal.
 "
     )
 }

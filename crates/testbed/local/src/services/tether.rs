@@ -18,9 +18,12 @@ pub struct Args {
     parent: i32,
     /// The program.
     program: PathBuf,
+    /// Its own arguments.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
 }
 
-/// The arguments with which this process starts `program` so.
+/// The arguments with which this process starts `program` so; the program's own follow them.
 pub fn arguments(program: &Path) -> Vec<OsString> {
     ["tether".into(), "--parent".into(), Pid::this().to_string().into(), program.into()].into()
 }
@@ -35,5 +38,5 @@ pub fn run(args: &Args) -> io::Error {
     if getppid() != Pid::from_raw(args.parent) {
         return Errno::ESRCH.into();
     }
-    Command::new(&args.program).exec()
+    Command::new(&args.program).args(&args.arguments).exec()
 }

@@ -1,6 +1,6 @@
 //! The demo's two tables: releases and requests.
 
-use super::teller::Teller;
+use crate::commands::teller::Teller;
 use crate::traffic::load::Tally;
 use comfy_table::{Table, presets};
 

@@ -1,4 +1,4 @@
-//! The demo's telling: what happens, while it happens, in words that fit a terminal.
+//! The telling of what happens, while it happens, in words that fit a terminal.
 
 use crate::traffic::load::Tally;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
@@ -28,6 +28,8 @@ pub(super) struct Chapter {
 #[derive(Clone)]
 pub(super) struct Teller {
     since: Instant,
+    /// How wide a release's name may be.
+    who: u16,
     pub(super) bar: ProgressBar,
     chapters: Arc<Mutex<BTreeMap<String, Chapter>>>,
     /// Long names that AWS makes → those of the story.
@@ -35,13 +37,14 @@ pub(super) struct Teller {
 }
 
 impl Teller {
-    pub(super) fn new() -> Self {
+    /// Names of releases get so many columns.
+    pub(super) fn new(who: u16) -> Self {
         let bar = ProgressBar::new_spinner();
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(120));
-        Self { since: Instant::now(), bar, chapters: Arc::default(), aliases: Arc::default() }
+        Self { since: Instant::now(), who, bar, chapters: Arc::default(), aliases: Arc::default() }
     }
 
     /// A line without a time.
@@ -51,7 +54,7 @@ impl Teller {
 
     pub(super) fn say(&self, who: &str, what: &str) {
         let time = format!("{:.1} s", self.since.elapsed().as_secs_f64());
-        self.print(&wrapped(&[(9, &format!("{time:>7}")), (4, who), (0, &self.plain(what))]));
+        self.print(&wrapped(&[(9, &format!("{time:>7}")), (self.who, who), (0, &self.plain(what))]));
     }
 
     fn print(&self, text: &str) {
@@ -134,6 +137,14 @@ impl Teller {
         self.say("", &format!("requests meanwhile: {}; {lost} lost", told.join(", ")));
         *before = now;
     }
+}
+
+/// The weights of the first rule that has two: `90/10`.
+pub(super) fn weights(state: &State) -> String {
+    let rules = state.listeners.iter().flat_map(|listener| &listener.rules);
+    let mut groups = rules.flat_map(|rule| &rule.actions).map(|action| action.groups());
+    let pair = groups.find(|groups| groups.len() == 2).unwrap_or_default();
+    pair.iter().map(|group| group.weight.to_string()).collect::<Vec<_>>().join("/")
 }
 
 /// The release whose instances are behind the first weight that a rule gives.
