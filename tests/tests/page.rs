@@ -8,8 +8,10 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use tagship_local::artifact::{Variant, pack};
 use tagship_local::gateway::Record;
+use tagship_local::load::{self, Load, Site};
 use tagship_local::ops::Ops;
 use tagship_local::{Line, Local, Plan};
 use tagship_tests::browser::{Browser, Pose};
@@ -125,12 +127,15 @@ impl Story {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_as_the_page_shows_it() {
     let Some(browser) = Browser::start().await else {
-        eprintln!("SKIPPED: no chromedriver here, so the page wasn't tried in a browser (`make chromium` installs one)");
+        eprintln!(
+            "SKIPPED: no chromedriver here, so the page wasn't tried in a browser (`make chromium` installs one)"
+        );
         return;
     };
     let mut line = Line::quick("web", ROLE, "web.example.com", 10);
     line.settings["SHIFT"] = json!({"STEPS": [{"WEIGHT": 10, "BAKE": 12}, {"WEIGHT": 50, "BAKE": 12}]});
-    let local = Local::start(Plan::new(vec![line])).await.expect("the cloud comes up");
+    // The balancer's minutes are seconds.
+    let local = Local::start(Plan { minute_secs: 1, ..Plan::new(vec![line]) }).await.expect("the cloud comes up");
     let home = tempfile::tempdir().expect("a directory");
     let ops = Ops::new(&local.gateway.url(), &local.account.region);
     let bucket = local.account.services[ROLE].bucket.clone();
@@ -140,9 +145,9 @@ async fn a_release_as_the_page_shows_it() {
     let page = Dashboard::start(&story.local, home.path(), "page", &["--act"]);
     page.opens(&story.browser).await;
     first_release(&story).await;
-    let asked = story.calls("hidden").len();
+    let asked = story.calls("viewer").len();
     in_steps_and_back(&story).await;
-    assert_eq!(story.calls("hidden").len(), asked, "nobody looks at that page, and it asks");
+    assert_eq!(story.calls("viewer").len(), asked, "nobody looks at that page, and it asks");
     drop(hidden);
     narrow_and_whole(&story).await;
     not_too_often(&story);
@@ -152,9 +157,9 @@ async fn a_release_as_the_page_shows_it() {
     story.browser.sees("#pulse", "lost").await;
 }
 
-/// Without `--act` nothing can be done.
+/// Without `--act` nothing can be done. Who has infra's ViewerPolicy, and no more, sees all of it.
 async fn only_looks(story: &Story, home: &Path) -> Dashboard {
-    let page = Dashboard::start(&story.local, home, "hidden", &[]);
+    let page = Dashboard::start(&story.local, home, "viewer", &[]);
     page.opens(&story.browser).await;
     story.browser.sees("main", ROLE).await;
     says("overview", &story.browser.text("main").await, &["1 service", "nothing under way"]);
@@ -167,6 +172,8 @@ async fn only_looks(story: &Story, home: &Path) -> Dashboard {
         &["No release has instances", "The settings name no alarm", "not reached", "HTTP:80 rule 10"],
     );
     assert_eq!(story.browser.runs("return document.querySelectorAll('[data-act]').length").await, 0);
+    assert_eq!(story.browser.text(".lacking").await, "", "a viewer may read all of it");
+    assert!(story.calls("viewer").iter().any(|it| it.operation == "GetMetricData"), "the figures are asked for");
     let refused = "return fetch('/act', {method: 'POST', body: '{}'}).then((answer) => answer.status)";
     assert_eq!(story.browser.runs(refused).await, 403);
     // That one is a complaint in the browser's log, and was wanted.
@@ -198,9 +205,14 @@ async fn first_release(story: &Story) {
 
 async fn in_steps_and_back(story: &Story) {
     let browser = &story.browser;
+    let load = some_load(&story.local).await;
     story.uploads("v2").await;
     story.answers("Approve", "QaApproval", "").await;
     browser.sees(".now .facts", "1 of 2: 10 %").await;
+    // Both serve, and each has its own bars.
+    browser.sees("figure.requests:nth-of-type(2)", "request").await;
+    browser.runs("document.querySelector('[aria-labelledby=served] .as-table').open = true").await;
+    says("requests", &browser.text("[aria-labelledby=served] .as-table").await, &["requests", "errors"]);
     browser.sees("#now", "FinalApproval waits").await;
     story.picture("page.png", Pose { width: WIDE, height: 1_000, dark: false }).await;
     story.answers("Reject", "FinalApproval", "slow").await;
@@ -209,11 +221,22 @@ async fn in_steps_and_back(story: &Story) {
     browser.sees("[aria-labelledby=fleets]", "live").await;
     assert_eq!(browser.runs("return document.querySelectorAll('.fleet').length").await, 1, "the candidate is gone");
     // The chart in words: each step, and the way back.
-    browser.runs("document.querySelector('.as-table').open = true").await;
-    let table = browser.text(".as-table").await;
+    browser.runs("document.querySelector('[aria-labelledby=traffic] .as-table').open = true").await;
+    let table = browser.text("[aria-labelledby=traffic] .as-table").await;
     says("weights", &table, &["10 %", "50 %", "90 %", "100 %"]);
     let label = browser.runs("return document.querySelector('.chart').getAttribute('aria-label')").await;
     says("chart", label.as_str().unwrap_or_default(), &["Weights of HTTP:80 rule 10", "now 100 % to"]);
+    load.stop().await;
+}
+
+/// Requests as customers send them, a few.
+async fn some_load(local: &Local) -> Load {
+    let address = match &local.balancer {
+        Some(balancer) => balancer.address(&local.account.http_listener).await,
+        None => panic!("instances are processes, so there is a balancer"),
+    };
+    let sites = vec![Site { address, host: "web.example.com".to_owned(), path: "/".to_owned() }];
+    Load::start(&load::Config { sites, rate: 20, connections: 2, timeout: Duration::from_secs(5) })
 }
 
 /// The functions come first: two calls a second, and what may be asked ahead of its time.

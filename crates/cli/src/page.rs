@@ -17,6 +17,8 @@ pub(crate) use act::acts;
 
 mod pace;
 
+mod schedule;
+
 mod weights;
 
 mod decisions;

@@ -6,6 +6,8 @@ pub mod metrics;
 
 pub mod history;
 
+pub mod served;
+
 pub mod status;
 
 pub mod plan;

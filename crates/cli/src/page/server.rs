@@ -24,9 +24,10 @@ const INDEX: &str = include_str!("assets/index.html");
 const STYLE: &str = include_str!("assets/page.css");
 const ICON: &str = include_str!("assets/icon.svg");
 /// In the order in which they are loaded.
-const SCRIPTS: [(&str, &str); 4] = [
+const SCRIPTS: [(&str, &str); 5] = [
     ("/dom.js", include_str!("assets/dom.js")),
     ("/chart.js", include_str!("assets/chart.js")),
+    ("/served.js", include_str!("assets/served.js")),
     ("/view.js", include_str!("assets/view.js")),
     ("/page.js", include_str!("assets/page.js")),
 ];

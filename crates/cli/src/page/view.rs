@@ -12,7 +12,9 @@ use crate::service::{Naming, Service, named};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 use tagship::history::{Entry, Outcome, history};
+use tagship::served::{self, Served, Tenures};
 use tagship::settings::TargetGroup;
 use tagship::status::{Seen, Status, Unavailable, status};
 use tagship::{Alarm, Does, Error, Hold, Instance, Phase, Pipeline, Record, ReleaseId, Routing, Stage, StageName};
@@ -21,10 +23,12 @@ use tagship_aws::{Account, Watched};
 /// Past releases that are shown, and the runs of actions that they may have.
 const PAST: i32 = 10;
 const RUNS: usize = 140;
+/// The figures are the minute's: they aren't asked for more often, nor with each look where a minute is a second.
+const FIGURES: Duration = Duration::from_secs(10);
 /// What comes later than this after the last look wasn't watched in between.
 const APART: SignedDuration = SignedDuration::from_secs(90);
 
-/// What is read beside hold, pipeline and switches: one of them at each look.
+/// What is read beside hold, pipeline and switches: one of them at each look, at every other one while the service is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Slow {
     Instances,
@@ -46,11 +50,27 @@ const TURNS: [Slow; 8] = [
     Slow::Names,
 ];
 
+/// Calls of a look at a service that is held, as AWS counts them, this long after the first: what the page's pace is tested
+/// with.
+#[cfg(test)]
+pub(super) fn calls_of_a_look(looks: usize, since: Duration) -> u64 {
+    // The hold, the pipeline's state, the health of two groups, the rules.
+    const QUICK: u64 = 5;
+    let before = since.saturating_sub(super::schedule::HELD);
+    let every = |period: u64, calls: u64| if before.as_secs() / period == since.as_secs() / period { 0 } else { calls };
+    let slow = u64::from(looks.is_multiple_of(2));
+    // Figures each minute; structure, groups, listeners, their rules and tags every five.
+    let first = if looks == 0 { 12 } else { 0 };
+    QUICK + slow + every(60, 1) + every(300, 6) + first
+}
+
 /// A service that somebody looks at.
 pub(super) struct Opened {
     service: Service,
     watched: Watched,
     looks: usize,
+    /// How often a slow part had its turn.
+    turns: usize,
     hold: Option<Hold>,
     pipeline: Option<Pipeline>,
     routing: Option<Routing>,
@@ -62,6 +82,9 @@ pub(super) struct Opened {
     history: Vec<Entry>,
     decisions: Decisions,
     weights: weights::Seen,
+    tenures: Tenures,
+    /// When the figures were read, and what they told.
+    figures: Option<(Instant, Served)>,
     unavailable: BTreeMap<&'static str, Unavailable>,
 }
 
@@ -75,6 +98,8 @@ struct View<'a> {
     #[serde(flatten)]
     status: &'a Status,
     weights: &'a [Stretch],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    served: Option<&'a Served>,
     decisions_of: Option<&'a ReleaseId>,
     decisions: Vec<&'a Line>,
     history: &'a [Entry],
@@ -88,6 +113,7 @@ impl Opened {
             service,
             watched: Watched::default(),
             looks: 0,
+            turns: 0,
             hold: None,
             pipeline: None,
             routing: None,
@@ -98,6 +124,8 @@ impl Opened {
             history: Vec::new(),
             decisions: Decisions::default(),
             weights: weights::Seen::default(),
+            tenures: Tenures::default(),
+            figures: None,
             unavailable: BTreeMap::new(),
         })
     }
@@ -123,15 +151,12 @@ impl Opened {
                 self.slow(account, slow).await;
             }
         } else {
-            // What is new of the history has time until the decisions have had their turn.
-            let slow = match TURNS[self.looks % TURNS.len()] {
-                Slow::Decisions => Slow::Decisions,
-                other if self.history_of.as_ref() == Some(&self.reached()) => other,
-                _ => Slow::History,
-            };
-            self.slow(account, slow).await;
+            let slow = self.turn();
+            if let Some(slow) = slow {
+                self.slow(account, slow).await;
+            }
             // Who is live is told by the hold and the instances together: both are of the same time.
-            if slow != Slow::Instances && (news || self.strangers()) {
+            if slow != Some(Slow::Instances) && (news || self.strangers()) {
                 self.slow(account, Slow::Instances).await;
             }
             if news {
@@ -140,9 +165,39 @@ impl Opened {
         }
         self.looks += 1;
         let seen = self.status(account);
-        if self.routing.is_some() {
+        if let Some(routing) = &self.routing {
             self.weights.add(seen.at, &seen.switches, APART);
+            self.tenures.add(seen.at, routing, self.instances.as_deref().unwrap_or_default());
         }
+        self.figures(account).await;
+    }
+
+    /// The slow part that is read now.
+    fn turn(&mut self) -> Option<Slow> {
+        if self.held() && !self.looks.is_multiple_of(2) {
+            return None;
+        }
+        let turn = TURNS[self.turns % TURNS.len()];
+        self.turns += 1;
+        // What is new of the history has time until the decisions have had their turn.
+        let known = turn == Slow::Decisions || self.history_of.as_ref() == Some(&self.reached());
+        Some(if known { turn } else { Slow::History })
+    }
+
+    /// Reads what the balancer counted, once a minute.
+    async fn figures(&mut self, account: &Account) {
+        let Some(TargetGroup::Pair(selector)) = self.service.settings.as_ref().map(|it| &it.target_group) else {
+            return;
+        };
+        let every = FIGURES.max(Duration::from_secs(account.minute_secs().into()));
+        if self.figures.as_ref().is_some_and(|(at, _)| at.elapsed() < every) {
+            return;
+        }
+        let (at, now) = (Instant::now(), Timestamp::now());
+        let found = account.figures(selector, &self.watched, served::since(now, account.minute_secs())).await;
+        let served = self.read("requests", found).map(|figures| self.tenures.served(&figures, now));
+        let before = self.figures.take().map(|(_, served)| served);
+        self.figures = Some((at, served.or(before).unwrap_or_default()));
     }
 
     /// Whether a target isn't among the instances: it is newer than they were read.
@@ -213,7 +268,7 @@ impl Opened {
             Slow::Decisions => {
                 self.decisions.of(self.hold.as_ref(), &self.history, Timestamp::now());
                 let mut read = Ok(());
-                for stage in self.decisions.next(self.running(), self.looks / 2) {
+                for stage in self.decisions.next(self.running(), self.turns / 2) {
                     read = read.and(self.decisions.read(account, &role, stage).await);
                 }
                 self.read("decisions", read);
@@ -276,6 +331,7 @@ impl Opened {
             schema: SCHEMA,
             status: &status,
             weights: self.weights.stretches(),
+            served: self.figures.as_ref().map(|(_, served)| served),
             decisions_of,
             decisions: decisions.collect(),
             history: &self.history,

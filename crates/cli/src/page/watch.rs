@@ -1,6 +1,6 @@
 //! The one who looks for all browsers: what is open is looked at in turn, and nothing while nobody looks on.
 
-use super::pace::Pace;
+use super::schedule::{ALL, CALM, HELD, Schedule};
 use super::shown::{One, Shown, Wishes};
 use super::view::Opened;
 use crate::args::Access;
@@ -8,18 +8,12 @@ use crate::commands::{open, status};
 use crate::end::Failure;
 use crate::out::SCHEMA;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tagship_aws::Account;
 use tokio::sync::watch;
 
-/// Between two looks at a service that is held.
-const HELD: Duration = Duration::from_secs(3);
-/// At one that isn't.
-const CALM: Duration = Duration::from_secs(10);
-/// At all of them.
-const ALL: Duration = Duration::from_secs(30);
 /// So often the installation is looked for again: which services there are, and their settings.
 const RENEWED: Duration = Duration::from_secs(300);
 
@@ -28,10 +22,8 @@ struct Watcher {
     account: Account,
     act: bool,
     shown: watch::Sender<Shown>,
-    pace: Pace,
+    schedule: Schedule,
     opened: BTreeMap<String, Opened>,
-    /// When each is to be looked at again.
-    due: BTreeMap<String, Instant>,
     renewed: Instant,
 }
 
@@ -44,15 +36,10 @@ pub(crate) async fn watch(
     wishes: Arc<Wishes>,
 ) {
     let now = Instant::now();
-    let (opened, due) = (BTreeMap::new(), BTreeMap::new());
-    let mut watcher = Watcher { access, account, act, shown, pace: Pace::new(now), opened, due, renewed: now };
-    let mut before = BTreeSet::new();
+    let (opened, schedule) = (BTreeMap::new(), Schedule::new(now));
+    let mut watcher = Watcher { access, account, act, shown, schedule, opened, renewed: now };
     loop {
-        let open = wishes.open();
-        // Somebody has just begun to look: what was seen before may be old.
-        watcher.due.retain(|name, due| before.contains(name) || !open.contains(name) || *due > Instant::now());
-        before = open.iter().cloned().collect();
-        let Some((at, name)) = watcher.next(&open) else {
+        let Some((at, name)) = watcher.schedule.next(&wishes.open(), Instant::now()) else {
             wishes.changed().await;
             continue;
         };
@@ -69,15 +56,6 @@ pub(crate) async fn watch(
 }
 
 impl Watcher {
-    /// What is to be looked at next, and when; none if nobody looks on.
-    fn next(&self, open: &[String]) -> Option<(Instant, String)> {
-        let when = |name: &String| match self.due.get(name) {
-            Some(due) => (*due).max(self.pace.free(false)),
-            None => self.pace.free(true),
-        };
-        open.iter().map(|name| (when(name), name.clone())).min()
-    }
-
     async fn look(&mut self, name: &str) {
         let began = Instant::now();
         if began.duration_since(self.renewed) > RENEWED {
@@ -90,10 +68,8 @@ impl Watcher {
                 Err(failure) => (ALL, Some(failure)),
             },
         };
-        let (calls, throttled) = self.account.calls();
-        self.pace.looked(began, calls, throttled);
-        self.due.insert(name.to_owned(), began + self.pace.between(usual));
-        let trouble = match (trouble, self.pace.slower()) {
+        let slower = self.schedule.looked(name, (began, usual), self.account.calls());
+        let trouble = match (trouble, slower) {
             (Some(failure), _) => failure.to_string(),
             (None, 1) => String::new(),
             (None, slower) => format!(

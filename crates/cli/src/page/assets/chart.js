@@ -23,7 +23,7 @@ export function tag(release, role) {
 const named = (group) => group.release ?? `no targets (${group.group})`;
 
 /** The patterns that areas are filled with; colour comes from the style. */
-function patterns() {
+export function patterns() {
   const lines = ["", "M-2 8 L8 -2 M6 10 L10 6", "M0 4 H8", "M4 0 V8"];
   return s("defs", {}, lines.map((line, index) =>
     s("pattern", { id: `pattern-${index}`, width: 8, height: 8, patternUnits: "userSpaceOnUse" },

@@ -2,6 +2,7 @@
 
 import { look, tag, traffic } from "./chart.js";
 import { h, lasting, ago, moment, person, since, time } from "./dom.js";
+import { served } from "./served.js";
 
 /** A state in words, with a sign beside it: colour alone says nothing. */
 function sign(kind, mark, ...words) {
@@ -222,6 +223,8 @@ export function service(view, width) {
     h("section", { class: "card", "aria-labelledby": "traffic" }, h("h2", { id: "traffic" }, "Traffic"),
       view.switches.length === 0 ? h("p", { class: "empty" }, "No switch of a load balancer is known for this service.") :
         traffic(view, width)),
+    view.switches.length > 0 && h("section", { class: "card", "aria-labelledby": "served" }, h("h2", { id: "served" }, "Requests and errors"),
+      served(view, width)),
     h("section", { class: "card", "aria-labelledby": "fleets" }, h("h2", { id: "fleets" }, "Fleets"),
       view.releases.length === 0 ? h("p", { class: "empty" }, "No release has instances.") : view.releases.map(fleet)),
     decisions(view),
