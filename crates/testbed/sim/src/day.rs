@@ -12,7 +12,7 @@ use crate::coverage::Coverage;
 use crate::foresight::Foresight;
 use crate::invocation::{Asked, Call, Invocation};
 use crate::mistake;
-use crate::past::{MINUTE, Ms, clock, timestamp};
+use crate::past::{MINUTE, Ms, SECOND, clock, timestamp};
 use crate::pipes::{APPROVAL, Blueprint, Pipe, Serial, count, guard, pipeline_name, sweep};
 use crate::plan::{Odds, PersonAct, Plan, ServicePlan};
 use crate::port::Answer;
@@ -21,7 +21,7 @@ use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 use tagship::settings::Settings;
-use tagship::{Job, Phase, ReleaseId, ServiceRole};
+use tagship::{Action, Job, Phase, ReleaseId, ServiceRole};
 use tagship_emulator::engine::{Engine, Timings};
 use tagship_emulator::execution::{Artifact, Revision};
 
@@ -30,6 +30,8 @@ const SWEEP: Ms = 5 * MINUTE;
 
 /// How often guard looks at every release that has moved weights.
 const GUARD: Ms = MINUTE;
+/// What it takes for one of them.
+const GUARDED: Ms = SECOND / 5;
 
 /// A line of the day's story.
 #[derive(Debug, Clone)]
@@ -57,6 +59,14 @@ pub struct Requested {
     pub throttled: u64,
 }
 
+impl Requested {
+    /// Adds those of another kind.
+    pub fn add(&mut self, more: Self) {
+        self.made += more.made;
+        self.throttled += more.throttled;
+    }
+}
+
 /// A day in progress.
 pub struct Day {
     plan: Plan,
@@ -72,10 +82,12 @@ pub struct Day {
     pub effects: u64,
     /// Which calls changed something.
     pub changing: Vec<u64>,
+    /// Whose each call was.
+    pub callers: Vec<Action>,
     /// Faults by name.
     pub faults: BTreeMap<&'static str, u64>,
-    /// Requests on the wire, by operation.
-    pub requests: BTreeMap<&'static str, Requested>,
+    /// Requests on the wire, by action and operation.
+    pub requests: BTreeMap<(&'static str, &'static str), Requested>,
     /// Places where a process could die, and where it did.
     pub coverage: Coverage,
     /// Which of the events sent were not jobs of a pipeline.
@@ -136,6 +148,7 @@ impl Day {
             calls_made: 0,
             effects: 0,
             changing: Vec::new(),
+            callers: Vec::new(),
             faults: BTreeMap::new(),
             requests: BTreeMap::new(),
             coverage: Coverage::default(),
@@ -321,8 +334,9 @@ impl Day {
                 self.after(SWEEP, Event::Sweep);
             }
             Event::Guard => {
-                for role in self.cloud.holds.keys().cloned().collect::<Vec<_>>() {
-                    self.guard(&role);
+                // The function looks at one after another.
+                for (n, role) in (0..).zip(self.cloud.holds.keys().cloned().collect::<Vec<_>>()) {
+                    self.guard(&role, n * GUARDED);
                 }
                 self.after(GUARD, Event::Guard);
             }
@@ -330,11 +344,11 @@ impl Day {
     }
 
     /// Asks guard to look at a service, as the function does for each hold that has moved weights.
-    fn guard(&mut self, role: &ServiceRole) {
+    fn guard(&mut self, role: &ServiceRole, delay: Ms) {
         let Some((hold, _)) = self.cloud.holds.get(role) else { return };
         if hold.previous.is_some() && hold.phase == Phase::Open {
             let job = guard(role, hold);
-            self.deliver(job, 0);
+            self.deliver(job, delay);
         }
     }
 
@@ -364,7 +378,7 @@ impl Day {
                 }
                 // CloudWatch's event.
                 if let Some(role) = rung {
-                    self.guard(&role);
+                    self.guard(&role, 0);
                 }
                 let roles: Vec<ServiceRole> = self.cloud.services.keys().cloned().collect();
                 for node in self.cloud.nature.nodes {

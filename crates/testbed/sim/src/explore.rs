@@ -10,7 +10,7 @@ use crate::plan::{Fault, Mishap, Plan, REFUSED};
 use crate::story::Story;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use tagship::Kind;
+use tagship::{Action, Kind};
 
 /// What one injection came to.
 #[derive(Debug, Clone)]
@@ -87,6 +87,19 @@ pub fn faults(story: &Story, reach: u64) -> Explored {
             if changing || !matches!(fault, Fault::Late(_)) {
                 explored.try_out(story, &expected, BTreeMap::from([(call, fault)]), BTreeMap::new());
             }
+        }
+    }
+    explored
+}
+
+/// A crash before and after every call of an action, those that only read too.
+pub fn crashes(story: &Story, action: Action) -> Explored {
+    let undisturbed = story.undisturbed();
+    let expected = undisturbed.ends();
+    let mut explored = Explored::default();
+    for (call, _) in (0..).zip(&undisturbed.callers).filter(|(_, by)| **by == action) {
+        for fault in [Fault::Crash, Fault::CrashAfter] {
+            explored.try_out(story, &expected, BTreeMap::from([(call, fault)]), BTreeMap::new());
         }
     }
     explored

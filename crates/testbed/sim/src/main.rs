@@ -5,6 +5,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tagship::settings::Shift;
 use tagship_sim::chance;
 use tagship_sim::coverage::Coverage;
 use tagship_sim::day::Day;
@@ -14,7 +15,7 @@ use tagship_sim::mistake::Mistake;
 use tagship_sim::past::clock;
 use tagship_sim::report::Report;
 use tagship_sim::scale::Scale;
-use tagship_sim::story::{Story, stories};
+use tagship_sim::story::{Story, steps, stories};
 
 /// Lives virtual days of tagship's planners and checks the rules of safety at every instant.
 #[derive(Debug, Parser)]
@@ -159,14 +160,24 @@ fn mistakes(seeds: Range<u64>) -> bool {
     found.into_iter().flatten().all(|found| found)
 }
 
-/// One service, a fleet of a thousand, two hundred services; the last under AWS's default limits as under raised ones.
+/// One service, a fleet of a thousand, two hundred services, under AWS's default limits as under raised ones; and in
+/// steps, as AWS publishes its limits, and as if the balancer had EC2's.
 fn scale() -> bool {
     let limits = Limits::default;
-    let raised = Limits { instances: Limits::PLENTY, run_instances: Limits::PLENTY, ..limits() };
-    let scales = [(1, 50, limits()), (1, 1_000, limits()), (200, 50, limits()), (200, 50, raised)];
+    let raised = || Limits { instances: Limits::PLENTY, run_instances: Limits::PLENTY, ..limits() };
+    let shared = Limits { balancing: Some(limits().describe), ..raised() };
+    let (at_once, gradual) = (Shift::default, || steps(&[10, 50], 300));
+    let scales = [
+        (1, 50, at_once(), limits()),
+        (1, 1_000, at_once(), limits()),
+        (200, 50, at_once(), limits()),
+        (200, 50, at_once(), raised()),
+        (200, 50, gradual(), raised()),
+        (200, 50, gradual(), shared),
+    ];
     let mut sound = true;
-    for (services, count, limits) in scales {
-        let scaled = Scale { services, count, limits }.live();
+    for (services, count, shift, limits) in scales {
+        let scaled = Scale { services, count, shift, limits }.live();
         println!("{scaled}");
         sound &= scaled.finished == services && scaled.violations == 0;
     }

@@ -42,8 +42,7 @@ impl Report {
         self.effects += day.effects;
         self.seeds = Some(self.seeds.map_or((seed, seed), |(first, last)| (first.min(seed), last.max(seed))));
         for requested in day.requests.values() {
-            self.requests.made += requested.made;
-            self.requests.throttled += requested.throttled;
+            self.requests.add(*requested);
         }
         sum(&mut self.executions, day.executions());
         sum(&mut self.outcomes, day.outcomes());
@@ -67,8 +66,7 @@ impl Report {
             (Some((first, last)), Some((from, to))) => Some((first.min(from), last.max(to))),
             (one, another) => one.or(another),
         };
-        self.requests.made += other.requests.made;
-        self.requests.throttled += other.requests.throttled;
+        self.requests.add(other.requests);
         sum(&mut self.executions, other.executions);
         sum(&mut self.outcomes, other.outcomes);
         sum(&mut self.faults, other.faults);

@@ -7,6 +7,7 @@ use crate::past::{HOUR, MINUTE, Ms, SECOND};
 use crate::plan::{Plan, ReleasePlan, ServicePlan, Vote};
 use std::collections::BTreeMap;
 use std::fmt;
+use tagship::settings::{Choice, Compare, Shift};
 use tagship::{HowEnded, ReleaseId, ServiceRole};
 
 /// So many services, each with a release live, release fleets of so many at once; everybody approves at once.
@@ -16,6 +17,8 @@ pub struct Scale {
     pub services: usize,
     /// Instances of each.
     pub count: u32,
+    /// By which steps the traffic moves, with an alarm heard and the errors compared meanwhile; at once without any.
+    pub shift: Shift,
     /// The account's limits.
     pub limits: Limits,
 }
@@ -46,6 +49,11 @@ impl Scale {
             let votes = ["QaApproval", "FinalApproval"].map(|approval| (approval.to_owned(), Vote::Grant(0)));
             service.releases = vec![ReleasePlan { votes: votes.into(), ..ReleasePlan::at(SECOND) }];
             service.settled = true;
+            if !self.shift.at_once() {
+                service.settings.shift = self.shift.clone();
+                service.settings.alarms = Choice::Ids(vec![format!("{}-5xx", service.role)]);
+                service.settings.compare = Some(Compare::default());
+            }
             service
         };
         let nature = Nature {
@@ -79,13 +87,17 @@ impl Scale {
         let ended = releases.iter().map(|(_, _, ended)| *ended).max().unwrap_or_default();
         let slowest = releases.iter().map(|(role, release, _)| floor(&day.cloud, role, release)).max();
         let launches = self.launches();
+        let mut requests: BTreeMap<&'static str, Requested> = BTreeMap::new();
+        for ((_, operation), of_action) in &day.requests {
+            requests.entry(*operation).or_default().add(*of_action);
+        }
         Scaled {
             scale: self.clone(),
             finished: releases.iter().filter(approved).count(),
             took: ended - began,
             floor: slowest.unwrap_or_default() + launches,
             launches,
-            requests: day.requests,
+            requests,
             violations: day.checks.violations.len(),
         }
     }
@@ -99,7 +111,7 @@ impl Scale {
 }
 
 /// What no release can do without: the slowest boot, the install, the slowest first health check, and the
-/// seconds that its settings prescribe: WATCH after the shift, DRAIN before its predecessor ends.
+/// seconds that its settings prescribe: the steps, WATCH after the shift, DRAIN before its predecessor ends.
 fn floor(cloud: &Cloud, role: &ServiceRole, release: &ReleaseId) -> Ms {
     let fleet = || cloud.launched_for(role).filter(|(_, it)| it.face.now().release.as_ref() == Some(release));
     let boot = fleet().filter_map(|(_, it)| Some(it.up? - it.launched)).max();
@@ -109,7 +121,8 @@ fn floor(cloud: &Cloud, role: &ServiceRole, release: &ReleaseId) -> Ms {
     let own = targets.filter(|((id, _), _)| fleet().any(|(own, _)| own == id));
     let healthy = own.filter_map(|(_, it)| Some(it.healthy? - it.registered)).max();
     let settings = cloud.services.get(role).map(|service| &service.settings);
-    let prescribed = settings.map(|it| Ms::from(it.timeouts.watch_secs + it.drain_secs) * SECOND);
+    let prescribed =
+        settings.map(|it| (it.shift.secs() as Ms + Ms::from(it.timeouts.watch_secs + it.drain_secs)) * SECOND);
     [boot, install, healthy, prescribed].into_iter().flatten().sum()
 }
 
@@ -128,8 +141,10 @@ impl Scaled {
 impl fmt::Display for Scaled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Scale { services, count, .. } = self.scale;
+        let steps: Vec<String> = self.scale.shift.steps.iter().map(|step| format!("{} %", step.percent)).collect();
+        let steps = if steps.is_empty() { String::new() } else { format!(", in steps of {}", steps.join(", ")) };
         let secs = |ms: Ms| ms / SECOND;
-        writeln!(f, "{services} services × {count} instances: {} releases finished", self.finished)?;
+        writeln!(f, "{services} services × {count} instances{steps}: {} releases finished", self.finished)?;
         writeln!(
             f,
             "  {} s of virtual time, {:.3} × the floor of {} s, {} s of which are the account's limit of launches",

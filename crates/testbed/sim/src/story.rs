@@ -48,7 +48,7 @@ pub fn stories() -> Vec<Story> {
         story("kept stopped", with(quiet(), |service| service.settings.keep = Keep::Stop)),
         story("three steps", {
             let mut plan = quiet().releases([first(), second()]);
-            plan.services[0].settings.shift = steps(&[10, 25, 50]);
+            plan.services[0].settings.shift = steps(&[10, 25, 50], 1);
             plan
         }),
         story("compared in a step", compared()),
@@ -74,9 +74,9 @@ fn with(mut plan: Plan, change: impl FnOnce(&mut ServicePlan)) -> Plan {
     plan
 }
 
-/// These percentages, each for a second.
-fn steps(of: &[u32]) -> Shift {
-    Shift { steps: of.iter().map(|percent| ShiftStep { percent: *percent, bake_secs: 1 }).collect() }
+/// These percentages, each for so long.
+pub fn steps(of: &[u32], bake_secs: u32) -> Shift {
+    Shift { steps: of.iter().map(|percent| ShiftStep { percent: *percent, bake_secs }).collect() }
 }
 
 /// The second release answers errors, and is found out at 10 %.

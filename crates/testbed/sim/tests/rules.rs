@@ -2,6 +2,8 @@
 //!
 //! Split so that the processors share it: a test a story, and the days in four parts.
 
+use tagship::Action;
+use tagship::settings::{Choice, Shift};
 use tagship_sim::chance;
 use tagship_sim::day::Day;
 use tagship_sim::explore::{self, Explored};
@@ -9,7 +11,7 @@ use tagship_sim::foresight::{Compared, Foresight};
 use tagship_sim::limits::Limits;
 use tagship_sim::mistake::Mistake;
 use tagship_sim::scale::Scale;
-use tagship_sim::story::{Story, stories};
+use tagship_sim::story::{Story, steps, stories};
 
 fn story(name: &str) -> Story {
     stories().into_iter().find(|story| story.name == name).expect("a story")
@@ -62,6 +64,18 @@ fn first_release() {
 #[test]
 fn three_steps() {
     check("three steps", &[APPROVED, SECOND[0], SECOND[1]]);
+}
+
+/// Before and after each: what only reads too, in every wait.
+#[test]
+fn three_steps_with_a_crash_at_every_call_of_the_shift() {
+    let mut story = story("three steps");
+    sound(&explore::crashes(&story, Action::Shift), 120);
+    // With alarms to hear and steps that last longer than a minute: more is read, and the story ends the same.
+    let settings = &mut story.plan.services[0].settings;
+    settings.shift = steps(&[10, 25, 50], 70);
+    settings.alarms = Choice::Ids(vec!["web-5xx".to_owned()]);
+    sound(&explore::crashes(&story, Action::Shift), 250);
 }
 
 #[test]
@@ -237,14 +251,23 @@ fn many_services_share_one_account() {
     limits.describe.burst /= 12.0;
     limits.describe.per_sec /= 4.0;
     limits.route53.per_sec /= 4.0;
-    let scaled = Scale { services: 60, count: 3, limits }.live();
+    let scaled = Scale { services: 60, count: 3, shift: Shift::default(), limits }.live();
     assert!(scaled.throttled() > 1_000, "nothing was scarce: {scaled}");
     assert_eq!((scaled.finished, scaled.violations), (60, 0), "{scaled}");
 }
 
+/// Two hundred services divide their traffic at the same time: alarms and figures are asked for by each, once a minute.
+#[test]
+fn many_services_shift_in_steps() {
+    let raised = Limits { instances: Limits::PLENTY, run_instances: Limits::PLENTY, ..Limits::default() };
+    let scaled = Scale { services: 200, count: 1, shift: steps(&[10], 600), limits: raised }.live();
+    assert_eq!((scaled.finished, scaled.violations), (200, 0), "{scaled}");
+    assert!(scaled.overhead() < 1.15, "{scaled}");
+}
+
 #[test]
 fn a_fleet_of_a_thousand_finishes() {
-    let scaled = Scale { services: 1, count: 1_000, limits: Limits::default() }.live();
+    let scaled = Scale { services: 1, count: 1_000, shift: Shift::default(), limits: Limits::default() }.live();
     assert_eq!((scaled.finished, scaled.violations), (1, 0), "{scaled}");
     assert!(scaled.overhead() < 1.15, "{scaled}");
 }

@@ -28,6 +28,11 @@ impl Comparison {
         *self == Self::default()
     }
 
+    /// Whether it is time to look again.
+    pub(super) fn due(&self, now: Timestamp) -> bool {
+        self.next.is_none_or(|next| now >= next)
+    }
+
     /// How it ended, behind what else is told.
     pub(super) fn told(&self) -> String {
         match self.enough {
@@ -45,7 +50,7 @@ pub(super) fn worse(
     memory: &mut Comparison,
 ) -> First<Option<String>> {
     let at = now.world.now();
-    if memory.next.is_some_and(|next| at < next) {
+    if !memory.due(at) {
         return Continue(None);
     }
     let figures = now.world.figures()?;

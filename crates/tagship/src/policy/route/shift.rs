@@ -110,6 +110,11 @@ impl Planner for Shift {
         {
             return watch(now, held, healthy, moved_at, memory);
         }
+        if hold.moved_at.is_none()
+            && let Some(split) = &hold.split
+        {
+            steps::quiet(now, held, split, memory)?;
+        }
         let traffic = match hold.previous {
             // Once weights have moved, nothing that a person does to a switch keeps the others from going back.
             Some(_) => Traffic::of(now, hold)?,

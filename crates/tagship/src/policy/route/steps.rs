@@ -4,16 +4,16 @@ use super::comparison::worse;
 use super::shift::{ShiftMemory, WATCH_EVERY_SECS, enough, turn_back};
 use super::traffic::Traffic;
 use super::{LOOKS, previous};
-use crate::policy::pair::{Pair, Share};
+use crate::policy::pair::{self, Pair, Share};
 use crate::{
     Decision, Done, Error, ExecutionState, First, Group, Held, Situation, Split, Stood, Switch, counted, duration,
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow::{Break, Continue};
 
 /// Seconds between two questions whether the execution is being stopped.
-const ASK_EVERY_SECS: i64 = 60;
+const ASK_EVERY_SECS: u32 = 60;
 
 /// The plan as it begins: what each switch has, and the first step. Where the predecessor can't serve, everything is
 /// the first step.
@@ -92,18 +92,7 @@ pub(super) fn forward(
     match split.since.filter(|_| late.is_none()) {
         None => given(now, held, split, traffic, &pair, own, memory),
         Some(since) => {
-            let bake_secs = held.hold.settings.shift.steps.get(split.step).map_or(0, |step| step.bake_secs);
-            // Once, by its own length, while there is too little traffic to compare by.
-            let more = held.hold.settings.compare.is_some() && !memory.comparison.enough;
-            let extended_secs = if more { 2 * bake_secs } else { bake_secs };
-            if let Some((until, left)) = now.left(since, bake_secs).or_else(|| now.left(since, extended_secs)) {
-                let next = until.min(now.world.now() + SignedDuration::from_secs(WATCH_EVERY_SECS));
-                let mut words = baking(&pair, split, traffic, left, held);
-                for more in [&memory.alarms, &memory.comparison.words].into_iter().filter(|words| !words.is_empty()) {
-                    words = format!("{words}; {more}");
-                }
-                return Break(Decision::wait_until(next, words));
-            }
+            baking(now, held, (split, since), (&pair, traffic.candidate.healthy), memory)?;
             whole(now, held, traffic, memory)?;
             let why = "the step has stood long enough: the next one";
             Break(advance(now, held, split, split.step + 1, vec![split.to], why))
@@ -111,22 +100,63 @@ pub(super) fn forward(
     }
 }
 
-/// Where it stands, for the console.
-fn baking(pair: &Pair<'_>, split: &Split, traffic: &Traffic, left: i64, held: &Held) -> String {
-    format!(
-        "{} % on {}, {} more; {} of {} healthy",
+/// Waits while a step stands and both groups are as whole as they were: by the switches and their targets alone, so that
+/// many services can do so at the same time. All else is looked at once a minute.
+pub(super) fn quiet(now: &Situation<'_>, held: &Held, split: &Split, memory: &ShiftMemory) -> First<()> {
+    let compares = held.hold.settings.compare.is_some();
+    let due = asks(now, memory) || (compares && memory.comparison.due(now.world.now()));
+    let doubted = memory.ailing_looks + memory.lone_looks + memory.away_looks > 0 || memory.unwhole_since.is_some();
+    let Some(since) = split.since.filter(|_| !due && !doubted) else { return Continue(()) };
+    let Ok((pair, own)) = own(now, held)? else { return Continue(()) };
+    let whole = |group: &Group, count: u32| {
+        let counts = group.targets.iter().filter(|target| target.counts()).count();
+        counts == count as usize && pair::healthy(group) == count
+    };
+    let whole = whole(own, held.hold.settings.count) && whole(pair.other(own), previous(held).healthy);
+    let (late, faults) = pair.step(own, Share { percent: split.to, split: Some(split) });
+    if whole && late.is_none() && faults.is_empty() {
+        baking(now, held, (split, since), (&pair, pair::healthy(own)), memory)?;
+    }
+    Continue(())
+}
+
+/// Waits as long as the step has to stand, and says where it is, for the console.
+fn baking(
+    now: &Situation<'_>,
+    held: &Held,
+    (split, since): (&Split, Timestamp),
+    (pair, healthy): (&Pair<'_>, u32),
+    memory: &ShiftMemory,
+) -> First<()> {
+    let settings = &held.hold.settings;
+    let bake_secs = settings.shift.steps.get(split.step).map_or(0, |step| step.bake_secs);
+    // Once, by its own length, while there is too little traffic to compare by.
+    let more = settings.compare.is_some() && !memory.comparison.enough;
+    let extended_secs = if more { 2 * bake_secs } else { bake_secs };
+    let left = now.left(since, bake_secs).or_else(|| now.left(since, extended_secs));
+    let Some((until, left)) = left else { return Continue(()) };
+    let next = until.min(now.world.now() + SignedDuration::from_secs(WATCH_EVERY_SECS));
+    let mut words = format!(
+        "{} % on {}, {} more; {healthy} of {} healthy",
         split.to,
         counted(pair.routing.switches.len(), "switch"),
         duration(left),
-        traffic.candidate.healthy,
-        counted(held.hold.settings.count, "target")
-    )
+        counted(settings.count, "target")
+    );
+    for more in [&memory.alarms, &memory.comparison.words].into_iter().filter(|words| !words.is_empty()) {
+        words = format!("{words}; {more}");
+    }
+    Break(Decision::wait_until(next, words))
+}
+
+/// Whether CodePipeline is to be asked again.
+fn asks(now: &Situation<'_>, memory: &ShiftMemory) -> bool {
+    memory.asked_at.is_none_or(|asked| now.left(asked, ASK_EVERY_SECS).is_none())
 }
 
 /// Why it can't go on by itself: somebody stops the execution.
 pub(super) fn stopped(now: &Situation<'_>, memory: &mut ShiftMemory) -> First<Option<String>> {
-    let due = |asked: jiff::Timestamp| now.left(asked, ASK_EVERY_SECS as u32).is_none();
-    if !memory.asked_at.is_none_or(due) {
+    if !asks(now, memory) {
         return Continue(None);
     }
     let execution = now.world.holder()?;

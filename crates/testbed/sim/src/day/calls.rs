@@ -113,6 +113,7 @@ impl Day {
             self.changing.push(number);
         }
         let action = job.action;
+        self.callers.push(action);
         self.race(&job, &asked);
         self.coverage.pass(action, &asked);
         let fault = self.plan.injected.get(&number).copied().or_else(|| self.misfortune(&asked));

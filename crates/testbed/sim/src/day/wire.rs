@@ -61,7 +61,7 @@ impl Day {
         let now = self.cloud.now;
         loop {
             let Some(call) = self.calls.get_mut(&number).filter(|call| call.answer.is_none()) else { return };
-            let (there, by) = (call.there, call.by);
+            let (there, by, action) = (call.there, call.by, call.job.action.as_str());
             let Some(request) = call.chains[chain].0.last().copied() else {
                 if call.chains.iter().all(|(requests, _)| requests.is_empty()) {
                     self.after(there, Event::Effect(number));
@@ -69,7 +69,7 @@ impl Day {
                 return;
             };
             let granted = self.granted(request);
-            let requested = self.requests.entry(request.operation).or_default();
+            let requested = self.requests.entry((action, request.operation)).or_default();
             requested.made += 1;
             requested.throttled += u64::from(!granted);
             let Some(call) = self.calls.get_mut(&number) else { return };
