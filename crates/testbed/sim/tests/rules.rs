@@ -262,7 +262,7 @@ fn many_services_shift_in_steps() {
     let raised = Limits { instances: Limits::PLENTY, run_instances: Limits::PLENTY, ..Limits::default() };
     let scaled = Scale { services: 200, count: 1, shift: steps(&[10], 600), limits: raised }.live();
     assert_eq!((scaled.finished, scaled.violations), (200, 0), "{scaled}");
-    assert!(scaled.overhead() < 1.15, "{scaled}");
+    assert!(scaled.overhead() < 1.25, "{scaled}");
 }
 
 #[test]
