@@ -1,9 +1,12 @@
-"""Deploys a template as a stack: shows where and each change first, and asks. STACK TEMPLATE [KEY=VALUE…]
+"""Deploys a template as a stack: shows where and each change first, and asks. STACK TEMPLATE [FILE.json] [KEY=VALUE…]
+
+A file has parameters as `tagship onboard` writes them: {"Parameters": {"KEY": "VALUE", …}}. What comes later counts.
 
 CODE_BUCKET takes the template's archives; FUNCTION is the function whose variables, beyond those of the template, must
 survive the update. Needs the AWS CLI and nothing else.
 """
 
+import json
 import os
 import re
 import sys
@@ -148,6 +151,21 @@ def room(changes):
         )
 
 
+def parameters_of(given):
+    """Each parameter that was given, by itself or in a file."""
+    found = {}
+    for each in given:
+        key, told, value = each.partition("=")
+        if told:
+            found[key] = value
+            continue
+        try:
+            found |= {key: str(value) for key, value in json.loads(Path(each).read_text())["Parameters"].items()}
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            sys.exit(f"{each} is neither KEY=VALUE nor a file with Parameters ({error!r}); nothing was changed")
+    return found
+
+
 def changes_of(change_set):
     found = aws("cloudformation", "describe-change-set", "--change-set-name", change_set)
     return [each["ResourceChange"] for each in found["Changes"] if each.get("Type", "Resource") == "Resource"]
@@ -207,9 +225,9 @@ def main():
     stack, template, *given = sys.argv[1:]
     where = region()
     account = aws("sts", "get-caller-identity")["Account"]
+    parameters = parameters_of(given)
     print(f"Stack {stack} in account {account}, {where}, from {template}{' with ' + ' '.join(given) if given else ''}:")
     new = begin(stack)
-    parameters = dict(each.split("=", 1) for each in given)
     parameters |= zone(template, parameters, where) if new else {}
     bucket = os.environ.get("CODE_BUCKET")
     template = package(template, bucket, where) if bucket else template
@@ -221,7 +239,7 @@ def main():
         "--template-file",
         template,
         "--capabilities",
-        "CAPABILITY_IAM",
+        "CAPABILITY_NAMED_IAM",
         "CAPABILITY_AUTO_EXPAND",
         "--no-execute-changeset",
         "--no-fail-on-empty-changeset",

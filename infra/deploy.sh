@@ -1,3 +1,3 @@
 #!/bin/sh
-# Deploys a template as a stack, after asking: STACK TEMPLATE [KEY=VALUE…]. deploy.py says what it looks at before.
+# Deploys a template as a stack, after asking: STACK TEMPLATE [FILE.json] [KEY=VALUE…]. deploy.py says what it looks at before.
 exec python3 "$(dirname "$0")/deploy.py" "$@"

@@ -12,5 +12,6 @@ pub mod person;
 pub mod privileges;
 pub mod releases;
 pub mod stories;
+pub mod terminal;
 pub mod variables;
 pub mod words;

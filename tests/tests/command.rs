@@ -2,11 +2,13 @@
 //! rejection, a way back, a closed door, and settings.
 
 use serde_json::{Value, json};
-use std::process::{Command, Output, Stdio};
+use std::ops::Deref;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use tagship_local::artifact::{Variant, pack};
 use tagship_local::gateway::{Effect, Fault, When};
 use tagship_local::{Line, Local, Plan, moto};
+use tagship_tests::terminal::Terminal;
 use tagship_tests::words::says;
 
 const ROLE: &str = "WEB_PRODUCT";
@@ -15,50 +17,18 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Far more than anything here takes.
 const LOOKS: u32 = 400;
 
-/// A person at a terminal that nobody looks at: questions aren't asked.
-struct Desk<'a> {
-    local: &'a Local,
-    dir: tempfile::TempDir,
+/// A person who releases and answers.
+struct Desk<'a>(Terminal<'a>);
+
+impl<'a> Deref for Desk<'a> {
+    type Target = Terminal<'a>;
+
+    fn deref(&self) -> &Terminal<'a> {
+        &self.0
+    }
 }
 
 impl Desk<'_> {
-    fn run(&self, words: &[&str]) -> Output {
-        self.command("ops", words).output().expect("tagship is built with the workspace")
-    }
-
-    /// As somebody with this access key would run it.
-    fn command(&self, who: &str, words: &[&str]) -> Command {
-        let mut command = Command::new(Plan::new(Vec::new()).functions.join("tagship"));
-        command
-            .args(words)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.dir.path())
-            .env("AWS_ENDPOINT_URL", self.local.gateway.url())
-            .env("AWS_ACCESS_KEY_ID", who)
-            .env("AWS_SECRET_ACCESS_KEY", "local")
-            .env("AWS_REGION", &self.local.account.region)
-            .stdin(Stdio::null());
-        command
-    }
-
-    /// What it prints, if it ends so.
-    fn says(&self, code: i32, words: &[&str]) -> String {
-        let output = self.run(words);
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (out, err) = (text(&output.stdout), text(&output.stderr));
-        assert_eq!(output.status.code(), Some(code), "tagship {}:\n{out}{err}", words.join(" "));
-        out + &err
-    }
-
-    /// Its JSON.
-    fn json(&self, words: &[&str]) -> Value {
-        let text = self.says(0, &[words, &["--output", "json"]].concat());
-        let document: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-        assert_eq!(document["schema"], 1, "{text}");
-        document
-    }
-
     fn build(&self, name: &str, variant: Variant) -> String {
         let path = self.dir.path().join(format!("{name}.zip"));
         std::fs::write(&path, pack(name, variant).expect("a build")).expect("a file");
@@ -108,7 +78,7 @@ impl Desk<'_> {
 async fn a_week_by_command() {
     let line = Line::quick("web", ROLE, "web.example.com", 10);
     let local = Local::start(Plan::new(vec![line])).await.expect("the cloud comes up");
-    let desk = Desk { local: &local, dir: tempfile::tempdir().expect("a directory") };
+    let desk = Desk(Terminal::new(&local));
     nothing_yet(&desk);
     planned(&desk, false);
     let first = desk.release("v1");

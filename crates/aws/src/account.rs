@@ -7,14 +7,18 @@ mod foreseen;
 mod functions;
 mod ground;
 mod pipelines;
+mod rules;
 mod service;
 mod settings;
+mod site;
 mod upload;
 mod watched;
 
 pub use foreseen::Foreseen;
 pub use functions::Log;
+pub use rules::EventRule;
 pub use settings::Stored;
+pub use site::{Listener, Site, Subnet};
 pub use upload::Uploaded;
 pub use watched::Watched;
 
@@ -47,6 +51,10 @@ pub struct Account {
     prefix: String,
     /// The revision of provision's configuration, which has the settings; none if it couldn't be read.
     revision: Option<String>,
+    /// The version that the functions say they are of; none if they don't, or it couldn't be read.
+    version: Option<String>,
+    /// The account's number; none if it couldn't be read.
+    number: Option<String>,
 }
 
 impl Person {
@@ -91,10 +99,10 @@ impl Person {
     pub async fn open(self, bucket: Option<String>) -> Result<Account, Opened> {
         let blind = Cloud::of(BTreeMap::new(), &self.base);
         let provision = format!("{}provision", self.prefix);
-        let (mut variables, revision) = match functions::variables(&blind, &provision).await {
-            Ok((variables, revision)) => (variables, Some(revision)),
+        let (mut variables, revision, number) = match functions::configuration(&blind, &provision).await {
+            Ok(found) => (found.variables, Some(found.revision), found.account),
             // Who may not read the settings can look at the rest, if the bucket is told.
-            Err(error) if error.kind == Kind::Denied && bucket.is_some() => (BTreeMap::new(), None),
+            Err(error) if error.kind == Kind::Denied && bucket.is_some() => (BTreeMap::new(), None, None),
             Err(error) if error.code.as_deref() == Some("ResourceNotFoundException") => {
                 return Err(Opened::Refused(Error::configuration(format!(
                     "there is no function {provision} in Region {}: is this the right account and Region? Where the \
@@ -104,6 +112,7 @@ impl Person {
             }
             Err(error) => return Err(Opened::Refused(error)),
         };
+        let version = variables.get("TAGSHIP_VERSION").cloned();
         variables.extend(bucket.map(|bucket| ("TAGSHIP_BUCKET".to_owned(), bucket)));
         let cloud = Cloud::of(variables, &self.base);
         if cloud.bucket.is_empty() {
@@ -112,7 +121,7 @@ impl Person {
                  hand. `make deploy` sets it"
             ))));
         }
-        Ok(Account { cloud, prefix: self.prefix, revision })
+        Ok(Account { cloud, prefix: self.prefix, revision, version, number })
     }
 }
 
@@ -120,6 +129,21 @@ impl Account {
     /// The Region's name.
     pub fn region(&self) -> &str {
         &self.cloud.region
+    }
+
+    /// The account's number; none if the functions' configuration may not be read.
+    pub fn number(&self) -> Option<&str> {
+        self.number.as_deref()
+    }
+
+    /// The version of the functions, as their stack says it; none if that is older than this, or may not be read.
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+
+    /// What the names of the functions begin with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// A function's name: `tagship-route`.

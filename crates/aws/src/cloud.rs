@@ -129,6 +129,7 @@ struct Clients {
     logs: OnceLock<aws_sdk_cloudwatchlogs::Client>,
     ssm: OnceLock<aws_sdk_ssm::Client>,
     ssm_changes: OnceLock<aws_sdk_ssm::Client>,
+    events: OnceLock<aws_sdk_eventbridge::Client>,
     events_changes: OnceLock<aws_sdk_eventbridge::Client>,
     sns_changes: OnceLock<aws_sdk_sns::Client>,
 }
@@ -170,6 +171,7 @@ clients! {
     logs: aws_sdk_cloudwatchlogs from reads;
     ssm: aws_sdk_ssm from reads;
     ssm_changes: aws_sdk_ssm from changes;
+    events: aws_sdk_eventbridge from reads;
     events_changes: aws_sdk_eventbridge from changes;
     sns_changes: aws_sdk_sns from changes;
 }

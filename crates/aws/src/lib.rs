@@ -40,4 +40,6 @@ mod handler;
 pub use handler::{ServeError, serve};
 
 mod account;
-pub use account::{Account, Foreseen, Log, Opened, Person, Stored, Uploaded, Watched};
+pub use account::{
+    Account, EventRule, Foreseen, Listener, Log, Opened, Person, Site, Stored, Subnet, Uploaded, Watched,
+};

@@ -17,7 +17,12 @@ pub(crate) enum Asks {
 
 /// The settings as they would be taken into a hold.
 pub(crate) async fn resolved(cloud: &Cloud, role: &ServiceRole, asks: Asks) -> Result<Offer, Error> {
-    let Offer { settings, user_data } = offered(cloud, role).await?;
+    looked_up(cloud, offered(cloud, role).await?, asks).await
+}
+
+/// The same of settings that are at hand.
+pub(crate) async fn looked_up(cloud: &Cloud, offer: Offer, asks: Asks) -> Result<Offer, Error> {
+    let Offer { settings, user_data } = offer;
     let parameter = async {
         match &settings.ami {
             Ami::Parameter(path) => parameter(cloud, path).await,

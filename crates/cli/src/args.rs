@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use crate::commands::onboard::Answers;
 use crate::out::Format;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -76,6 +77,22 @@ pub(crate) enum Command {
     Doctor {
         /// The service role
         service: String,
+    },
+    /// Write the files of a new service, and say which commands deploy them; deploys nothing itself
+    Onboard {
+        /// The service role that it shall have
+        service: String,
+        #[command(flatten)]
+        answers: Box<Answers>,
+        /// A JSON file with answers, each called as its flag is; flags come first
+        #[arg(long = "answers", value_name = "FILE", help_heading = "Files")]
+        file: Option<PathBuf>,
+        /// The directory to write into
+        #[arg(long, value_name = "DIR", default_value = ".", help_heading = "Files")]
+        into: PathBuf,
+        /// Write over files that are there
+        #[arg(long, help_heading = "Files")]
+        overwrite: bool,
     },
     /// Serve a page on this machine that shows all of it, and renews itself
     Dashboard(Dashboard),

@@ -15,6 +15,9 @@ mod service;
 mod table;
 mod words;
 
+/// This command's own.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 use end::{End, Failure};
 use out::Out;
 use std::process::ExitCode;

@@ -89,6 +89,16 @@ impl Out {
         self.text(&format!("{text}\n"))
     }
 
+    /// Says on standard error what somebody should know whatever comes of the command.
+    pub(crate) fn warn(&self, warning: &str) {
+        let text = match self.format {
+            Format::Text => wrapped(self.width(), &format!("tagship: {warning}")),
+            Format::Json => serde_json::json!({"schema": SCHEMA, "warning": warning}).to_string(),
+        };
+        // Nothing depends on its being heard.
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+
     /// Says on standard error why a command failed.
     pub(crate) fn fail(&self, failure: &Failure) -> ExitCode {
         let text = match self.format {

@@ -63,7 +63,7 @@ pub(crate) fn unknown(account: &Account, role: &ServiceRole) -> Failure {
     Failure::usage(match (closest(role.as_str(), names.iter().copied()), names.is_empty()) {
         (Some(meant), _) => format!("there is no service {role}: do you mean {meant}?"),
         (None, false) => format!("there is no service {role}. There are: {}", listed(names)),
-        (None, true) => format!("there is no service {role}, and no other yet"),
+        (None, true) => format!("there is no service {role}, and no other yet: `tagship onboard {role}` begins it"),
     })
 }
 

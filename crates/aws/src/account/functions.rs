@@ -18,12 +18,25 @@ pub struct Log {
     pub line: Value,
 }
 
-/// A function's variables, and the revision that has them.
-pub(super) async fn variables(cloud: &Cloud, function: &str) -> Result<(BTreeMap<String, String>, String), Error> {
+/// A function's configuration.
+pub(super) struct Configuration {
+    pub(super) variables: BTreeMap<String, String>,
+    /// The revision that has them.
+    pub(super) revision: String,
+    /// The account's number.
+    pub(super) account: Option<String>,
+}
+
+/// A function's configuration as it is now.
+pub(super) async fn configuration(cloud: &Cloud, function: &str) -> Result<Configuration, Error> {
     let request = cloud.lambda().get_function_configuration().function_name(function);
     let found = request.send().await.called("lambda:GetFunctionConfiguration", function)?;
     let variables = found.environment.and_then(|environment| environment.variables).unwrap_or_default();
-    Ok((variables.into_iter().collect(), found.revision_id.unwrap_or_default()))
+    Ok(Configuration {
+        variables: variables.into_iter().collect(),
+        revision: found.revision_id.unwrap_or_default(),
+        account: found.function_arn.and_then(|arn| arn.split(':').nth(4).map(str::to_owned)),
+    })
 }
 
 impl Account {

@@ -1,5 +1,6 @@
 //! One service's settings as they are stored: in a variable of provision, or in a parameter.
 
+use super::functions::Configuration;
 use super::{Account, functions};
 use crate::error::Called;
 use aws_sdk_lambda::types::Environment;
@@ -132,7 +133,7 @@ impl Account {
 
     async fn write_variable(&self, role: &ServiceRole, now: Option<&Stored>, text: Option<&str>) -> Result<(), Error> {
         let function = self.function(StageName::Provision);
-        let (mut variables, revision) = functions::variables(&self.cloud, &function).await?;
+        let Configuration { mut variables, revision, .. } = functions::configuration(&self.cloud, &function).await?;
         if variables.get(role.as_str()).map(String::as_str) != now.map(Stored::text) {
             return Err(changed(role));
         }

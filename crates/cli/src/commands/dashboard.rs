@@ -1,7 +1,7 @@
 //! `dashboard`: the page, served on this machine for as long as the command runs.
 
 use crate::args::{Access, Dashboard};
-use crate::commands::open;
+use crate::commands::{entered, open};
 use crate::end::{End, Failure};
 use crate::out::Out;
 use crate::page::{Entry, Guard, Page, Shown, Wishes, acts, router, secret, watch};
@@ -27,7 +27,7 @@ struct Served {
 
 pub(super) async fn run(access: Access, out: &Out, wish: Dashboard) -> Result<End, Failure> {
     // Two accounts: what looks counts its calls, and finds the installation anew now and then.
-    let account = open(access.clone()).await?;
+    let account = entered(access.clone(), out).await?;
     let acting = open(access.clone()).await?;
     let listens = TcpListener::bind((Ipv4Addr::LOCALHOST, wish.port)).await;
     let busy = |error| Failure::usage(format!("127.0.0.1:{}: {error}. Give another --port", wish.port));

@@ -1,6 +1,7 @@
 //! `doctor`: what a release needs, checked before there is one; each problem with what to do.
 
 mod launch;
+mod rules;
 
 use crate::end::{End, Failure, permission, told};
 use crate::out::Out;
@@ -70,11 +71,27 @@ pub(super) async fn run(account: &Account, out: &Out, name: &str) -> Result<End,
     let role = ServiceRole::try_from(name.replace('-', "_")).map_err(Failure::Usage)?;
     let known = account.services().into_iter().find(|known| known.as_str().eq_ignore_ascii_case(role.as_str()));
     let role = known.unwrap_or(role);
-    let mut checks = vec![Check::fine("installation", format!("found in Region {}", account.region()))];
+    let mut checks = vec![
+        Check::fine(
+            "installation",
+            format!("found in account {}, Region {}", account.number().unwrap_or("?"), account.region()),
+        ),
+        versions(account.version(), crate::VERSION),
+    ];
     match account.offered(&role).await {
         Err(error) => {
             checks.push(Check::failed("settings", &error));
-            let others = ["selectors", "pipeline", "switches", "launch", "names", "alarms", "release", "leftovers"];
+            let others = [
+                "selectors",
+                "pipeline",
+                "event rules",
+                "switches",
+                "launch",
+                "names",
+                "alarms",
+                "release",
+                "leftovers",
+            ];
             checks.extend(others.map(|part| Check::skipped(part, "settings")));
         }
         Ok(offer) => {
@@ -88,6 +105,20 @@ pub(super) async fn run(account: &Account, out: &Out, name: &str) -> Result<End,
     Ok(if found { End::Found } else { End::Fine })
 }
 
+/// The functions' version against this command's own.
+fn versions(functions: Option<&str>, own: &str) -> Check {
+    const PART: &str = "versions";
+    match functions {
+        None => Check::new(
+            PART,
+            Verdict::Unknown,
+            vec![format!("the functions don't say of which version they are, this command is of {own}: make deploy")],
+        ),
+        Some(version) if version == own => Check::fine(PART, format!("functions and command are of {own}")),
+        Some(version) => Check::new(PART, Verdict::Warning, vec![crate::commands::other_version(version, own)]),
+    }
+}
+
 async fn of_settings(account: &Account, role: &ServiceRole, settings: &Settings) -> Vec<Check> {
     let routing = async {
         match &settings.target_group {
@@ -95,10 +126,11 @@ async fn of_settings(account: &Account, role: &ServiceRole, settings: &Settings)
             TargetGroup::None => Ok(None),
         }
     };
-    let (resolved, hold, pipeline, routing, names, alarms) = tokio::join!(
+    let (resolved, hold, pipeline, rules, routing, names, alarms) = tokio::join!(
         account.resolved(role),
         account.hold(role),
         pipeline(account, role, settings),
+        rules::check(account, account.prefix(), role, settings),
         routing,
         names(account, role, settings),
         alarms(account, settings)
@@ -115,7 +147,8 @@ async fn of_settings(account: &Account, role: &ServiceRole, settings: &Settings)
         Ok(hold) => leftovers(account, role, hold).await,
         Err(error) => Check::failed("leftovers", &error),
     };
-    let mut checks = vec![selectors, pipeline, switches, launch, names, alarms];
+    let rules = if pipeline.verdict == Verdict::Error { Check::skipped(rules.part, pipeline.part) } else { rules };
+    let mut checks = vec![selectors, pipeline, rules, switches, launch, names, alarms];
     let first = checks.iter().find(|check| check.verdict == Verdict::Error).map(|check| check.part);
     checks.push(match first {
         Some(part) => Check::skipped("release", part),

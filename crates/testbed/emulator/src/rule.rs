@@ -16,6 +16,8 @@ pub struct Rule {
     pub arn: String,
     /// What sets it off.
     pub on: On,
+    /// Its event pattern as it is written; null if time sets it off.
+    pub pattern: Value,
     /// Who is told.
     pub targets: Vec<Target>,
 }
@@ -216,7 +218,8 @@ impl Template {
             let stack = self.stack();
             let name = raw.name.unwrap_or_else(|| format!("{}-{id}", stack.name));
             let arn = format!("arn:{}:events:{}:{}:rule/{name}", stack.partition(), stack.region, stack.account);
-            rules.push(Rule { name, arn, on, targets: targets.map_err(fails)? });
+            let pattern = raw.event_pattern.unwrap_or_default();
+            rules.push(Rule { name, arn, on, pattern, targets: targets.map_err(fails)? });
         }
         Ok(rules)
     }

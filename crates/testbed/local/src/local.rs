@@ -266,6 +266,7 @@ impl Local {
 fn functions(plan: &Plan, account: &Account, on_failure: &BTreeMap<String, String>) -> Result<Vec<Function>, Error> {
     let bucket = BTreeMap::from([
         ("TAGSHIP_BUCKET".to_owned(), account.bucket.clone()),
+        ("TAGSHIP_VERSION".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ("TAGSHIP_MINUTE".to_owned(), plan.minute_secs.to_string()),
     ]);
     let own = ["provision", "deploy", "route", "cleanup"].map(|name| {

@@ -15,7 +15,7 @@ const BAR: usize = 10;
 
 pub(super) fn overview(rows: &[Row], unavailable: &[Unavailable], now: Timestamp, width: usize) -> String {
     if rows.is_empty() {
-        return format!("There is no service yet: `make deploy-service` makes one.\n{}", lacking(unavailable));
+        return format!("There is no service yet: `tagship onboard SERVICE` begins one.\n{}", lacking(unavailable));
     }
     let cells = rows.iter().map(|row| {
         let at = match (&row.at, row.waits_for_a_person) {

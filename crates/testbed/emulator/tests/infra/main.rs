@@ -49,6 +49,13 @@ const TOPIC: (&str, &str) = ("TopicArn", "arn:aws:sns:eu-west-1:123456789012:rel
 
 const RELEASES: &str = "arn:aws:s3:::mzum-web-releases-123456789012-eu-west-1";
 
+/// The functions' stack says of which version they are: that of the workspace.
+#[test]
+fn the_functions_version_is_the_workspaces() {
+    let said = format!("TAGSHIP_VERSION: {} #", env!("CARGO_PKG_VERSION"));
+    assert!(ACCOUNT.contains(&said), "infra/tagship.yaml: {said}");
+}
+
 /// An example service, with what `more` gives it.
 fn service(more: &[(&str, &str)]) -> Template {
     let given = [

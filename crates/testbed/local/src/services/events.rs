@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tagship_cloud::gateway::{Call, Gateway, Reply};
 use tagship_cloud::service::{Answer, Service, ServiceError};
-use tagship_emulator::rule::{On, Rule, Target};
+use tagship_emulator::rule::{Input, On, Rule, Target};
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 
@@ -175,6 +175,37 @@ impl Events {
         }
     }
 
+    fn rules(&self, prefix: &str) -> Value {
+        let rules = self.shared.rules.iter().filter(|rule| rule.name.starts_with(prefix)).map(|rule| {
+            let mut told = json!({"Name": rule.name, "Arn": rule.arn, "State": "ENABLED"});
+            match &rule.on {
+                On::Event(_) => told["EventPattern"] = rule.pattern.to_string().into(),
+                On::Every(rate) => told["ScheduleExpression"] = format!("rate({} minutes)", rate.as_secs() / 60).into(),
+            }
+            told
+        });
+        json!({"Rules": rules.collect::<Vec<_>>()})
+    }
+
+    fn targets(&self, name: &str) -> Result<Value, ServiceError> {
+        let rule = self.shared.rules.iter().find(|rule| rule.name == name).ok_or_else(|| {
+            ServiceError::client(
+                "ResourceNotFoundException",
+                format!("Rule {name} does not exist on EventBus default."),
+            )
+        })?;
+        let targets = rule.targets.iter().map(|target| {
+            let mut told = json!({"Id": target.id, "Arn": target.arn});
+            match &target.input {
+                Input::Event | Input::Path(_) => {}
+                Input::Constant(text) => told["Input"] = text.as_str().into(),
+                Input::Transformer { template, .. } => told["InputTransformer"] = json!({"InputTemplate": template}),
+            }
+            told
+        });
+        Ok(json!({"Targets": targets.collect::<Vec<_>>()}))
+    }
+
     fn put(&self, request: PutEvents) -> Value {
         let mut failed = 0;
         let mut entries = Vec::new();
@@ -215,8 +246,11 @@ struct Entry {
 impl Service for Events {
     fn call<'a>(&'a self, _caller: &'a str, operation: &'a str, body: Value) -> Answer<'a> {
         Box::pin(async move {
-            if operation != "PutEvents" {
-                return Err(ServiceError::unknown(operation));
+            match operation {
+                "ListRules" => return Ok(self.rules(body["NamePrefix"].as_str().unwrap_or_default())),
+                "ListTargetsByRule" => return self.targets(body["Rule"].as_str().unwrap_or_default()),
+                "PutEvents" => {}
+                other => return Err(ServiceError::unknown(other)),
             }
             let request: PutEvents = serde_json::from_value(body)
                 .map_err(|error| ServiceError::client("ValidationException", error.to_string()))?;

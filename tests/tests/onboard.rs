@@ -1,0 +1,173 @@
+//! A new service by `tagship onboard`: what it writes is what the templates and the functions take, and nothing is written
+//! where something is wrong.
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use tagship_emulator::template::{Stack, Template};
+use tagship_local::setup::{infra, ops_environment};
+use tagship_local::{Local, Plan, moto};
+use tagship_tests::terminal::Terminal;
+use tagship_tests::words::says;
+
+const ROLE: &str = "SHOP_PRODUCT";
+const FILES: [&str; 3] = ["shop-product.service.json", "shop-product.settings.json", "shop.pipeline.json"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_from_a_listener_and_a_few_answers() {
+    let local = Local::start(Plan::new(Vec::new())).await.expect("the cloud comes up");
+    let terminal = Terminal::new(&local);
+    let account = &local.account;
+    let answers = serde_json::json!({"listener": [account.http_listener], "instance-type": "t3.micro",
+        "subnet": account.subnets, "zone": "shop.internal"});
+    std::fs::write(terminal.dir.path().join("answers.json"), answers.to_string()).expect("a file");
+    let file = ["onboard", ROLE, "--answers", "answers.json"];
+    let given = [&file[..], &["--host", "shop.example.com", "--ami", &account.image]].concat();
+    refused(&terminal, &given);
+
+    // Who looks may write files: nothing in AWS is changed.
+    let told = terminal.command("viewer", &given).output().expect("tagship runs");
+    let text = String::from_utf8_lossy(&told.stdout).into_owned() + &String::from_utf8_lossy(&told.stderr);
+    assert_eq!(told.status.code(), Some(0), "{text}");
+    assert_eq!(written(&terminal), FILES);
+    let service = "infra/deploy.sh shop-service infra/service.yaml ./shop-product.service.json";
+    let release = "infra/deploy.sh shop-pipeline infra/pipeline.yaml ./shop.pipeline.json";
+    let settings = ["settings", "set", ROLE, "./shop-product.settings.json"];
+    says(
+        "onboard",
+        &text,
+        &[service, release, &format!("tagship {}", settings.join(" ")), "tagship doctor SHOP_PRODUCT"],
+    );
+    let changed = local.gateway.recorder().records().iter().any(|it| it.caller == "viewer" && it.changing);
+    assert!(!changed, "it only reads");
+    again(&terminal, &given);
+
+    agree(&read(&terminal, FILES[0]), &read(&terminal, FILES[1]));
+    deploy(&local, "shop-service", &infra("service.yaml"), &terminal.dir.path().join(FILES[0]));
+    terminal.says(0, &[&settings[..], &["--yes"]].concat());
+    let found = terminal.run(&["doctor", ROLE, "--output", "json"]);
+    let found: Value = serde_json::from_slice(&found.stdout).expect("JSON");
+    for check in found["checks"].as_array().expect("checks") {
+        let part = check["part"].as_str().expect("a part");
+        // The pipeline's stack isn't deployed here: the local cloud makes pipelines of its own plan alone.
+        let expected = match part {
+            "pipeline" => "error",
+            "event rules" | "release" => "not-checked",
+            _ => "ok",
+        };
+        assert_eq!(check["verdict"], expected, "{part}: {found:#}");
+    }
+    of_another_version(&terminal);
+}
+
+/// Functions of another version are told of on standard error, once, whatever is asked for.
+fn of_another_version(terminal: &Terminal<'_>) {
+    let variables = [("TAGSHIP_BUCKET", terminal.local.account.bucket.as_str()), ("TAGSHIP_VERSION", "9.9.9")];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    terminal.local.lambda.set_environment("tagship-provision", variables).expect("a function");
+    for (words, told) in [
+        (&["status"][..], "tagship: the functions are of version 9.9.9"),
+        (&["status", "--output", "json"], "{\"schema\":1,\"warning\":\"the functions are of version 9.9.9"),
+    ] {
+        let output = terminal.run(words);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && text.starts_with(told), "{words:?}: {text}");
+        assert_eq!(text.matches("9.9.9, this command").count(), 1, "{words:?}: {text}");
+    }
+    says("doctor", &terminal.says(1, &["doctor", "NO_SERVICE"]), &["versions      warning", "settings      ERROR"]);
+}
+
+/// What is wrong is told at once, and nothing is written.
+fn refused(terminal: &Terminal<'_>, given: &[&str]) {
+    let none = terminal.local.account.http_listener.replace("listener/app/", "listener/app/no-");
+    let cases: [(i32, &[&str], &[&str]); 6] = [
+        (2, &["onboard", ROLE], &["--listener ARN, --host NAME, --subnet ID, --ami AMI", "Nothing was written"]),
+        (2, &["onboard", ROLE, "--answers", "answers.json"], &["give --host NAME, --ami AMI too"]),
+        (2, &["onboard", "A SERVICE"], &["service role"]),
+        (
+            1,
+            &[given, &["--host", "no name", "--subnet", "subnet-0", "--count", "0"]].concat(),
+            &["host no name is no host name", "subnet subnet-0 isn't in vpc-", "COUNT"],
+        ),
+        (
+            1,
+            &[given, &["--instance-type", "m6g.large"]].concat(),
+            &["INSTANCE_TYPE: m6g.large can't boot", "nothing was written"],
+        ),
+        (3, &[given, &["--listener", &none]].concat(), &["ListenerNotFound"]),
+    ];
+    for (code, words, told) in cases {
+        says(&words.join(" "), &terminal.says(code, words), told);
+        assert!(written(terminal).is_empty(), "{words:?} wrote {:?}", written(terminal));
+    }
+}
+
+/// The same once more is no change; something else is written over only if asked.
+fn again(terminal: &Terminal<'_>, given: &[&str]) {
+    let count = || read(terminal, FILES[1])["COUNT"].clone();
+    terminal.says(0, given);
+    let other = [given, &["--count", "1"]].concat();
+    says("over", &terminal.says(2, &other), &["shop-product.settings.json", "nothing was written", "--overwrite"]);
+    assert_eq!(count(), 2);
+    terminal.says(0, &[&other[..], &["--overwrite"]].concat());
+    assert_eq!(count(), 1);
+}
+
+fn written(terminal: &Terminal<'_>) -> Vec<String> {
+    let entries = std::fs::read_dir(terminal.dir.path()).expect("a directory");
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| name != "answers.json" && name.ends_with(".json")).collect();
+    names.sort();
+    names
+}
+
+fn read(terminal: &Terminal<'_>, name: &str) -> Value {
+    let text = std::fs::read_to_string(terminal.dir.path().join(name)).expect("a file");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// The settings that are written, and those that the stack of these parameters says in its output, are the same.
+fn agree(parameters: &Value, settings: &Value) {
+    let parameters: BTreeMap<String, String> =
+        serde_json::from_value(parameters["Parameters"].clone()).expect("parameters");
+    // What AWS makes of it, by the name that it is given.
+    let known = [
+        ("InstanceProfile", parameters["InstanceProfileName"].as_str()),
+        ("InstanceSecurityGroup.GroupId", "sg-1"),
+        ("TargetGroupA", "a"),
+        ("TargetGroupB", "b"),
+    ];
+    let stack = Stack {
+        name: "shop-service".to_owned(),
+        account: "123456789012".to_owned(),
+        region: "us-east-1".to_owned(),
+        known: known.map(|(id, value)| (id.to_owned(), value.to_owned())).into(),
+        parameters: parameters.clone(),
+        ..Stack::default()
+    };
+    let text = std::fs::read_to_string(infra("service.yaml")).expect("a file");
+    let outputs = Template::read(&text, stack).expect("a template").outputs().expect("outputs");
+    let mut made: Value = serde_json::from_str(outputs["Settings"].as_str().expect("a text")).expect("JSON");
+    // The group is known by its id once it is there, and by its tag before.
+    made["SG"] = format!("tag:tagship:service={ROLE}").into();
+    assert_eq!(*settings, made);
+}
+
+/// Deploys a stack with what a person deploys it with.
+fn deploy(local: &Local, stack: &str, template: &Path, file: &Path) {
+    let python = moto::python().unwrap_or_else(|error| panic!("{error}"));
+    let tools = python.parent().expect("a directory").canonicalize().expect("a path");
+    let mut process = Command::new(infra("deploy.sh"))
+        .args([Path::new(stack), template, file])
+        .envs(ops_environment(&local.gateway.url()))
+        .env("PATH", format!("{}:/usr/bin:/bin", tools.display()))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    process.stdin.take().expect("piped").write_all(b"y\n").expect("typed");
+    let output = process.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
