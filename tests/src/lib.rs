@@ -1,5 +1,5 @@
 //! What the end-to-end tests share: a browser, a person's tools, a service's releases, jobs without a pipeline, stories
-//! side by side, deaths, leaks, privileges, metrics, notices and words.
+//! side by side, the local cloud as a process, deaths, leaks, privileges, metrics, notices and words.
 
 pub mod browser;
 pub mod death;
@@ -13,5 +13,6 @@ pub mod privileges;
 pub mod releases;
 pub mod stories;
 pub mod terminal;
+pub mod up;
 pub mod variables;
 pub mod words;

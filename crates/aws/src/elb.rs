@@ -1,8 +1,10 @@
 //! The load balancer: the pair, its targets, and every switch that forwards to it.
 
+mod change;
 mod fit;
 mod look;
 mod test_rule;
+pub(crate) use change::{deregister, register, set_weights};
 pub(crate) use fit::balancer;
 pub(crate) use look::{look, own};
 pub(crate) use test_rule::point;
@@ -10,15 +12,15 @@ pub(crate) use test_rule::point;
 use crate::Cloud;
 use crate::error::{Called, required};
 use aws_sdk_elasticloadbalancingv2::types::{
-    Action, ForwardActionConfig, Listener, Rule, TargetDescription, TargetGroup, TargetGroupStickinessConfig,
-    TargetGroupTuple, TargetHealthStateEnum, TargetTypeEnum,
+    Action, ForwardActionConfig, Listener, Rule, TargetGroup, TargetGroupStickinessConfig, TargetGroupTuple,
+    TargetHealthStateEnum, TargetTypeEnum,
 };
 use aws_sdk_resourcegroupstagging::types::{ResourceTagMapping, TagFilter};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tagship::settings::Selector;
-use tagship::{Error, Group, Health, Kind, Routing, ServiceRole, Switch, TAG_SERVICE, TAG_TEST, Target};
+use tagship::{Error, Group, Health, Routing, ServiceRole, Switch, TAG_SERVICE, TAG_TEST, Target};
 use test_rule::{Forwarder, apart};
 
 /// Target groups a call; AWS names no limit for ARNs, this is its limit for load balancers.
@@ -370,88 +372,4 @@ fn weights(action: &Action) -> Option<Vec<(String, u32)>> {
         Some((tuple.target_group_arn()?.to_owned(), weight))
     };
     Some(tuples.iter().filter_map(weight).collect())
-}
-
-/// ModifyRule or ModifyListener: the whole action list, read right before, with other weights of our groups.
-pub(crate) async fn set_weights(
-    cloud: &Cloud,
-    switch: &str,
-    label: &str,
-    changes: &[(String, u32, u32)],
-    unstick: bool,
-) -> Result<(), Error> {
-    let rule = switch.contains(":listener-rule/");
-    let actions = if rule {
-        let answer = cloud.elb_bound().describe_rules().rule_arns(switch).send().await.called(DESCRIBE_RULES, label)?;
-        answer.rules.unwrap_or_default().into_iter().next().and_then(|rule| rule.actions)
-    } else {
-        let answer = cloud.elb_bound().describe_listeners().listener_arns(switch).send().await;
-        let answer = answer.called(DESCRIBE_LISTENERS, label)?;
-        answer.listeners.unwrap_or_default().into_iter().next().and_then(|listener| listener.default_actions)
-    };
-    let actions = actions.and_then(|actions| reweighted(actions, changes, unstick)).ok_or_else(|| {
-        Error::new(Kind::Conflict, format!("{label} isn't as it was when the change was decided: looking again"))
-    })?;
-    if rule {
-        let request = cloud.elb_changes().modify_rule().rule_arn(switch).set_actions(Some(actions));
-        request.send().await.called("elasticloadbalancing:ModifyRule", label)?;
-    } else {
-        let request = cloud.elb_changes().modify_listener().listener_arn(switch).set_default_actions(Some(actions));
-        request.send().await.called("elasticloadbalancing:ModifyListener", label)?;
-    }
-    Ok(())
-}
-
-/// The same list with these weights; none if a group hasn't the weight that was expected.
-fn reweighted(mut actions: Vec<Action>, changes: &[(String, u32, u32)], unstick: bool) -> Option<Vec<Action>> {
-    let forward = actions.iter_mut().find(|action| weights(action).is_some())?;
-    let mut tuples = weights(forward)?;
-    for (group, expected, weight) in changes {
-        let (_, current) = tuples.iter_mut().find(|(arn, _)| arn == group)?;
-        if current != expected {
-            return None;
-        }
-        *current = *weight;
-    }
-    let tuple = |(arn, weight): (String, u32)| {
-        // At most 999.
-        let weight = i32::try_from(weight).unwrap_or(i32::MAX);
-        TargetGroupTuple::builder().target_group_arn(arn).weight(weight).build()
-    };
-    let config = forward.forward_config.get_or_insert_with(|| ForwardActionConfig::builder().build());
-    config.target_groups = Some(tuples.into_iter().map(tuple).collect());
-    if unstick {
-        let off = TargetGroupStickinessConfig::builder().enabled(false).build();
-        config.target_group_stickiness_config = Some(off);
-    }
-    // Beside a forward config of several groups AWS refuses a single one.
-    forward.target_group_arn = None;
-    keep_secrets(&mut actions);
-    Some(actions)
-}
-
-/// An OIDC client's secret isn't told by a describe.
-fn keep_secrets(actions: &mut [Action]) {
-    for oidc in actions.iter_mut().filter_map(|action| action.authenticate_oidc_config.as_mut()) {
-        oidc.client_secret = None;
-        oidc.use_existing_client_secret = Some(true);
-    }
-}
-
-/// RegisterTargets.
-pub(crate) async fn register(cloud: &Cloud, group: &str, ids: &[String], port: u16) -> Result<(), Error> {
-    let target = |id: &String| TargetDescription::builder().id(id).port(port.into()).build();
-    let request = cloud.elb_changes().register_targets().target_group_arn(group);
-    let sent = request.set_targets(Some(ids.iter().map(target).collect())).send().await;
-    sent.called("elasticloadbalancing:RegisterTargets", group)?;
-    Ok(())
-}
-
-/// DeregisterTargets.
-pub(crate) async fn deregister(cloud: &Cloud, group: &str, targets: &[(String, u16)]) -> Result<(), Error> {
-    let target = |(id, port): &(String, u16)| TargetDescription::builder().id(id).port((*port).into()).build();
-    let request = cloud.elb_changes().deregister_targets().target_group_arn(group);
-    let sent = request.set_targets(Some(targets.iter().map(target).collect())).send().await;
-    sent.called("elasticloadbalancing:DeregisterTargets", group)?;
-    Ok(())
 }

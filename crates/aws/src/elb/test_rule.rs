@@ -93,7 +93,7 @@ pub(crate) async fn point(cloud: &Cloud, rule: &str, label: &str, from: &[String
             return None;
         }
         (forward.target_group_arn, forward.forward_config) = (Some(to.to_owned()), None);
-        super::keep_secrets(&mut actions);
+        super::change::keep_secrets(&mut actions);
         Some(actions)
     });
     let actions = pointed.ok_or_else(|| {
