@@ -15,5 +15,8 @@ pub use planner::{Decision, First, Planner, Situation, View, execution_of};
 mod after;
 pub use after::after;
 
+mod port;
+pub use port::{Applied, Look, Port};
+
 mod run;
-pub use run::{Applied, Look, Outcome, Port, STALE_SECS, THROTTLED_SECS, UNAVAILABLE_SECS, YIELD_SECS, run};
+pub use run::{Outcome, STALE_SECS, THROTTLED_SECS, UNAVAILABLE_SECS, YIELD_SECS, run};

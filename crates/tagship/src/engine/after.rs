@@ -1,6 +1,6 @@
 //! What a step makes of the world that was observed, where AWS's answer alone tells it.
 
-use super::run::Applied;
+use super::port::Applied;
 use crate::{Called, Enrolled, Health, InstanceState, NameChange, Step, World};
 
 /// The world after a step that succeeded; none if that has to be looked at. What a describe would show is never

@@ -3,7 +3,7 @@
 use super::*;
 use crate::route::ShiftMemory;
 use crate::testing::*;
-use crate::{Action, Decision, Health};
+use crate::{Action, Decision, Health, ReleaseId, ServiceRole};
 use std::pin::pin;
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
