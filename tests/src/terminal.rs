@@ -1,5 +1,6 @@
 //! A person at a terminal that nobody looks at: the command `tagship`, whose questions aren't asked.
 
+use crate::forms::Forms;
 use serde_json::Value;
 use std::process::{Command, Output, Stdio};
 use tagship_local::{Local, Plan};
@@ -10,6 +11,8 @@ pub struct Terminal<'a> {
     pub local: &'a Local,
     /// The person's own directory, where commands run.
     pub dir: tempfile::TempDir,
+    /// What it has written as JSON.
+    pub forms: Forms,
 }
 
 impl<'a> Terminal<'a> {
@@ -19,7 +22,7 @@ impl<'a> Terminal<'a> {
     ///
     /// If there is no room for a directory.
     pub fn new(local: &'a Local) -> Self {
-        Self { local, dir: tempfile::tempdir().expect("a directory") }
+        Self { local, dir: tempfile::tempdir().expect("a directory"), forms: Forms::default() }
     }
 
     /// As somebody with this access key would run it.
@@ -69,7 +72,7 @@ impl<'a> Terminal<'a> {
     pub fn json(&self, words: &[&str]) -> Value {
         let text = self.says(0, &[words, &["--output", "json"]].concat());
         let document: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-        assert_eq!(document["schema"], 1, "{text}");
+        self.forms.note(words, &document);
         document
     }
 }

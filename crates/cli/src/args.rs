@@ -168,6 +168,8 @@ pub(crate) enum Command {
     /// Check a file before anybody uploads it; needs no AWS
     #[command(subcommand)]
     Check(Check),
+    /// Write the JSON Schema of what every command writes with --output json; needs no AWS
+    Schema,
     /// Write the completions of a shell
     Completions {
         /// Which

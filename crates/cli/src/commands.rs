@@ -26,6 +26,10 @@ use tagship_aws::{Account, Person};
 pub(crate) async fn run(cli: Cli, out: &Out) -> Result<End, Failure> {
     let access = cli.access;
     match cli.command {
+        Command::Schema => {
+            out.text(include_str!("../schema.json"))?;
+            Ok(End::Fine)
+        }
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "tagship", &mut text);
