@@ -57,6 +57,8 @@ impl Forms {
 fn form<'a>(words: &[&'a str]) -> &'a str {
     match words {
         ["status", _] => "status-service",
+        ["check", "artifact", _] => "check-artifact",
+        ["check", "settings", ..] => "check-settings",
         ["approve" | "reject", ..] => "answer",
         ["settings", "show", ..] => "settings",
         ["settings" | "freeze" | "unfreeze" | "stop", ..] => "did",

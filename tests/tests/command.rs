@@ -112,6 +112,7 @@ fn nothing_yet(desk: &Desk<'_>) {
     assert!(schema["properties"]["COUNT"]["maximum"] == 1000, "{schema:#}");
     let build = desk.build("v0", Variant::Healthy);
     says("sound", &desk.says(0, &["check", "artifact", &build]), &["0 errors"]);
+    desk.json(&["check", "artifact", &build]);
     let text = desk.dir.path().join("text.zip");
     std::fs::write(&text, "no archive").expect("a file");
     let text = text.display().to_string();

@@ -43,12 +43,15 @@ async fn a_service_from_a_listener_and_a_few_answers() {
     let changed = local.gateway.recorder().records().iter().any(|it| it.caller == "viewer" && it.changing);
     assert!(!changed, "it only reads");
     again(&terminal, &given);
+    terminal.json(&[&given[..], &["--overwrite"]].concat());
 
     agree(&read(&terminal, FILES[0]), &read(&terminal, FILES[1]));
     deploy(&local, "shop-service", &infra("service.yaml"), &terminal.dir.path().join(FILES[0]));
     terminal.says(0, &[&settings[..], &["--yes"]].concat());
     let found = terminal.run(&["doctor", ROLE, "--output", "json"]);
     let found: Value = serde_json::from_slice(&found.stdout).expect("JSON");
+    terminal.forms.note(&["doctor"], &found);
+    terminal.forms.check(&terminal.says(0, &["schema"]));
     for check in found["checks"].as_array().expect("checks") {
         let part = check["part"].as_str().expect("a part");
         // The pipeline's stack isn't deployed here: the local cloud makes pipelines of its own plan alone.
