@@ -322,7 +322,7 @@ fn doctor(desk: &Desk<'_>) {
         std::fs::write(&file, settings.to_string()).expect("a file");
         desk.says(0, &["settings", "set", ROLE, &name, "--yes"]);
     };
-    let faults: [(&str, Value, &str); 20] = [
+    let faults: [(&str, Value, &str); 21] = [
         ("PIPELINE", "wep".into(), "pipeline      ERROR"),
         ("PIPELINE", Value::Null, "pipeline      ERROR        add PIPELINE"),
         ("PRE_PRODUCT", true.into(), "pipeline      ERROR        web has no action park"),
@@ -337,6 +337,7 @@ fn doctor(desk: &Desk<'_>) {
         ("INSTANCE_TYPE", "x99.huge".into(), "launch        ERROR        INSTANCE_TYPE: this Region has no x99.huge"),
         ("SUBNET", "subnet-0123456789abcdef0".into(), "launch        ERROR        SUBNET: there is no"),
         ("SG", "sg-0123456789abcdef0".into(), "launch        ERROR        SG: there is no"),
+        ("INSTANCE_PROFILE", "nobody".into(), "launch        ERROR        INSTANCE_PROFILE: there is no nobody"),
         ("PORT", 9.into(), "launch        ERROR        SG: nothing lets the load balancer"),
         ("EIP", "tag:Name=nobody".into(), "release       ERROR        Provision: EIP tag:Name=nobody has 0 addresses"),
         ("COUNT", 1_000.into(), "more than the 1000 targets"),

@@ -29,6 +29,9 @@ use aws_credential_types::provider::ProvideCredentials;
 use std::collections::BTreeMap;
 use tagship::{Error, Kind};
 
+/// The path of instance roles where an installation doesn't say another: the templates' default.
+pub const INSTANCE_ROLES: &str = "/tagship/instance/";
+
 /// Who asks: what a profile, the environment, single sign-on or a credential process gives.
 pub struct Person {
     base: aws_config::SdkConfig,
@@ -139,6 +142,11 @@ impl Account {
     /// The version of the functions, as their stack says it; none if that is older than this, or may not be read.
     pub fn version(&self) -> Option<&str> {
         self.version.as_deref()
+    }
+
+    /// The path of the instance roles that provision may pass.
+    pub fn passes(&self) -> &str {
+        self.cloud.variables.get("TAGSHIP_INSTANCE_ROLES").map_or(INSTANCE_ROLES, String::as_str)
     }
 
     /// What the names of the functions begin with.

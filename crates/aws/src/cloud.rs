@@ -129,6 +129,8 @@ struct Clients {
     logs: OnceLock<aws_sdk_cloudwatchlogs::Client>,
     ssm: OnceLock<aws_sdk_ssm::Client>,
     ssm_changes: OnceLock<aws_sdk_ssm::Client>,
+    iam: OnceLock<aws_sdk_iam::Client>,
+    quotas: OnceLock<aws_sdk_servicequotas::Client>,
     events: OnceLock<aws_sdk_eventbridge::Client>,
     events_changes: OnceLock<aws_sdk_eventbridge::Client>,
     sns_changes: OnceLock<aws_sdk_sns::Client>,
@@ -171,6 +173,8 @@ clients! {
     logs: aws_sdk_cloudwatchlogs from reads;
     ssm: aws_sdk_ssm from reads;
     ssm_changes: aws_sdk_ssm from changes;
+    iam: aws_sdk_iam from reads;
+    quotas: aws_sdk_servicequotas from reads;
     events: aws_sdk_eventbridge from reads;
     events_changes: aws_sdk_eventbridge from changes;
     sns_changes: aws_sdk_sns from changes;

@@ -41,5 +41,6 @@ pub use handler::{ServeError, serve};
 
 mod account;
 pub use account::{
-    Account, EventRule, Foreseen, Listener, Log, Opened, Person, Site, Stored, Subnet, Uploaded, Watched,
+    Account, EventRule, Foreseen, INSTANCE_ROLES, Listener, Log, Opened, Person, Site, Stored, Subnet, Uploaded,
+    Watched,
 };

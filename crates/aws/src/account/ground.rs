@@ -4,7 +4,7 @@ use super::Account;
 use crate::error::Called;
 use aws_sdk_ec2::types::{Filter, IpPermission};
 use std::collections::{BTreeMap, BTreeSet};
-use tagship::ground::{Door, Ground, Image, Wall};
+use tagship::ground::{Door, Ground, Image, Profile, VCPUS, Wall};
 use tagship::settings::{Ami, Settings};
 use tagship::{Error, Routing};
 
@@ -15,16 +15,18 @@ impl Account {
     ///
     /// If one of the descriptions is refused.
     pub async fn ground(&self, settings: &Settings, routing: Option<&Routing>) -> Result<Ground, Error> {
-        let (image, types, subnets, walls, before) = tokio::try_join!(
+        let (image, (types, vcpus), subnets, walls, before, profile, quota) = tokio::try_join!(
             self.image(settings),
             self.types(settings),
             self.subnets(settings),
             self.walls(settings),
-            self.before(routing)
+            self.before(routing),
+            self.profile(settings),
+            self.quota()
         )?;
         let vpcs: BTreeSet<String> = subnets.values().cloned().collect();
         let (routed, endpoints) = tokio::try_join!(self.routed(&subnets, &vpcs), self.endpoints(&vpcs))?;
-        Ok(Ground { image, types, subnets, walls, before, routed, endpoints })
+        Ok(Ground { image, types, vcpus, quota, profile, subnets, walls, before, routed, endpoints })
     }
 
     async fn image(&self, settings: &Settings) -> Result<Option<Image>, Error> {
@@ -39,18 +41,44 @@ impl Account {
     }
 
     /// One call: a filter, unlike a list, takes a type that isn't there.
-    async fn types(&self, settings: &Settings) -> Result<BTreeMap<String, BTreeSet<String>>, Error> {
+    async fn types(&self, settings: &Settings) -> Result<Types, Error> {
         let names = settings.instance_type.clone();
         let filter = Filter::builder().name("instance-type").set_values(Some(names)).build();
         let mut pages = self.cloud.ec2().describe_instance_types().filters(filter).into_paginator().items().send();
-        let mut types = BTreeMap::new();
+        let (mut types, mut vcpus) = Types::default();
         while let Some(found) = pages.next().await {
             let found = found.called("ec2:DescribeInstanceTypes", "INSTANCE_TYPE")?;
             let able = found.processor_info().map(|info| info.supported_architectures()).unwrap_or_default();
             let able = able.iter().map(|it| it.as_str().to_owned()).collect();
-            types.extend(found.instance_type().map(|kind| (kind.as_str().to_owned(), able)));
+            let Some(kind) = found.instance_type() else { continue };
+            let count = found.v_cpu_info().and_then(|info| u32::try_from(info.default_v_cpus()?).ok());
+            vcpus.extend(count.map(|count| (kind.as_str().to_owned(), count)));
+            types.insert(kind.as_str().to_owned(), able);
         }
-        Ok(types)
+        Ok((types, vcpus))
+    }
+
+    async fn profile(&self, settings: &Settings) -> Result<Option<Profile>, Error> {
+        let name = &settings.instance_profile;
+        let sent = self.cloud.iam().get_instance_profile().instance_profile_name(name).send().await;
+        match sent.called("iam:GetInstanceProfile", name) {
+            Ok(found) => Ok(found
+                .instance_profile
+                .map(|profile| Profile { role_path: profile.roles().first().map(|role| role.path().to_owned()) })),
+            Err(error) if error.code.as_deref() == Some("NoSuchEntity") => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// None where Service Quotas doesn't know it: it isn't in every Region.
+    async fn quota(&self) -> Result<Option<u32>, Error> {
+        let sent = self.cloud.quotas().get_service_quota().service_code("ec2").quota_code(VCPUS).send().await;
+        match sent.called("servicequotas:GetServiceQuota", VCPUS) {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number of vCPUs")]
+            Ok(found) => Ok(found.quota.and_then(|quota| quota.value).map(|value| value as u32)),
+            Err(error) if error.code.as_deref() == Some("NoSuchResourceException") => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn subnets(&self, settings: &Settings) -> Result<BTreeMap<String, String>, Error> {
@@ -136,6 +164,9 @@ impl Account {
         Ok(found.into_iter().filter(|(_, services)| services.len() == 2).map(|(vpc, _)| vpc).collect())
     }
 }
+
+/// Architectures and vCPUs, by instance type.
+type Types = (BTreeMap<String, BTreeSet<String>>, BTreeMap<String, u32>);
 
 /// Nothing, where the answer is that there is no such thing.
 fn there<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {

@@ -62,6 +62,7 @@ pub(super) async fn run(account: &Account, out: &Out, name: &str, wish: Wish) ->
         site: &site,
         region: account.region(),
         prefix: &wish.prefix,
+        role_path: account.passes(),
         priority,
     };
     let found = fits(account, &wanted, problems.is_empty()).await?;
@@ -108,7 +109,10 @@ async fn fits(account: &Account, wanted: &Wanted<'_>, placed: bool) -> Result<gr
         Err(error) if error.kind == tagship::Kind::Configuration => return Ok(wrong(&error.message)),
         Err(error) => return Err(error.into()),
     };
-    Ok(ground::problems(&account.ground(&settings, None).await?, &settings, &BTreeSet::new()))
+    let mut ground = account.ground(&settings, None).await?;
+    // And so does its instance profile.
+    ground.profile = Some(ground::Profile { role_path: Some(account.passes().to_owned()) });
+    Ok(ground::problems(&ground, &settings, &BTreeSet::new(), account.passes()))
 }
 
 /// What deploys it, and looks at it in the end.

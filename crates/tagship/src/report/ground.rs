@@ -8,6 +8,9 @@ use crate::settings::Settings;
 use crate::{counted, listed};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Service Quotas' code for the vCPUs of on-demand instances of the usual families (A, C, D, H, I, M, R, T, Z).
+pub const VCPUS: &str = "L-1216C47A";
+
 /// What was found of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ground {
@@ -15,6 +18,12 @@ pub struct Ground {
     pub image: Option<Image>,
     /// The architectures of each instance type that the Region has.
     pub types: BTreeMap<String, BTreeSet<String>>,
+    /// The vCPUs of each of them.
+    pub vcpus: BTreeMap<String, u32>,
+    /// How many vCPUs of the usual families may run in this account and Region; none if it couldn't be read.
+    pub quota: Option<u32>,
+    /// The instance profile; none if there is no such profile.
+    pub profile: Option<Profile>,
     /// The VPC of each subnet that is there.
     pub subnets: BTreeMap<String, String>,
     /// The security groups of the instances that are there.
@@ -34,6 +43,13 @@ pub struct Image {
     pub state: String,
     /// `x86_64`, `arm64`; empty where EC2 doesn't say.
     pub architecture: String,
+}
+
+/// An instance profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// The path of its role; none if it has no role.
+    pub role_path: Option<String>,
 }
 
 /// A security group.
@@ -63,13 +79,16 @@ pub struct Found {
     pub warnings: Vec<String>,
 }
 
-/// All that is wrong with it, for resolved settings and the ports of the pair's groups.
-pub fn problems(ground: &Ground, settings: &Settings, ports: &BTreeSet<u16>) -> Found {
+/// All that is wrong with it, for resolved settings, the ports of the pair's groups, and the path of the roles that
+/// provision may pass.
+pub fn problems(ground: &Ground, settings: &Settings, ports: &BTreeSet<u16>, passed: &str) -> Found {
     let mut found = Found::default();
     found.errors.extend(image(ground, settings));
     found.errors.extend(types(ground, settings));
     found.errors.extend(places(ground, settings));
     found.errors.extend(walls(ground, settings, ports));
+    found.errors.extend(profile(ground, settings, passed));
+    found.errors.extend(quota(ground, settings));
     found.warnings.extend(ways_out(ground, settings));
     found
 }
@@ -143,6 +162,42 @@ fn walls(ground: &Ground, settings: &Settings, ports: &BTreeSet<u16>) -> Vec<Str
             )
         })
         .collect()
+}
+
+/// Whether provision can launch with the instance profile: it may pass roles on one path alone.
+fn profile(ground: &Ground, settings: &Settings, passed: &str) -> Option<String> {
+    let name = &settings.instance_profile;
+    match ground.profile.as_ref().map(|profile| profile.role_path.as_deref()) {
+        None => Some(format!(
+            "INSTANCE_PROFILE: there is no {name}: correct INSTANCE_PROFILE, or deploy infra/service.yaml, which makes one"
+        )),
+        Some(None) => Some(format!(
+            "INSTANCE_PROFILE: {name} has no role, so the CodeDeploy agent may read nothing: aws iam \
+             add-role-to-instance-profile --instance-profile-name {name} --role-name ROLE"
+        )),
+        Some(Some(path)) if !path.starts_with(passed) => Some(format!(
+            "INSTANCE_PROFILE: the role of {name} is on path {path}, and provision may pass roles on {passed} alone: make a \
+             role there, or deploy infra/tagship.yaml with InstanceRolePath={path}"
+        )),
+        Some(Some(_)) => None,
+    }
+}
+
+/// Whether two fleets may run, as they do from provision to the final approval. The families that are bought for what they
+/// accelerate have quotas of their own, which aren't read.
+fn quota(ground: &Ground, settings: &Settings) -> Option<String> {
+    const USUAL: [char; 9] = ['a', 'c', 'd', 'h', 'i', 'm', 'r', 't', 'z'];
+    let accelerated = |kind: &str| ["dl", "inf", "hpc", "trn"].iter().any(|family| kind.starts_with(family));
+    let usual = settings.instance_type.iter().filter(|kind| kind.starts_with(USUAL) && !accelerated(kind));
+    let (vcpus, kind) = usual.filter_map(|kind| Some((ground.vcpus.get(kind)?, kind))).min()?;
+    let needed = settings.count.saturating_mul(2).saturating_mul(*vcpus);
+    let quota = ground.quota.filter(|quota| needed > *quota)?;
+    Some(format!(
+        "COUNT: two fleets of {} {kind} have {needed} vCPUs, and this account may run {quota} of the usual families in all: \
+         aws service-quotas request-service-quota-increase --service-code ec2 --quota-code {VCPUS} --desired-value {}",
+        settings.count,
+        needed.saturating_add(quota)
+    ))
 }
 
 /// Instances that reach neither CodeDeploy nor S3 install nothing.

@@ -12,6 +12,7 @@ use crate::services::codedeploy::{self, Agents, CodeDeploy};
 use crate::services::codepipeline::{self, CodePipeline};
 use crate::services::events::{self, Events};
 use crate::services::lambda::{self, Function, Lambda};
+use crate::services::quotas::Quotas;
 use crate::services::tether;
 use crate::traffic::balancer::{self, Balancer};
 use crate::traffic::dns::Dns;
@@ -133,6 +134,7 @@ impl Local {
             functions: functions(&plan, &account, &on_failure(&template).map_err(wrong)?)?,
         })?;
         gateway.serve("lambda", Arc::new(lambda.clone()));
+        gateway.serve("servicequotas", Arc::new(Quotas));
         gateway.serve("logs", Arc::new(lambda::Logs(lambda.clone())));
 
         let mut pipelines = Vec::new();

@@ -6,4 +6,5 @@ pub mod codepipeline;
 pub mod events;
 pub mod hook;
 pub mod lambda;
+pub(crate) mod quotas;
 pub mod tether;

@@ -17,11 +17,11 @@ pub(super) async fn check(account: &Account, settings: &Settings, routing: Optio
         Err(error) => return Check::failed(PART, &error),
     };
     let ports: BTreeSet<u16> = routing.into_iter().flat_map(|it| &it.groups).map(|group| group.port).collect();
-    let found = ground::problems(&ground, settings, &ports);
+    let found = ground::problems(&ground, settings, &ports, account.passes());
     match (found.errors.is_empty(), found.warnings.is_empty()) {
         (false, _) => Check::new(PART, Verdict::Error, [found.errors, found.warnings].concat()),
         (true, false) => Check::new(PART, Verdict::Warning, found.warnings),
-        (true, true) => Check::fine(PART, "image, types, subnets and security groups fit each other"),
+        (true, true) => Check::fine(PART, "image, types, profile, quota, subnets and security groups fit each other"),
     }
 }
 

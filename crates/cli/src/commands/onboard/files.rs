@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use tagship::ServiceRole;
-use tagship_aws::Site;
+use tagship_aws::{INSTANCE_ROLES, Site};
 use tempfile::NamedTempFile;
 
 /// As infra/service.yaml has it, so that both say the same.
@@ -32,6 +32,8 @@ pub(super) struct Wanted<'a> {
     /// What the functions' names begin with.
     pub(super) prefix: &'a str,
     pub(super) priority: u32,
+    /// The path of the instance roles that provision may pass.
+    pub(super) role_path: &'a str,
 }
 
 impl Wanted<'_> {
@@ -65,6 +67,7 @@ impl Wanted<'_> {
         set("Ami", answers.ami.clone());
         set("InstanceType", answers.instance_type.clone());
         set("InstanceProfileName", Some(self.profile()));
+        set("InstanceRolePath", (self.role_path != INSTANCE_ROLES).then(|| self.role_path.to_owned()));
         set("Count", answers.count.map(|count| count.to_string()));
         set("Port", answers.port.map(|port| port.to_string()));
         set("HealthCheckPath", answers.health_check.clone());

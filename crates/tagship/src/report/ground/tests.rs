@@ -9,6 +9,9 @@ fn ground() -> Ground {
     let door = Door { ports: (8080, 8080), groups: set(&["sg-balancer"]) };
     Ground {
         image: Some(Image { state: "available".to_owned(), architecture: "x86_64".to_owned() }),
+        vcpus: ["t3.micro", "t3a.micro"].map(|kind| (kind.to_owned(), 2)).into(),
+        quota: Some(64),
+        profile: Some(Profile { role_path: Some("/tagship/instance/".to_owned()) }),
         types: ["t3.micro", "t3a.micro"].map(|kind| (kind.to_owned(), set(&["x86_64", "i386"]))).into(),
         subnets: ["subnet-a", "subnet-b"].map(|id| (id.to_owned(), "vpc-1".to_owned())).into(),
         walls: [("sg-1".to_owned(), Wall { vpc: "vpc-1".to_owned(), doors: vec![door] })].into(),
@@ -22,7 +25,7 @@ fn ground() -> Ground {
 fn check(change: impl FnOnce(&mut Ground), errors: &[&str], warnings: &[&str]) {
     let mut ground = ground();
     change(&mut ground);
-    let found = problems(&ground, &testing::settings(), &BTreeSet::from([8080]));
+    let found = problems(&ground, &testing::settings(), &BTreeSet::from([8080]), "/tagship/instance/");
     for (found, expected) in [(&found.errors, errors), (&found.warnings, warnings)] {
         assert_eq!(found.len(), expected.len(), "{found:?}");
         for (found, expected) in found.iter().zip(expected) {
@@ -55,6 +58,12 @@ fn each_fault_is_found_and_nothing_of_a_sound_ground() {
     check(|it| door(it).groups.clear(), &[], &[]);
     check(|it| it.before.clear(), &[], &[]);
     check(|it| it.routed.retain(|subnet| subnet != "subnet-a"), &[], &["1 subnet (subnet-a) without a default route"]);
+    check(|it| it.profile = None, &["INSTANCE_PROFILE: there is no "], &[]);
+    check(|it| it.profile = Some(Profile { role_path: None }), &["has no role"], &[]);
+    let other = |it: &mut Ground| it.profile = Some(Profile { role_path: Some("/".to_owned()) });
+    check(other, &["is on path /, and provision may pass roles on /tagship/instance/ alone"], &[]);
+    check(|it| it.quota = Some(1), &["vCPUs, and this account may run 1 of"], &[]);
+    check(|it| it.quota = None, &[], &[]);
     let inside = |it: &mut Ground| {
         it.routed.clear();
         it.endpoints.insert("vpc-1".to_owned());
