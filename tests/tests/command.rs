@@ -46,6 +46,8 @@ impl Desk<'_> {
         says(name, &told, &["has begun", "QaApproval waits for an answer", "tagship approve WEB_PRODUCT"]);
         let status = self.json(&["status", ROLE]);
         assert_eq!(status["approval"]["approval"], "QaApproval", "{status:#}");
+        // The newest first.
+        assert_eq!(status["releases"][0]["build"], format!("{name}+abc123"), "{status:#}");
         status["approval"]["release"].as_str().expect("who waits").to_owned()
     }
 

@@ -5,7 +5,8 @@ use crate::cloud::timestamp;
 use crate::error::Called;
 use aws_sdk_codepipeline::types::{ExecutionDetails, FailureDetails, FailureType, PipelineExecutionStatus};
 use jiff::Timestamp;
-use tagship::{Done, Error, Execution, ExecutionState, ReleaseId, notify};
+use percent_encoding::percent_decode_str;
+use tagship::{Build, Done, Error, Execution, ExecutionState, ReleaseId, notify};
 
 /// Executions a page, CodePipeline's most.
 const PAGE: i32 = 100;
@@ -22,11 +23,15 @@ pub(crate) async fn execution(cloud: &Cloud, pipeline: &str, release: &ReleaseId
     let what = format!("execution {release} of pipeline {pipeline}");
     let found = match sent.called("codepipeline:GetPipelineExecution", what) {
         Err(error) if error.code.as_deref().is_some_and(|code| UNKNOWN.contains(&code)) => {
-            return Ok(Execution { state: ExecutionState::NotFound, updated_at: None });
+            return Ok(Execution { state: ExecutionState::NotFound, updated_at: None, build: None });
         }
         found => found?,
     };
-    let state = match found.pipeline_execution().and_then(|execution| execution.status()) {
+    let found = found.pipeline_execution();
+    // An artifact of a later action has no words of its own.
+    let words = found.into_iter().flat_map(|it| it.artifact_revisions()).filter_map(|it| it.revision_summary());
+    let build = words.map(decoded).find_map(|words| Build::of(&words));
+    let state = match found.and_then(|execution| execution.status()) {
         Some(PipelineExecutionStatus::Succeeded) => ExecutionState::Succeeded,
         Some(
             PipelineExecutionStatus::Failed
@@ -35,11 +40,16 @@ pub(crate) async fn execution(cloud: &Cloud, pipeline: &str, release: &ReleaseId
             | PipelineExecutionStatus::Cancelled,
         ) => ExecutionState::Ended,
         Some(PipelineExecutionStatus::Stopping) => {
-            return Ok(Execution { state: ExecutionState::Stopping, updated_at: None });
+            return Ok(Execution { state: ExecutionState::Stopping, updated_at: None, build });
         }
-        _ => return Ok(Execution { state: ExecutionState::Running, updated_at: None }),
+        _ => return Ok(Execution { state: ExecutionState::Running, updated_at: None, build }),
     };
-    Ok(Execution { state, updated_at: ended_at(cloud, pipeline, release).await? })
+    Ok(Execution { state, updated_at: ended_at(cloud, pipeline, release).await?, build })
+}
+
+/// What an object says of itself: what isn't ASCII is percent-encoded.
+pub(crate) fn decoded(words: &str) -> String {
+    percent_decode_str(words).decode_utf8_lossy().into_owned()
 }
 
 /// When an execution ended: only the list says so. None for one that so many others have followed: it was long ago.

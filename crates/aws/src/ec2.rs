@@ -11,8 +11,8 @@ use aws_smithy_types::base64;
 use std::collections::BTreeMap;
 use tagship::settings::{Ami, Choice, Eip, Image, Selector};
 use tagship::{
-    Address, Devices, Error, Instance, InstanceState, Kind, Launch, ReleaseId, ServiceRole, TAG_RELEASE,
-    TAG_RETIRED_BY, TAG_SERVICE,
+    Address, Build, Devices, Error, Instance, InstanceState, Kind, Launch, ReleaseId, ServiceRole, TAG_BUILD,
+    TAG_RELEASE, TAG_RETIRED_BY, TAG_SERVICE,
 };
 
 /// Instances a page. EC2 gives up to 1,000, but one takes some 20 KB while its page is read.
@@ -99,6 +99,7 @@ fn instance(found: &aws_sdk_ec2::types::Instance, action: &str) -> Result<Instan
         reason: reason.and_then(|reason| reason.code()).filter(|code| !code.is_empty()).map(str::to_owned),
         short,
         client_token: found.client_token().filter(|token| !token.is_empty()).map(str::to_owned),
+        build: tag(found.tags(), TAG_BUILD).map(|build| Build::from(build.to_owned())),
     })
 }
 

@@ -10,14 +10,14 @@ pub(crate) mod testing;
 mod model;
 pub(crate) use model::words::duration;
 pub use model::{
-    Act, Action, Address, Alarm, AlarmState, Approval, Artifact, Back, Balancer, CallId, Called, Change, Changes,
-    Counted, Counts, Deployment, DeploymentState, Devices, Does, Done, Ended, Ending, Enrolled, Error, Execution,
-    ExecutionState, Figures, Found, Frozen, Group, Health, Held, Hold, Holding, HookAnswer, HookCall, HookRun,
-    HookTold, HowEnded, INSTANCES_A_CALL, Installed, Instance, InstanceState, Job, Kind, Launch, NAMES_A_BATCH,
-    NameChange, Offer, Parts, PastRelease, PastRun, Phase, Pipeline, Previous, ROSTERS, Record, ReleaseId, Report,
-    Roster, Routing, Run, RunStatus, ServiceRole, Split, Stage, StageName, Step, Stood, Switch, TAG_RELEASE,
-    TAG_RETIRED_BY, TAG_SERVICE, TAG_TEST, TARGETS_A_CALL, Target, TestRule, UserData, World, bounded, counted,
-    ended_key, hold_key, listed, name_tag, roster_key,
+    Act, Action, Address, Alarm, AlarmState, Approval, Artifact, Back, Balancer, Build, CallId, Called, Change,
+    Changes, Counted, Counts, Deployment, DeploymentState, Devices, Does, Done, Ended, Ending, Enrolled, Error,
+    Execution, ExecutionState, Figures, Found, Frozen, Group, Health, Held, Hold, Holding, HookAnswer, HookCall,
+    HookRun, HookTold, HowEnded, INSTANCES_A_CALL, Installed, Instance, InstanceState, Job, Kind, Launch,
+    NAMES_A_BATCH, NameChange, Offer, Parts, PastRelease, PastRun, Phase, Pipeline, Previous, ROSTERS, Record,
+    ReleaseId, Report, Roster, Routing, Run, RunStatus, ServiceRole, Split, Stage, StageName, Step, Stood, Switch,
+    TAG_BUILD, TAG_RELEASE, TAG_RETIRED_BY, TAG_SERVICE, TAG_TEST, TARGETS_A_CALL, Target, TestRule, UserData, World,
+    bounded, called, counted, ended_key, hold_key, listed, name_tag, roster_key,
 };
 pub use model::{format, names, settings};
 

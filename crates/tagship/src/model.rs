@@ -4,9 +4,12 @@ pub(crate) mod words;
 pub(crate) use words::quoted;
 pub use words::{bounded, counted, listed};
 
+mod build;
+pub use build::Build;
+
 mod noun;
 pub use noun::{
-    Action, ReleaseId, ServiceRole, StageName, TAG_RELEASE, TAG_RETIRED_BY, TAG_SERVICE, TAG_TEST, name_tag,
+    Action, ReleaseId, ServiceRole, StageName, TAG_BUILD, TAG_RELEASE, TAG_RETIRED_BY, TAG_SERVICE, TAG_TEST, name_tag,
 };
 
 mod done;
@@ -22,7 +25,7 @@ pub(crate) use format::VERSION;
 
 mod hold;
 pub use hold::{
-    Artifact, Back, Ended, Held, Hold, Holding, HowEnded, Phase, Previous, Split, Stood, ended_key, hold_key,
+    Artifact, Back, Ended, Held, Hold, Holding, HowEnded, Phase, Previous, Split, Stood, called, ended_key, hold_key,
 };
 
 mod hook;

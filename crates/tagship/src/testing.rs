@@ -59,6 +59,7 @@ pub(crate) fn instance(of: u8, n: u8) -> Instance {
         reason: None,
         short: false,
         client_token: Some(format!("token-{of}{n}")),
+        build: None,
     }
 }
 
@@ -110,7 +111,7 @@ pub(crate) fn world() -> World {
         instances: vec![instance(1, 1), instance(1, 2), instance(2, 1), instance(2, 2)],
         routing: Some(routing(vec![target(1, 1), target(1, 2)], vec![target(2, 1), target(2, 2)])),
         names: [named(names::Names::Live, 1), named(names::Names::Candidate, 2)].concat(),
-        holder: Some(Execution { state: ExecutionState::Running, updated_at: Some(at(0)) }),
+        holder: Some(Execution { state: ExecutionState::Running, updated_at: Some(at(0)), build: None }),
         ..World::default()
     }
 }
@@ -139,7 +140,7 @@ pub(crate) fn ask<P: Planner>(
 /// The same, if nobody but an event or a command line asks, and `state` is how the release's execution stands. `began`
 /// as in [`at`]; it is 100 s.
 pub(crate) fn ask_directly<P: Planner>(holding: &Holding, state: Option<ExecutionState>, began: i64) -> String {
-    let holder = state.map(|state| Execution { state, updated_at: None });
+    let holder = state.map(|state| Execution { state, updated_at: None, build: None });
     let (job, world) = (job(P::ACTION, 2), World { holder, ..world() });
     let view = View::of(&world);
     let began = at(began);

@@ -228,6 +228,7 @@ impl Names {
             pipeline: hold.pipeline.clone(),
             checked: hold.checked,
             missing_since: hold.missing_since.map(|_| self.now),
+            build: hold.build.clone(),
             since: *self.since.borrow_mut().entry(hold.release.clone()).or_insert(self.now),
             phase: hold.phase,
             settings: if hold.settings == self.settings.1 { self.settings.0.clone() } else { hold.settings.clone() },
@@ -279,6 +280,7 @@ impl Names {
             pipeline,
             checked,
             missing_since,
+            build,
             since: _,
             phase,
             kept_until,
@@ -298,6 +300,7 @@ impl Names {
             pipeline: pipeline.clone(),
             checked: *checked,
             missing_since: missing_since.map(|_| Timestamp::UNIX_EPOCH),
+            build: build.clone(),
             since: Timestamp::UNIX_EPOCH,
             phase: *phase,
             v: *v,
@@ -400,8 +403,9 @@ impl Names {
                 Err(_) => Err("missing".to_owned()),
             }),
             offer: offer.map(|Offer { settings, user_data }| Offer { settings: self.settings(settings), user_data }),
-            holder: holder.map(|Execution { state, updated_at }| Execution {
+            holder: holder.map(|Execution { state, updated_at, build }| Execution {
                 state,
+                build,
                 updated_at: updated_at.map(|_| Timestamp::UNIX_EPOCH),
             }),
         }
@@ -420,6 +424,7 @@ impl Names {
             reason,
             short,
             client_token,
+            build,
         } = instance;
         let new = !self.named.contains_key(&id);
         let id = self.name("instance", &id);
@@ -439,6 +444,7 @@ impl Names {
             reason,
             short,
             client_token,
+            build,
         }
     }
 

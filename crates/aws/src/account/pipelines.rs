@@ -2,12 +2,12 @@
 
 use super::Account;
 use crate::cloud::timestamp;
+use crate::codepipeline::decoded;
 use crate::error::Called;
 use aws_sdk_codepipeline::types::{
     ActionDeclaration, ActionExecutionDetail, ActionExecutionFilter, ActionExecutionStatus, ActionState,
     PipelineExecutionSummary, StageDeclaration, StageState,
 };
-use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use std::collections::HashMap;
 use tagship::{
@@ -211,10 +211,8 @@ fn status(status: &ActionExecutionStatus) -> RunStatus {
 fn past(found: &PipelineExecutionSummary) -> Option<PastRelease> {
     let source = found.source_revisions().first();
     let said = source.and_then(|source| source.revision_summary());
-    // What S3 says of itself where the build says nothing; what isn't ASCII is percent-encoded.
-    let build = said
-        .filter(|words| !words.starts_with("Amazon S3 version id"))
-        .map(|words| percent_decode_str(words).decode_utf8_lossy().into_owned());
+    // What S3 says of itself where the build says nothing.
+    let build = said.filter(|words| !words.starts_with("Amazon S3 version id")).map(decoded);
     Some(PastRelease {
         release: release(found.pipeline_execution_id()?)?,
         status: found.status().map(|status| status.as_str().to_owned()).unwrap_or_default(),

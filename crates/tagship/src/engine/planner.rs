@@ -277,6 +277,7 @@ impl<'a> Situation<'a> {
         let world = self.world.as_read();
         let fleet = world.fleet(&self.job.release).filter(|instance| !instance.gone());
         Report {
+            build: self.held().and_then(|held| held.hold.build.clone()),
             instances: fleet.map(|instance| instance.id.clone()).collect(),
             names: world.names.iter().map(|record| record.name.clone()).collect(),
             weights: self.weights(),

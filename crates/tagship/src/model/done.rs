@@ -1,5 +1,6 @@
 //! How a job ends well, and what its event tells.
 
+use super::build::Build;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -23,6 +24,9 @@ pub struct Report {
     /// How it ended, where that isn't plain success.
     #[serde(skip)]
     pub ending: Ending,
+    /// What people call the build.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<Build>,
     /// Instance ids.
     pub instances: Vec<String>,
     /// Names in the zone.

@@ -1,5 +1,6 @@
 //! The hold: the right of one release to change a service, and how releases have ended.
 
+use super::build::Build;
 use super::format::{self, Unknown};
 use super::hook::HookRun;
 use super::noun::{ReleaseId, ServiceRole};
@@ -35,6 +36,9 @@ pub struct Hold {
     /// Since when CodePipeline hasn't known it any more, as sweep saw it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub missing_since: Option<Timestamp>,
+    /// What people call the build, if its artifact says so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub build: Option<Build>,
     /// When it was taken.
     pub since: Timestamp,
     /// How far it has been decided.
@@ -86,6 +90,7 @@ impl Hold {
             pipeline,
             checked: false,
             missing_since: None,
+            build: None,
             since,
             phase: Phase::Open,
             settings,
@@ -100,6 +105,11 @@ impl Hold {
             kept_until: None,
             unknown: Unknown::default(),
         }
+    }
+
+    /// The release as people know it: `1.4.2 (5b2cc88f-…)`, or its id alone.
+    pub fn called(&self) -> String {
+        called(self.build.as_ref(), self.release.as_str())
     }
 
     /// Reads a hold as any version wrote it.
@@ -120,6 +130,11 @@ impl Hold {
         let hold = Self { v: self.v.max(format::VERSION), ..self.clone() };
         serde_json::to_string_pretty(&format::write(&hold, &self.unknown)?)
     }
+}
+
+/// What people call a build, and in brackets its release.
+pub fn called(build: Option<&Build>, release: &str) -> String {
+    build.map_or_else(|| release.to_owned(), |build| format!("{build} ({release})"))
 }
 
 /// One way only: `open` → `approved`, or `open` → `ending`.
@@ -306,6 +321,7 @@ mod tests {
             moved_at: Some(Timestamp::UNIX_EPOCH),
             kept_until: Some(Timestamp::UNIX_EPOCH),
             ringing: vec!["web-5xx".to_owned()],
+            build: Build::of("version 1.4.2"),
             back: Some(Back { why: "an alarm".to_owned(), at: Timestamp::UNIX_EPOCH }),
             split: Some(Split {
                 step: 1,

@@ -8,6 +8,8 @@ use std::fmt;
 pub const TAG_SERVICE: &str = "tagship:service";
 /// The tag that says which release created a resource.
 pub const TAG_RELEASE: &str = "tagship:release";
+/// The tag that says what people call the release's build, where the artifact says it.
+pub const TAG_BUILD: &str = "tagship:build";
 /// The tag on a listener rule for test traffic; its value is a service role.
 pub const TAG_TEST: &str = "tagship:test";
 /// The tag on an instance kept stopped: the release that replaced it.

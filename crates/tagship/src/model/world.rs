@@ -1,5 +1,6 @@
 //! The world as one observation found it, in our own nouns.
 
+use super::build::Build;
 use super::counts::Figures;
 use super::hold::Artifact;
 use super::hook::Called;
@@ -287,6 +288,8 @@ pub struct Instance {
     pub short: bool,
     /// The client token that it was launched with.
     pub client_token: Option<String>,
+    /// What people call its release's build.
+    pub build: Option<Build>,
 }
 
 impl Instance {
@@ -520,6 +523,8 @@ pub struct Execution {
     pub state: ExecutionState,
     /// When CodePipeline last touched it; none if it was not found.
     pub updated_at: Option<Timestamp>,
+    /// What people call the build that it releases.
+    pub build: Option<Build>,
 }
 
 /// Where a pipeline execution stands.

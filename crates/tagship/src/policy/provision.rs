@@ -171,7 +171,8 @@ fn take(now: &Situation<'_>, freed: Option<&Held>) -> First<Done> {
         return Break(Decision::Fail(error));
     }
     let hold = Hold::taken(now.job.release.clone(), now.job.pipeline.clone(), now.world.now(), settings.clone());
-    let hold = Hold { checked, ..hold };
+    let build = now.world.holder()?.and_then(|execution| execution.build.clone());
+    let hold = Hold { checked, build, ..hold };
     let etag = freed.map(|held| held.etag.clone());
     Break(Decision::act(Step::WriteHold { hold: Box::new(hold), etag }, "the service is free"))
 }
@@ -221,7 +222,7 @@ fn check_pair(now: &Situation<'_>, settings: &Settings) -> First<Result<(), Erro
 fn await_holder(now: &Situation<'_>, holder: &Held, memory: &mut ProvisionMemory) -> First<Done> {
     let (hold, time) = (&holder.hold, now.world.now());
     if let Some((_, told)) = cleanup::kept(now, hold)? {
-        let (release, pipeline) = (&hold.release, &hold.pipeline);
+        let (release, pipeline) = (hold.called(), &hold.pipeline);
         return Break(Decision::Yield(format!(
             "release {release} (pipeline {pipeline}) to finish: it has failed, and {told}"
         )));
@@ -251,7 +252,7 @@ fn await_holder(now: &Situation<'_>, holder: &Held, memory: &mut ProvisionMemory
         None if missing => doing.push_str("; CodePipeline doesn't know its execution, so whether it runs is unknown"),
         None => {}
     }
-    Break(Decision::Yield(format!("release {} (pipeline {}) to finish: {doing}", hold.release, hold.pipeline)))
+    Break(Decision::Yield(format!("release {} (pipeline {}) to finish: {doing}", hold.called(), hold.pipeline)))
 }
 
 /// Towards a running, named fleet.

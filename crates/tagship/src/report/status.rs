@@ -9,7 +9,7 @@ mod tests;
 
 use crate::settings::HookPoint;
 use crate::{
-    Action, Alarm, AlarmState, Approval, Group, Health, Hold, Instance, InstanceState, Phase, Pipeline, Record,
+    Action, Alarm, AlarmState, Approval, Build, Group, Health, Hold, Instance, InstanceState, Phase, Pipeline, Record,
     ReleaseId, Routing, ServiceRole, Stage,
 };
 use jiff::Timestamp;
@@ -97,6 +97,9 @@ pub struct Status {
 pub struct Release {
     /// Its id.
     pub release: ReleaseId,
+    /// What people call its build.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<Build>,
     /// What it is to the service.
     pub role: Role,
     /// Its instances, gone ones left out.
@@ -385,7 +388,9 @@ fn releases(instances: &[Instance], live: Option<&ReleaseId>, seen: &Seen<'_>) -
             let launched = fleet.iter().map(|instance| instance.launched_at).max();
             // Who holds without instances has just begun.
             let launched = launched.unwrap_or(seen.now);
-            (launched, Release { release: release.clone(), role, instances, healthy })
+            let written = seen.hold.filter(|hold| hold.release == *release).and_then(|hold| hold.build.as_ref());
+            let build = written.or_else(|| fleet.iter().find_map(|instance| instance.build.as_ref())).cloned();
+            (launched, Release { release: release.clone(), build, role, instances, healthy })
         })
         .collect();
     releases.sort_by_key(|(launched, _)| std::cmp::Reverse(*launched));

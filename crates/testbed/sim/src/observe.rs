@@ -161,6 +161,8 @@ impl Cloud {
                 },
                 short: gone && instance.short,
                 client_token: instance.client_token.clone(),
+                // Nobody in the simulator calls a build anything.
+                build: None,
             })
         };
         self.launched_for(role).filter_map(seen).collect()

@@ -117,8 +117,9 @@ pub fn execution(engine: Option<&Engine<Serial>>, release: &ReleaseId) -> Execut
             },
             // Who asks by the id isn't told when it was touched last, while it runs.
             updated_at: execution.status.ended().then_some(execution.updated),
+            build: None,
         },
-        None => Execution { state: ExecutionState::NotFound, updated_at: None },
+        None => Execution { state: ExecutionState::NotFound, updated_at: None, build: None },
     }
 }
 

@@ -6,6 +6,7 @@ use crate::words::{lasting, moment, person, since};
 use console::style;
 use jiff::Timestamp;
 use std::fmt::Write;
+use tagship::ReleaseId;
 use tagship::status::{Member, Status, Unavailable, Weight};
 
 /// Instances of one fleet that are listed one by one; of more, only those that aren't well.
@@ -63,11 +64,16 @@ pub(super) fn service(status: &Status, width: usize) -> String {
 fn facts(status: &Status) -> Vec<Vec<String>> {
     let now = status.at;
     let mut facts: Vec<(&str, String)> = Vec::new();
-    let live = status.live.as_ref().map_or("nothing", |release| release.as_str());
+    // With the build's name, where it has one.
+    let called = |id: &ReleaseId| {
+        let release = status.releases.iter().find(|release| release.release == *id);
+        tagship::called(release.and_then(|release| release.build.as_ref()), id.as_str())
+    };
+    let live = status.live.as_ref().map_or("nothing".to_owned(), called);
     facts.push(("live", format!("{live} (by the tags of its instances)")));
     if let Some(held) = &status.held {
         let taken = since(Some(held.since), now);
-        facts.push(("held by", format!("{}: {}, since {taken}", held.release, phase(held.phase))));
+        facts.push(("held by", format!("{}: {}, since {taken}", called(&held.release), phase(held.phase))));
         if let Some(step) = &held.step {
             let how_long = match step.until {
                 Some(until) if until > now => format!("{} more", lasting(until.duration_since(now).as_secs())),

@@ -349,7 +349,7 @@ fn discard() {
     // Approved, then somebody turned the switches back to what it was to replace: both stay.
     fn turned(case: &mut Case, ended_at: i64) {
         case.world.routing = world().routing;
-        let execution = Execution { state: ExecutionState::Ended, updated_at: Some(at(ended_at)) };
+        let execution = Execution { state: ExecutionState::Ended, updated_at: Some(at(ended_at)), build: None };
         case.world.holder = Some(execution);
     }
     let left = "wait: every switch to lead to this release again, 100 s more";
@@ -429,7 +429,8 @@ fn sweep_lets_what_is_kept_lie() {
             Action::Sweep,
             |case| {
                 kept(|case| case.hold().kept_until = Some(at(700)))(case);
-                case.world.holder = Some(Execution { state: ExecutionState::Ended, updated_at: Some(at(-1_000)) });
+                case.world.holder =
+                    Some(Execution { state: ExecutionState::Ended, updated_at: Some(at(-1_000)), build: None });
                 change(case);
             },
             expected,
@@ -476,7 +477,7 @@ fn sweep() {
             |case| {
                 case.world.now = at(1_000);
                 case.hold().phase = phase;
-                case.world.holder = Some(Execution { state, updated_at: Some(at(ended_at)) });
+                case.world.holder = Some(Execution { state, updated_at: Some(at(ended_at)), build: None });
             },
             expected,
         );
@@ -496,7 +497,7 @@ fn sweep() {
                 case.world.now = at(1_000);
                 case.hold().checked = checked;
                 case.hold().missing_since = missing_since.map(at);
-                case.world.holder = Some(Execution { state, updated_at: None });
+                case.world.holder = Some(Execution { state, updated_at: None, build: None });
             },
             expected,
         );
@@ -725,7 +726,7 @@ fn a_hold_from_before_pre_products_were_named_ends_by_one_command() {
     let abandoned = |case: &mut Case| {
         holding(case);
         case.world.now = at(1_000);
-        case.world.holder = Some(Execution { state: ExecutionState::Ended, updated_at: Some(at(0)) });
+        case.world.holder = Some(Execution { state: ExecutionState::Ended, updated_at: Some(at(0)), build: None });
     };
     check(Action::Sweep, abandoned, "do: tell that r0000002 was abandoned: discard");
 }

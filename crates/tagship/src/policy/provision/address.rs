@@ -19,7 +19,7 @@ pub(super) fn reserve(now: &Situation<'_>, held: &Held) -> First<()> {
             let spare = own.iter().rev().find(|address| address.association.is_none());
             match (own.len(), spare) {
                 (some, _) if some < count => {
-                    let tags = fleet::tags(now.job, &held.hold.settings);
+                    let tags = fleet::tags(now.job, &held.hold);
                     Break(Decision::act(Step::AllocateAddress { tags }, "an address for each instance"))
                 }
                 (some, Some(address)) if some > count => {

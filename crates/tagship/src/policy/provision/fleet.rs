@@ -3,8 +3,8 @@
 use super::{Exhausted, ProvisionMemory, deadline};
 use crate::settings::{Ami, Choice, Settings, Volume, sha256};
 use crate::{
-    Decision, Error, First, Held, INSTANCES_A_CALL, Instance, InstanceState, Job, Kind, Launch, Situation, Step,
-    TAG_RELEASE, TAG_SERVICE, counted, listed, name_tag,
+    Decision, Error, First, Held, Hold, INSTANCES_A_CALL, Instance, InstanceState, Job, Kind, Launch, Situation, Step,
+    TAG_BUILD, TAG_RELEASE, TAG_SERVICE, counted, listed, name_tag,
 };
 use jiff::SignedDuration;
 use std::collections::BTreeMap;
@@ -165,7 +165,7 @@ fn launch<T>(
         imds_hops: settings.imds_hops,
         volume,
         lasting,
-        tags: tags(now.job, settings),
+        tags: tags(now.job, &held.hold),
     };
     Break(Decision::act(Step::Launch(Box::new(launch)), "the fleet lacks instances"))
 }
@@ -206,10 +206,11 @@ fn user_data(now: &Situation<'_>, settings: &Settings) -> First<Option<String>> 
 }
 
 /// What is on all that a release creates. Ours win over `TAGS`.
-pub(super) fn tags(job: &Job, settings: &Settings) -> Vec<(String, String)> {
-    let mut tags: BTreeMap<String, String> = settings.tags.clone();
+pub(super) fn tags(job: &Job, hold: &Hold) -> Vec<(String, String)> {
+    let mut tags: BTreeMap<String, String> = hold.settings.tags.clone();
     tags.insert(TAG_SERVICE.to_owned(), job.role.to_string());
     tags.insert(TAG_RELEASE.to_owned(), job.release.to_string());
+    tags.extend(hold.build.as_ref().map(|build| (TAG_BUILD.to_owned(), build.to_string())));
     tags.insert("Name".to_owned(), name_tag(&job.role, &job.release));
     tags.into_iter().collect()
 }

@@ -4,8 +4,8 @@ use super::*;
 use crate::settings::{Eip, Selector, ShiftStep, Volume, sha256};
 use crate::testing::*;
 use crate::{
-    Address, Artifact, Balancer, Devices, Execution, ExecutionState, Holding, Launch, Offer, Previous, Target,
-    UserData, World, names,
+    Address, Artifact, Balancer, Build, Devices, Execution, ExecutionState, Holding, Launch, Offer, Previous,
+    TAG_BUILD, Target, UserData, World, names,
 };
 
 /// Release 2 holds; its fleet of two runs, is named, and waits for deploy in no group. It is 100 s.
@@ -85,6 +85,23 @@ fn check(change: impl FnOnce(&mut Case), expected: &str) {
     let found = case.ask();
     let (start, end) = expected.split_once('…').unwrap_or((expected, ""));
     assert!(found.starts_with(start) && found.ends_with(end), "expected {expected:?}\n   found {found:?}");
+}
+
+#[test]
+fn what_people_call_the_build_is_written_down_and_on_the_instances() {
+    let build = Build::of("version 1.4.2, commit 9f3c01ab52");
+    let mut case = Case::new();
+    case.holding = Holding::default();
+    case.world.holder = case.world.holder.take().map(|it| Execution { build: build.clone(), ..it });
+    let taken = decide::<Provision>(&case.holding, &case.world, (case.began, 0), &mut case.memory);
+    let Break(Decision::Do { step: Step::WriteHold { hold, .. }, .. }) = taken else { panic!("{taken:?}") };
+    assert_eq!(hold.build, build);
+    let tag = |launch: Launch| launch.tags.into_iter().find(|(key, _)| key == TAG_BUILD).map(|(_, value)| value);
+    let mut case = Case::new();
+    case.fleet([]);
+    assert_eq!(tag(case.launch()), None);
+    case.hold().build = build;
+    assert_eq!(tag(case.launch()).as_deref(), Some("1.4.2+9f3c01ab"));
 }
 
 #[test]
@@ -173,7 +190,7 @@ fn the_hold_is_taken_when_all_can_be_launched() {
          \"web\" to them",
     );
     fn unknown(case: &mut Case, began: i64) {
-        case.world.holder = Some(Execution { state: ExecutionState::NotFound, updated_at: None });
+        case.world.holder = Some(Execution { state: ExecutionState::NotFound, updated_at: None, build: None });
         case.began = at(began);
     }
     free(|case| unknown(case, 41), "wait: CodePipeline to know execution r0000002 of pipeline web");
@@ -255,7 +272,7 @@ fn another_holder_is_waited_for_but_not_in_vain() {
                 |case| {
                     case.holding = held(hold(1));
                     change(case.hold());
-                    case.world.holder = Some(Execution { state, updated_at: updated_at.map(at) });
+                    case.world.holder = Some(Execution { state, updated_at: updated_at.map(at), build: None });
                     case.memory.told_at = told.map(at);
                 },
                 expected,
@@ -296,7 +313,7 @@ fn another_holder_is_waited_for_but_not_in_vain() {
             |case| {
                 case.holding = held(hold(1));
                 case.hold().checked = checked;
-                case.world.holder = Some(Execution { state: NotFound, updated_at: None });
+                case.world.holder = Some(Execution { state: NotFound, updated_at: None, build: None });
                 case.memory.missing_since = Some(at(since));
             },
             expected,

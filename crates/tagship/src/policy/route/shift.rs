@@ -283,7 +283,7 @@ fn watch(now: &Situation<'_>, held: &Held, healthy: u32, moved_at: Timestamp, me
     Continue(Done {
         message: format!(
             "{} of {} is {already}live on every switch with {}; before: {previous}{}",
-            hold.release,
+            hold.called(),
             now.job.role,
             counted(healthy, "healthy target"),
             if divided { memory.comparison.told() } else { String::new() }

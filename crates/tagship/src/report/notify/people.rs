@@ -1,13 +1,15 @@
 //! A notice as people read it: a mail, or a message in a chat.
 
 use super::{Headline, MAX_MESSAGE, Notice, never_empty};
-use crate::{bounded, listed};
+use crate::{Build, bounded, called, listed};
 use jiff::SignedDuration;
 use serde_json::json;
 use std::fmt::Write;
 
 /// SNS asks for fewer than 100 characters.
 const MAX_SUBJECT: usize = 99;
+/// So much of a build's name is in it, in characters.
+const MAX_BUILD: usize = 32;
 /// Slack's limit of a section of a message, in characters; Amazon Q documents none of its own.
 const MAX_DESCRIPTION: usize = 3_000;
 /// Switches, and things left behind, that a mail lists: a person reads no more, and the event has them all.
@@ -48,7 +50,12 @@ impl Notice {
         let action = never_empty(self.action, self.stage);
         let release = match self.release.get(..8).unwrap_or(&self.release) {
             "" => String::new(),
-            short => format!(" of {short}"),
+            // SNS takes no other letters: the text has it in full.
+            short => {
+                let build = self.report.build.as_ref().filter(|build| build.as_str().is_ascii());
+                let build = build.map(|build| Build::from(bounded(build.as_str(), MAX_BUILD)));
+                format!(" of {}", called(build.as_ref(), short))
+            }
         };
         let line = format!("{}: {service} {action}{release}", self.headline.word());
         line.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(MAX_SUBJECT).collect()
@@ -105,7 +112,7 @@ impl Notice {
     }
 
     /// Whom it is about and how long it took, a text each; empty where it isn't known.
-    fn facts(&self) -> [(&'static str, String); 7] {
+    fn facts(&self) -> [(&'static str, String); 8] {
         let took = match self.elapsed_seconds {
             0 => String::new(),
             secs => format!("{:#}", SignedDuration::from_secs(secs)),
@@ -113,6 +120,7 @@ impl Notice {
         [
             ("Service", self.service.clone()),
             ("Release", self.release.clone()),
+            ("Build", self.report.build.as_ref().map(ToString::to_string).unwrap_or_default()),
             ("Pipeline", self.pipeline.clone()),
             ("Stage", self.stage.to_owned()),
             ("Action", self.action.to_owned()),

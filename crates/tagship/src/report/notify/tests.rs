@@ -1,7 +1,7 @@
 //! What a stage's end says, and that AWS's limits are kept.
 
 use super::*;
-use crate::Kind;
+use crate::{Build, Kind};
 use jiff::SignedDuration;
 use std::collections::BTreeMap;
 
@@ -29,6 +29,7 @@ fn done(ending: Ending) -> Outcome {
         outputs: Vec::new(),
         report: Report {
             ending,
+            build: None,
             instances: vec!["i-1".to_owned(), "i-2".to_owned()],
             names: vec!["live.mzum-web-product.cd.internal".to_owned()],
             weights: BTreeMap::from([("HTTP:80 rule 1".to_owned(), "blue=0, green=100".to_owned())]),
@@ -117,6 +118,23 @@ fn a_chat_is_told_the_same() {
         },
     });
     assert_eq!(told, expected);
+}
+
+#[test]
+fn a_build_is_told_by_the_name_that_people_know() {
+    let check = |summary: &str, subject: &str, line: &str| {
+        let Outcome::Done(done) = done(Ending::Succeeded) else { unreachable!("it is done") };
+        let report = Report { build: Build::of(summary), ..done.report.clone() };
+        let notice = notice(Action::Shift, Outcome::Done(Done { report, ..done }));
+        assert_eq!(notice.subject(), format!("ok: mzum-web-product shift of {subject}"));
+        assert!(notice.body(REGION).contains(line), "{}", notice.body(REGION));
+        let detail: Value = serde_json::from_str(&notice.detail()).expect("JSON");
+        assert_eq!(detail["build"].as_str(), line.strip_prefix("Build:").map(str::trim));
+    };
+    check("version 1.4.2, commit 9f3c01ab52", "1.4.2+9f3c01ab (1a2b3c4d)", "Build:     1.4.2+9f3c01ab");
+    check("version 가을", "1a2b3c4d", "Build:     가을");
+    let long = "Have the release wait for all that it needs";
+    check(long, "Have the release wait for all t (1a2b3c4d)", &format!("Build:     {long}"));
 }
 
 #[test]

@@ -135,7 +135,7 @@ impl State {
         let figures = if parts.has(Parts::FIGURES) { self.figures() } else { Figures::default() };
         let mut world = World { now: self.now, figures, ..self.world.clone() };
         if self.held.as_ref().is_none_or(|held| held.hold.release == self.release || held.free()) {
-            world.holder = Some(Execution { state: ExecutionState::Running, updated_at: None });
+            world.holder = Some(Execution { state: ExecutionState::Running, updated_at: None, build: None });
         }
         world.artifact = world.artifact.or_else(|| self.source.clone().map(Ok));
         Ok(world)
@@ -161,6 +161,7 @@ impl State {
                 reason: None,
                 short: false,
                 client_token: Some(launch.client_token.clone()),
+                build: None,
             }
         };
         (0..launch.count).map(new).collect()

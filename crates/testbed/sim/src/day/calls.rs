@@ -302,10 +302,10 @@ impl Day {
                 let world = self.cloud.observe(job, look, holding, |pipeline, release| {
                     let is = stands(pipes, pipeline, release);
                     match is.state {
-                        _ if blind => Execution { state: ExecutionState::NotFound, updated_at: None },
+                        _ if blind => Execution { state: ExecutionState::NotFound, updated_at: None, build: None },
                         // Its event comes before the answer says so.
                         ExecutionState::Succeeded | ExecutionState::Ended if is.updated_at >= Some(behind) => {
-                            Execution { state: ExecutionState::Running, updated_at: None }
+                            Execution { state: ExecutionState::Running, updated_at: None, build: None }
                         }
                         _ => is,
                     }

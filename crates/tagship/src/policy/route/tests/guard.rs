@@ -14,7 +14,7 @@ impl Case {
     }
 
     fn execution(&mut self, state: ExecutionState) {
-        self.world.holder = Some(Execution { state, updated_at: None });
+        self.world.holder = Some(Execution { state, updated_at: None, build: None });
     }
 }
 

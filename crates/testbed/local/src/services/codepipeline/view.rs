@@ -3,7 +3,7 @@
 use super::Line;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use tagship_emulator::execution::{Execution, Run, RunStatus};
+use tagship_emulator::execution::{Execution, Revision, Run, RunStatus};
 use tagship_emulator::pipeline::{Kind, Stage};
 
 /// A time as JSON 1.1 has it: seconds since the epoch.
@@ -94,9 +94,7 @@ impl Line {
                 json!({
                     "actionName": &**action,
                     "revisionId": revision.version,
-                    "revisionSummary": revision.summary.clone().unwrap_or_else(|| {
-                        format!("Amazon S3 version id: {}", revision.version)
-                    }),
+                    "revisionSummary": words(revision),
                 })
             })
             .collect()
@@ -120,8 +118,13 @@ impl Line {
 
     pub(super) fn execution(&self, execution: &Execution) -> Value {
         let artifacts = execution.artifacts.values();
+        let sources = || execution.revisions.iter().map(|(_, source)| source);
+        let source = |revision: &str| sources().find(|source| source.version == revision);
         let artifacts: Vec<_> = artifacts
-            .map(|artifact| present(json!({"name": artifact.name, "revisionId": artifact.revision})))
+            .map(|artifact| {
+                let words = artifact.revision.as_deref().and_then(source).map(words);
+                present(json!({"name": artifact.name, "revisionId": artifact.revision, "revisionSummary": words}))
+            })
             .collect();
         present(json!({
             "pipelineName": &*self.origin.pipeline,
@@ -235,4 +238,9 @@ fn error_details(run: &Run) -> Value {
     let fields = [("code", &run.outcome.error_code), ("message", &run.error)];
     details.extend(fields.into_iter().filter_map(|(key, value)| Some((key.to_owned(), json!(value.as_ref()?)))));
     if details.is_empty() { Value::Null } else { Value::Object(details) }
+}
+
+/// What a source's object says of itself, or S3 of it.
+fn words(revision: &Revision) -> String {
+    revision.summary.clone().unwrap_or_else(|| format!("Amazon S3 version id: {}", revision.version))
 }
