@@ -43,10 +43,16 @@ pub use job::Job;
 mod pipeline;
 pub use pipeline::{Act, Approval, Does, Frozen, PastRelease, PastRun, Pipeline, Run, RunStatus, Stage};
 
+mod parts;
+pub use parts::Parts;
+
+mod routing;
+pub use routing::{Group, Health, Routing, Switch, Target};
+
 mod world;
 pub use world::{
     Address, Alarm, AlarmState, Balancer, Deployment, DeploymentState, Devices, Execution, ExecutionState, Found,
-    Group, Health, Installed, Instance, InstanceState, Offer, Parts, Record, Routing, Switch, Target, UserData, World,
+    Installed, Instance, InstanceState, Offer, Record, UserData, World,
 };
 
 mod test_rule;

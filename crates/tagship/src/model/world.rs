@@ -5,82 +5,12 @@ use super::counts::Figures;
 use super::hold::Artifact;
 use super::hook::Called;
 use super::noun::ReleaseId;
+use super::parts::Parts;
 use super::roster::Enrolled;
+use super::routing::Routing;
 use super::settings::Settings;
-use super::test_rule::TestRule;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Parts of the world, each read by calls of its own: a set of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Parts(u32);
-
-impl Parts {
-    /// None.
-    pub const NONE: Self = Self(0);
-    /// The settings variable, with its selectors resolved.
-    pub const OFFER: Self = Self(1);
-    /// The text of `USER_DATA`, of which the hold has the hash only.
-    pub const USER_DATA: Self = Self(1 << 1);
-    /// The execution that is asked about: [`crate::execution_of`].
-    pub const HOLDER: Self = Self(1 << 2);
-    /// Instances.
-    pub const INSTANCES: Self = Self(1 << 3);
-    /// Groups, switches, targets' health.
-    pub const ROUTING: Self = Self(1 << 4);
-    /// Addresses.
-    pub const ADDRESSES: Self = Self(1 << 5);
-    /// Names.
-    pub const NAMES: Self = Self(1 << 6);
-    /// The deployment group.
-    pub const FILTER: Self = Self(1 << 7);
-    /// The release's deployment.
-    pub const DEPLOYMENT: Self = Self(1 << 8);
-    /// The artifact: whether it exists, which version.
-    pub const ARTIFACT: Self = Self(1 << 9);
-    /// The image's devices.
-    pub const IMAGE: Self = Self(1 << 10);
-    /// The alarms that the settings name.
-    pub const ALARMS: Self = Self(1 << 11);
-    /// What the balancer counted of the pair while the traffic was divided.
-    pub const FIGURES: Self = Self(1 << 12);
-    /// The roster of the live fleet.
-    pub const ROSTER: Self = Self(1 << 13);
-    /// The call of a hook that this process has made.
-    pub const HOOK: Self = Self(1 << 14);
-    /// The load balancer, as far as a launch has to fit it. The pair is read before it.
-    pub const BALANCER: Self = Self(1 << 15);
-    /// All of them.
-    pub const ALL: Self = Self((1 << 16) - 1);
-
-    /// These and those.
-    #[must_use]
-    pub const fn and(self, those: Self) -> Self {
-        Self(self.0 | those.0)
-    }
-
-    /// These, if it is so.
-    #[must_use]
-    pub const fn when(self, so: bool) -> Self {
-        if so { self } else { Self::NONE }
-    }
-
-    /// These without those.
-    #[must_use]
-    pub const fn without(self, those: Self) -> Self {
-        Self(self.0 & !those.0)
-    }
-
-    /// Whether all of those are among these.
-    pub const fn has(self, those: Self) -> bool {
-        self.0 & those.0 == those.0
-    }
-
-    /// Whether there are none.
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
 
 /// One observation. A part that wasn't read is empty here; a planner sees it through a [`crate::View`], which tells
 /// the two apart.
@@ -319,106 +249,6 @@ pub enum InstanceState {
     Stopping,
     /// Kept.
     Stopped,
-}
-
-/// The two target groups and every switch that forwards to one of them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Routing {
-    /// Groups that the selector found: two, if all is well.
-    pub groups: Vec<Group>,
-    /// Rules and default actions that name one of the groups.
-    pub switches: Vec<Switch>,
-    /// ARNs of those groups and switches that lack the service's tag: they are for others to change.
-    pub untagged: BTreeSet<String>,
-    /// Rules for test traffic: no switches, and nobody's weights count them.
-    pub tests: Vec<TestRule>,
-}
-
-impl Routing {
-    /// The weights as they stand, for events: switch → `web-a=100, web-b=0`.
-    pub fn weights(&self) -> BTreeMap<String, String> {
-        let of = |switch: &Switch| {
-            let weight = |group: &Group| format!("{}={}", group.name, switch.weight(&group.arn).unwrap_or(0));
-            (switch.label.clone(), self.groups.iter().map(weight).collect::<Vec<_>>().join(", "))
-        };
-        self.switches.iter().map(of).collect()
-    }
-}
-
-/// A target group with the health of its targets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
-    /// Its ARN.
-    pub arn: String,
-    /// Its name.
-    pub name: String,
-    /// Its own port.
-    pub port: u16,
-    /// Its targets.
-    pub targets: Vec<Target>,
-}
-
-/// A registered target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// The instance.
-    pub id: String,
-    /// The port.
-    pub port: u16,
-    /// The state.
-    pub health: Health,
-    /// The reason code: `Target.ResponseCodeMismatch`.
-    pub reason: Option<String>,
-    /// In the balancer's words: `Health checks failed with these codes: [503]`.
-    pub description: Option<String>,
-}
-
-impl Target {
-    /// Draining targets are no targets any more, for any rule.
-    pub fn counts(&self) -> bool {
-        self.health != Health::Draining
-    }
-}
-
-/// A target's state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Health {
-    /// Being registered, or not yet checked.
-    Initial,
-    /// Serving.
-    Healthy,
-    /// Failing its checks.
-    Unhealthy,
-    /// In no rule, in a zone that isn't enabled, or stopped.
-    Unused,
-    /// Deregistered; finishing its requests.
-    Draining,
-    /// Health checks are off, or anything that AWS adds later.
-    Unavailable,
-}
-
-/// A listener rule, or a listener's default action, that forwards to a group of the pair.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Switch {
-    /// The rule's ARN, or the listener's for a default action.
-    pub arn: String,
-    /// Whether it is a listener's default action.
-    pub default_action: bool,
-    /// For people: `HTTPS:443 rule 10 (web.example.com)`.
-    pub label: String,
-    /// What it forwards to, weights 0–999, groups that aren't ours included.
-    pub weights: Vec<(String, u32)>,
-    /// Whether group stickiness is on.
-    pub sticky: bool,
-    /// How long a client's cookie keeps it on its group, in seconds; 0 if stickiness is off.
-    pub sticky_secs: u32,
-}
-
-impl Switch {
-    /// The weight of a group; none if the switch doesn't name it.
-    pub fn weight(&self, group: &str) -> Option<u32> {
-        self.weights.iter().find(|(arn, _)| arn == group).map(|(_, weight)| *weight)
-    }
 }
 
 /// An Elastic IP address.

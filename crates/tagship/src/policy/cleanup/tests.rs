@@ -1,4 +1,8 @@
-//! Situations of retire, discard, park and sweep, and what is decided in each.
+//! Situations of retire, park, and of who asks directly, and what is decided in each.
+
+mod discard;
+mod left_behind;
+mod sweep;
 
 use super::removal::RemovalMemory;
 use super::*;
@@ -268,95 +272,6 @@ fn marked_and_bare(case: &mut Case) {
     case.memory.weightless_since = Some(at(50));
 }
 
-#[test]
-fn discard() {
-    let discard = |change: fn(&mut Case), expected| check(Action::Discard, ending(change), expected);
-    check(Action::Discard, |_| {}, "do: write the hold of r0000002: Ending");
-    discard(|case| case.world.routing = world().routing.map(|routing| moved(routing, 1)), "wait: rollback to take");
-    // Somebody registered one of its instances beside its predecessor's: it serves, so it stays.
-    fn beside(case: &mut Case) {
-        case.world.routing.as_mut().expect("routing").groups[0].targets.push(target(2, 1));
-    }
-    discard(beside, "do: deregister i-22 from arn:b");
-    discard(
-        |case| {
-            beside(case);
-            case.drained(1);
-            case.world.names = named(names::Names::Live, 1);
-        },
-        "do: terminate i-22",
-    );
-    // A pair that is none doesn't tell who serves: nothing is removed.
-    discard(
-        |case| drop(case.world.routing.as_mut().expect("routing").groups.pop()),
-        "fail: TARGET_GROUP tag:tagship:service=WEB_PRODUCT must find exactly two target groups; it found 1",
-    );
-    discard(|case| case.memory.weightless_since = None, "wait: late calls and the balancer's nodes to settle, 15 s");
-    // Rollback may have moved the weight at the end of a long look.
-    discard(
-        |case| {
-            case.memory.weightless_since = None;
-            case.world.seen = at(120);
-        },
-        "wait: late calls and the balancer's nodes to settle, 35 s",
-    );
-    // It may have had weight while nobody could look.
-    discard(|case| case.began = at(95), "wait: late calls and the balancer's nodes to settle, 10 s");
-    discard(|_| {}, "do: deregister i-21, i-22 from arn:b");
-    // Never shifted: it may go at once, but the last look is later.
-    discard(unshifted, "do: deregister i-21, i-22 from arn:b");
-    discard(marked, "do: deregister i-21, i-22 from arn:b");
-    discard(marked_and_bare, "do: delete the hold");
-    // A deployment is stopped even if its instances are all gone: it would keep the next one waiting.
-    discard(
-        |case| {
-            case.state(2, InstanceState::Terminated);
-            case.world.deployment = Some(Deployment {
-                id: "d-1".to_owned(),
-                state: DeploymentState::Running,
-                created_at: at(0),
-                error: None,
-                targets: Vec::new(),
-                overview: String::new(),
-                begun: true,
-            });
-        },
-        "do: stop deployment d-1",
-    );
-    // Rollback died between the weights and the names.
-    discard(
-        |case| {
-            case.drained(1);
-            case.world.names = named(names::Names::Live, 2);
-        },
-        "do: change 3 names in cd.internal",
-    );
-    fn gone(case: &mut Case) {
-        case.drained(1);
-        case.state(2, InstanceState::Terminated);
-        case.world.names = named(names::Names::Live, 1);
-    }
-    discard(
-        |case| {
-            unshifted(case);
-            gone(case);
-        },
-        "wait: late calls",
-    );
-    discard(gone, "do: mark r0000002 as discarded");
-    check(Action::Discard, |case| case.holding = Holding::default(), "do: mark r0000002 as discarded, then done");
-    check(Action::Discard, approved(|_| {}), "do: deregister i-11, i-12 from arn:a");
-    // Approved, then somebody turned the switches back to what it was to replace: both stay.
-    fn turned(case: &mut Case, ended_at: i64) {
-        case.world.routing = world().routing;
-        let execution = Execution { state: ExecutionState::Ended, updated_at: Some(at(ended_at)), build: None };
-        case.world.holder = Some(execution);
-    }
-    let left = "wait: every switch to lead to this release again, 100 s more";
-    check(Action::Discard, approved(|case| turned(case, -100)), left);
-    check(Action::Discard, approved(|case| turned(case, -200)), "do: mark r0000002 as kept");
-}
-
 /// POSTMORTEM is 600 s.
 fn kept(change: fn(&mut Case)) -> impl FnOnce(&mut Case) {
     move |case| {
@@ -365,83 +280,6 @@ fn kept(change: fn(&mut Case)) -> impl FnOnce(&mut Case) {
         case.drained(1);
         change(case);
     }
-}
-
-#[test]
-fn what_failed_is_kept_for_a_postmortem() {
-    let discard = |change: fn(&mut Case), expected: &str| check(Action::Discard, kept(change), expected);
-    // Out of every group first, after what a late call may have registered; and the live names don't lead there.
-    discard(|case| case.memory.weightless_since = None, "wait: late calls and the balancer's nodes to settle, 15 s");
-    discard(
-        |case| {
-            unshifted(case);
-            case.memory.weightless_since = None;
-        },
-        "wait: late calls and the balancer's nodes to settle, 15 s",
-    );
-    discard(|case| case.world.routing = world().routing, "do: deregister i-21, i-22 from arn:b");
-    discard(|case| case.world.names = named(names::Names::Live, 2), "do: change 3 names in cd.internal");
-    let told =
-        "release r0000002 of WEB_PRODUCT is in no target group any more; its instances (i-21, i-22) are kept until";
-    discard(
-        |_| {},
-        &format!(
-            "do: write the hold of r0000002: Ending, previous r0000001 with 2 healthy, moved at …, then done: {told} 1970-01-12T13:58:20Z (TIMEOUTS.POSTMORTEM)"
-        ),
-    );
-    // A short time is waited for.
-    discard(|case| case.hold().settings.timeouts.postmortem_secs = 60, "do: write the hold of r0000002: Ending, …");
-    discard(
-        |case| case.hold().kept_until = Some(at(160)),
-        "wait: the time of release r0000002 to be over: its instances",
-    );
-    discard(|case| case.hold().kept_until = Some(at(700)), &format!("done: {told} 1970-01-12T13:58:20Z"));
-    // Then it goes; so it does once a person has terminated it, and it is never kept twice.
-    discard(|case| case.hold().kept_until = Some(at(100)), "do: change 3 names in cd.internal");
-    fn gone(case: &mut Case) {
-        case.state(2, InstanceState::Terminated);
-        case.world.names = named(names::Names::Live, 1);
-    }
-    discard(
-        |case| {
-            case.hold().kept_until = Some(at(700));
-            gone(case);
-        },
-        "do: mark r0000002 as discarded",
-    );
-    discard(gone, "do: mark r0000002 as discarded");
-    // Nothing else is kept.
-    check(Action::Park, kept(|case| case.drained(0)), "do: change");
-    check(
-        Action::Discard,
-        |case| {
-            kept(|_| {})(case);
-            marked(case);
-        },
-        "do: change",
-    );
-}
-
-#[test]
-fn sweep_lets_what_is_kept_lie() {
-    let sweep = |change: fn(&mut Case), expected: &str| {
-        check(
-            Action::Sweep,
-            |case| {
-                kept(|case| case.hold().kept_until = Some(at(700)))(case);
-                case.world.holder =
-                    Some(Execution { state: ExecutionState::Ended, updated_at: Some(at(-1_000)), build: None });
-                change(case);
-            },
-            expected,
-        );
-    };
-    sweep(
-        |_| {},
-        "done: r0000002 of WEB_PRODUCT has failed: its instances (i-21, i-22) are kept until 1970-01-12T13:58:20Z",
-    );
-    sweep(|case| case.world.now = at(700), "do: tell that r0000002 was abandoned: discard");
-    sweep(|case| case.state(2, InstanceState::ShuttingDown), "do: tell that r0000002 was abandoned: discard");
 }
 
 #[test]
@@ -467,50 +305,6 @@ fn park() {
     );
     // Its execution ended before it held the pre-product.
     check(Action::Park, |case| case.holding = Holding::default(), "do: mark r0000002 as discarded, then done");
-}
-
-#[test]
-fn sweep() {
-    let sweep = |state, ended_at, phase, expected| {
-        check(
-            Action::Sweep,
-            |case| {
-                case.world.now = at(1_000);
-                case.hold().phase = phase;
-                case.world.holder = Some(Execution { state, updated_at: Some(at(ended_at)), build: None });
-            },
-            expected,
-        );
-    };
-    use ExecutionState::*;
-    sweep(Running, 0, Phase::Open, "done: r0000002 of WEB_PRODUCT is still running");
-    sweep(Ended, 900, Phase::Open, "done: r0000002 of WEB_PRODUCT has just ended");
-    sweep(Ended, 0, Phase::Open, "do: tell that r0000002 was abandoned: discard");
-    sweep(NotFound, 0, Phase::Approved, "do: write the hold of r0000002: Approved, previous r0000001");
-    sweep(Succeeded, 0, Phase::Approved, "do: tell that r0000002 was abandoned: retire");
-    sweep(Succeeded, 0, Phase::Ending, "do: tell that r0000002 was abandoned: discard");
-
-    let missing = |checked, missing_since: Option<i64>, state, expected| {
-        check(
-            Action::Sweep,
-            |case| {
-                case.world.now = at(1_000);
-                case.hold().checked = checked;
-                case.hold().missing_since = missing_since.map(at);
-                case.world.holder = Some(Execution { state, updated_at: None, build: None });
-            },
-            expected,
-        );
-    };
-    missing(true, Some(701), NotFound, "done: r0000002 of WEB_PRODUCT is still running");
-    missing(true, Some(700), NotFound, "do: tell that r0000002 was abandoned: discard");
-    missing(true, Some(0), Running, "do: write the hold of r0000002: Open, previous r0000001");
-    missing(
-        false,
-        Some(0),
-        NotFound,
-        "done: r0000002 of WEB_PRODUCT may run or not: CodePipeline doesn't know its exec",
-    );
 }
 
 /// Who can send an event or invoke a function ends no release by that alone.
@@ -566,66 +360,6 @@ fn who_asks_directly_is_believed_once_codepipeline_says_the_same() {
     }
 }
 
-/// AWS refuses a whole call for one instance that a person has protected.
-#[test]
-fn what_is_protected_is_left_behind() {
-    let terminate = Step::Terminate { instances: vec!["i-11".to_owned(), "i-12".to_owned()] };
-    let refused = |kind, words: &str| Error::new(kind, format!("ec2:TerminateInstances on i-11, i-12: {words}"));
-    let words = "The instance 'i-12' may not be terminated";
-    let learned = |kind, words| Retire::learn(&terminate, &refused(kind, words), &RemovalMemory::default());
-    assert_eq!(learned(Kind::Denied, words), None);
-    let memory = learned(Kind::Protected, words).expect("it goes on");
-    assert_eq!(memory.protected, ["i-12"]);
-    assert_eq!(learned(Kind::Protected, "no name").expect("it goes on").protected, ["i-11", "i-12"]);
-    let of = |memory: RemovalMemory, expected| {
-        let change = |case: &mut Case| {
-            case.hold().phase = Phase::Approved;
-            case.drained(0);
-            case.world.names = named(names::Names::Live, 2);
-            case.memory = RemovalMemory { deregistered_since: Some(at(0)), ..memory };
-        };
-        check(Action::Retire, change, expected);
-    };
-    of(RemovalMemory::default(), "do: terminate i-11, i-12");
-    of(memory, "do: terminate i-11");
-    let all = RemovalMemory { protected: vec!["i-11".to_owned(), "i-12".to_owned()], ..RemovalMemory::default() };
-    of(all, "do: mark r0000002 as approved");
-}
-
-/// Which instances the end tells to be left behind, and in which words.
-#[track_caller]
-fn left_behind<P: Planner>(how: HowEnded, gone: &[&str], expected: &[&str]) {
-    let mut holding = held(hold(2));
-    let held = holding.held.as_mut().expect("a hold");
-    (held.freed, held.hold.phase) = (true, Phase::Ending);
-    holding.ended = Some(Ended::of(&held.hold, how, at(90)));
-    let mut world = world();
-    world.instances[0].retired_by = Some(release(2));
-    for instance in world.instances.iter_mut().filter(|instance| gone.contains(&instance.id.as_str())) {
-        instance.state = InstanceState::Terminated;
-    }
-    world.instances.push(Instance { release: None, ..instance(3, 1) });
-    let mut memory = Default::default();
-    let found = decide::<P>(&holding, &world, (at(0), 0), &mut memory);
-    let Break(Decision::Do { then: Some(done), .. }) = found else { panic!("{found:?}") };
-    let mut told: Vec<&str> =
-        done.report.left_behind.iter().map(|told| told.split([':', ',']).next().unwrap_or_default()).collect();
-    assert_eq!(told.remove(0), "instance i-31 has the service's tag but no tagship");
-    assert_eq!(told, expected, "{how:?}");
-}
-
-#[test]
-fn what_stays_is_told_at_the_end() {
-    let removed = "could not be removed";
-    left_behind::<Retire>(HowEnded::Approved, &["i-11", "i-12"], &[]);
-    // Kept stopped for the release before is no fault.
-    left_behind::<Retire>(HowEnded::Approved, &[], &[&format!("instance i-12 {removed}")]);
-    left_behind::<Discard>(HowEnded::Discarded, &["i-21", "i-22"], &[]);
-    let beside = "instance i-22 of this release serves in the live group";
-    left_behind::<Discard>(HowEnded::Discarded, &["i-21"], &[beside]);
-    left_behind::<Park>(HowEnded::Parked, &["i-21"], &[&format!("instance i-22 {removed}")]);
-}
-
 #[test]
 fn a_product_is_never_parked() {
     for phase in [Phase::Open, Phase::Ending] {
@@ -635,75 +369,6 @@ fn a_product_is_never_parked() {
         };
         check(Action::Park, change, "fail: park of r0000002 would remove every release of WEB_PRODUCT, which is no");
     }
-}
-
-/// Release 2 is live, and people have been told that these of it are down.
-fn live(down: &[&str], change: fn(&mut Case)) -> impl FnOnce(&mut Case) {
-    move |case| {
-        case.enroll(2, down);
-        let hold = case.hold().clone();
-        case.world.names = named(names::Names::Live, 2);
-        case.holding = Holding { held: None, ended: Some(Ended::of(&hold, HowEnded::Approved, at(60))) };
-        change(case);
-    }
-}
-
-fn without(case: &mut Case) {
-    case.world.instances.retain(|instance| instance.id != "i-22");
-}
-
-fn unnamed(case: &mut Case) {
-    let ips = ["10.0.2.1".to_owned()];
-    let existing = named(names::Names::Live, 2);
-    case.world.names.retain(|record| !record.name.starts_with("2."));
-    for change in names::toward(&existing, &role(), "cd.internal", names::Names::Live, &ips) {
-        if let crate::NameChange::Upsert(record) = change {
-            case.world.names.retain(|is| is.name != record.name);
-            case.world.names.push(record);
-        }
-    }
-}
-
-#[test]
-fn sweep_counts_the_live_fleet() {
-    let sweep = |down: &[&str], change: fn(&mut Case), expected: &str| {
-        check(Action::Sweep, live(down, change), expected);
-    };
-    sweep(&[], |_| {}, "done: 2 instances of WEB_PRODUCT are as they were");
-    sweep(&[], without, "do: change 2 names in cd.internal");
-    sweep(&[], |case| case.state(2, InstanceState::Stopped), "do: change 3 names in cd.internal");
-    sweep(
-        &[],
-        |case| {
-            without(case);
-            unnamed(case);
-        },
-        "do: write the roster of r0000002: 2 instances, down: i-22, then done: 1 of the 2 instances of the live release \
-         r0000002 of WEB_PRODUCT doesn't run any more (i-22), out of the live names now",
-    );
-    sweep(&["i-22"], without, "done: 2 instances of WEB_PRODUCT are as they were");
-    // It runs again.
-    sweep(&["i-22"], unnamed, "do: change 2 names in cd.internal");
-    sweep(&["i-22"], |_| {}, "do: write the roster of r0000002: 2 instances, down: none, then done: i-22 of r0000002");
-    // Somebody has replaced it, and EC2 has given the same address.
-    sweep(
-        &[],
-        |case| {
-            without(case);
-            let mut heir = instance(2, 3);
-            heir.private_ip = Some("10.0.2.2".to_owned());
-            case.world.instances.push(heir);
-        },
-        "do: write the roster",
-    );
-    // Not while a release is under way, nor once another is live.
-    sweep(&[], |case| case.holding.held = held(hold(3)).held, "done: r0000003 holds WEB_PRODUCT");
-    fn other(case: &mut Case) {
-        without(case);
-        case.enroll(1, &[]);
-    }
-    sweep(&[], other, "done: r0000002 isn't the live release of WEB_PRODUCT");
-    sweep(&[], |case| case.world.roster = None, "done: r0000002 isn't the live release of WEB_PRODUCT");
 }
 
 /// As the version before PIPELINE and PRE_PRODUCT wrote it, in the middle of a release.
@@ -729,38 +394,4 @@ fn a_hold_from_before_pre_products_were_named_ends_by_one_command() {
         case.world.holder = Some(Execution { state: ExecutionState::Ended, updated_at: Some(at(0)), build: None });
     };
     check(Action::Sweep, abandoned, "do: tell that r0000002 was abandoned: discard");
-}
-
-#[test]
-fn test_traffic_is_led_to_what_is_live_before_anything_goes() {
-    fn tested(case: &mut Case, group: &str) {
-        case.hold().group = Some("arn:b".to_owned());
-        case.world.routing.as_mut().expect("routing").tests = vec![test_rule(&[group])];
-    }
-    check(Action::Discard, ending(|case| tested(case, "b")), "do: lead HTTPS:443 rule 9 to arn:a");
-    // It may have led to the release a moment ago, even where no weight has.
-    check(
-        Action::Discard,
-        ending(|case| {
-            tested(case, "a");
-            case.hold().previous = None;
-            case.memory.weightless_since = Some(at(90));
-        }),
-        "wait: late calls and the balancer's nodes to settle, 5 s more",
-    );
-    check(Action::Discard, ending(|case| tested(case, "a")), "do: deregister i-21, i-22 from arn:b");
-    check(Action::Retire, approved(|case| tested(case, "a")), "do: lead HTTPS:443 rule 9 to arn:b");
-    check(
-        Action::Retire,
-        approved(|case| tested(case, "b")),
-        "wait: late calls and the balancer's nodes to settle, 15 s more",
-    );
-    check(
-        Action::Retire,
-        approved(|case| {
-            tested(case, "b");
-            case.memory.tested_since = Some(at(80));
-        }),
-        "do: deregister i-11, i-12 from arn:a",
-    );
 }

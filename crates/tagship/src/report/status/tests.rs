@@ -1,4 +1,5 @@
 use super::*;
+use crate::settings::HookPoint;
 use crate::testing::{self, at, hold, instance, release, role};
 use crate::{Act, Back, Does, Run, RunStatus, Split};
 
