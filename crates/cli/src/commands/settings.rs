@@ -99,7 +99,8 @@ fn changes(now: &str, new: &str) -> String {
         .context_radius(2)
         .header("stored", "new")
         .to_string();
-    let data = |text: &str| serde_json::from_str::<Value>(text).ok().map(|value| value["USER_DATA"].clone());
+    let data = |text: &str| serde_json::from_str::<Value>(text).map(|value| value["USER_DATA"].clone()).ok();
+    let data = |text: &str| data(text).filter(|value| !value.is_null());
     if data(now) != data(new) {
         text.push_str("USER_DATA differs (it may hold secrets, and isn't shown).\n");
     }

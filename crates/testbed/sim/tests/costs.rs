@@ -50,7 +50,7 @@ fn told(requests: &BTreeMap<&'static str, u64>) -> [u64; 5] {
 fn lasted(day: &Day) -> Ms {
     let mut of_shift = day.story.iter().filter(|line| line.who.contains(" shift ")).map(|line| line.at);
     let first = of_shift.next().expect("a shift");
-    of_shift.last().unwrap_or(first) - first
+    of_shift.next_back().unwrap_or(first) - first
 }
 
 /// `k` steps on `s` switches, the last step to 100 % among them: k·s calls for weights, 2k writes of the hold, and at most

@@ -93,56 +93,75 @@ impl Planner for Shift {
             }
             return back(now, held, traffic, &gone_back.why, memory);
         }
-        let listens = hold.previous.is_some() && alarms::due(now, held, memory.listened_at);
-        if listens {
+        if hold.previous.is_some() && alarms::due(now, held, memory.listened_at) {
             match heard(now, held)? {
                 Heard::Rang(why, _) => return Break(turn_back(now, held, &why)),
                 Heard::Quieted(decision) => return Break(decision),
-                Heard::Unknown(why) => return Break(Decision::wait(why)),
+                // Neither good nor bad: nothing moves forward, but a release that fails goes back all the same.
+                Heard::Unknown(why) => return held_up(judge(now, held, memory), held, memory, why),
                 Heard::Quiet(words) | Heard::Tell(words, _) => {
                     memory.listened_at = Some(now.world.now());
                     memory.alarms = bounded(&words, REASON);
                 }
             }
         }
-        if let Some(moved_at) = hold.moved_at
-            && let Some(healthy) = well(now, held, memory)?
-        {
-            return watch(now, held, healthy, moved_at, memory);
-        }
-        if hold.moved_at.is_none()
-            && let Some(split) = &hold.split
-        {
-            steps::quiet(now, held, split, memory)?;
-        }
-        let traffic = match hold.previous {
-            // Once weights have moved, nothing that a person does to a switch keeps the others from going back.
-            Some(_) => Traffic::of(now, hold)?,
-            None => Traffic::judged(now, hold)?,
-        };
-        let traffic = match traffic {
-            Ok(traffic) => traffic,
-            Err(error) => return Break(Decision::Fail(error)),
-        };
-        match hold.moved_at {
-            None => forward(now, held, traffic, memory),
-            Some(moved_at) if traffic.moved() => watched(now, held, traffic, moved_at, memory),
-            // It was moved before, and isn't any more: a person has done that.
-            Some(_) => {
-                memory.away_looks = memory.away_looks.saturating_add(1);
-                if memory.away_looks < LOOKS {
-                    return Break(Decision::wait(
-                        "a second look at the switches: not all of them lead to this release",
-                    ));
-                }
-                Break(turn_back(now, held, "somebody moved a switch away from this release after the shift"))
-            }
-        }
+        judge(now, held, memory)
     }
 
     fn learn(refused: &Step, error: &Error, memory: &ShiftMemory) -> Option<ShiftMemory> {
         keeps_sticky(refused, error).then(|| ShiftMemory { keeps_sticky: true, ..memory.clone() })
     }
+}
+
+/// By its targets, and by the switches.
+fn judge(now: &Situation<'_>, held: &Held, memory: &mut ShiftMemory) -> First<Done> {
+    let hold = &held.hold;
+    if let Some(moved_at) = hold.moved_at
+        && let Some(healthy) = well(now, held, memory)?
+    {
+        return watch(now, held, healthy, moved_at, memory);
+    }
+    if hold.moved_at.is_none()
+        && let Some(split) = &hold.split
+    {
+        steps::quiet(now, held, split, memory)?;
+    }
+    let traffic = match hold.previous {
+        // Once weights have moved, nothing that a person does to a switch keeps the others from going back.
+        Some(_) => Traffic::of(now, hold)?,
+        None => Traffic::judged(now, hold)?,
+    };
+    let traffic = match traffic {
+        Ok(traffic) => traffic,
+        Err(error) => return Break(Decision::Fail(error)),
+    };
+    match hold.moved_at {
+        None => forward(now, held, traffic, memory),
+        Some(moved_at) if traffic.moved() => watched(now, held, traffic, moved_at, memory),
+        // It was moved before, and isn't any more: a person has done that.
+        Some(_) => {
+            memory.away_looks = memory.away_looks.saturating_add(1);
+            if memory.away_looks < LOOKS {
+                return Break(Decision::wait("a second look at the switches: not all of them lead to this release"));
+            }
+            Break(turn_back(now, held, "somebody moved a switch away from this release after the shift"))
+        }
+    }
+}
+
+/// What is done of this decision while nobody knows what an alarm says: what goes back, what health asks for, and the
+/// rest of a last step that has begun. For all else it waits.
+fn held_up(decision: First<Done>, held: &Held, memory: &ShiftMemory, why: String) -> First<Done> {
+    let last = held.hold.split.as_ref().is_some_and(|split| split.to == 100);
+    let by_health = memory.ailing_looks >= LOOKS || memory.lone_looks >= LOOKS;
+    let goes_on = match &decision {
+        Break(Decision::Do { step: Step::WriteHold { hold, .. }, .. }) => hold.back.is_some() || by_health,
+        Break(Decision::Do { step: Step::SetWeights { .. }, .. }) => last,
+        Break(Decision::Do { step: Step::CallHook(_), .. } | Decision::Wait { .. } | Decision::Done(_)) => false,
+        Break(_) => true,
+        Continue(_) => false,
+    };
+    if goes_on { decision } else { Break(Decision::wait(why)) }
 }
 
 /// Before the last weight has moved.

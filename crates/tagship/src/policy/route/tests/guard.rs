@@ -134,6 +134,15 @@ fn shift_listens_as_well() {
     let shift = |change: fn(&mut Case), expected: &str| check(Action::Shift, change, expected);
     shift(|case| case.listens(AlarmState::Alarm), &format!("{HOLD}, back: {RINGS}"));
     shift(|case| case.listens(AlarmState::Missing), "wait: CloudWatch to show web-5xx");
+    // A release that fails meanwhile goes back all the same.
+    shift(
+        |case| {
+            case.listens(AlarmState::Missing);
+            case.shift.ailing_looks = 1;
+            case.sick(1, 2);
+        },
+        &format!("{HOLD}, back: the release failed while it was watched"),
+    );
     shift(|case| case.listens(AlarmState::Ok), "wait: 20 s more of watching");
     // Once a minute.
     shift(
