@@ -41,6 +41,28 @@ pub(crate) async fn alarms(cloud: &Cloud, names: &[String]) -> Result<Vec<Alarm>
     Ok(names.iter().map(|name| found.remove(name).unwrap_or_else(|| missing(name))).collect())
 }
 
+/// How long each of these metric alarms needs to ring, in seconds: its period, so often as it evaluates. Of a composite
+/// one, and where CloudWatch doesn't say, nothing.
+pub(crate) async fn delays(cloud: &Cloud, names: &[String]) -> Result<BTreeMap<String, u32>, Error> {
+    let mut delays = BTreeMap::new();
+    for names in names.chunks(MAX_ALARMS) {
+        let request = cloud.cloudwatch().describe_alarms().set_alarm_names(Some(names.to_vec())).max_records(100);
+        let resource = || listed(names.iter().map(String::as_str));
+        let answer = request.send().await.called("cloudwatch:DescribeAlarms", resource())?;
+        for alarm in answer.metric_alarms() {
+            let of_metrics = alarm.metrics().iter().flat_map(|metric| {
+                [metric.period(), metric.metric_stat().and_then(|stat| stat.period())].into_iter().flatten()
+            });
+            let period = alarm.period().or(of_metrics.max()).and_then(|period| u32::try_from(period).ok());
+            let times = alarm.evaluation_periods().and_then(|times| u32::try_from(times).ok());
+            if let (Some(name), Some(period), Some(times)) = (alarm.alarm_name(), period, times) {
+                delays.insert(name.to_owned(), period.saturating_mul(times));
+            }
+        }
+    }
+    Ok(delays)
+}
+
 fn seen(
     name: &str,
     (state, since, reason): (Option<&StateValue>, Option<&aws_smithy_types::DateTime>, Option<&str>),

@@ -32,4 +32,4 @@ pub use policy::actions::{self, Function, Visit};
 pub use policy::{cleanup, compare, deploy, pair, provision, route};
 
 mod report;
-pub use report::{ground, history, metrics, notify, plan, served, status};
+pub use report::{ground, history, metrics, notify, patience, plan, served, status};

@@ -13,3 +13,5 @@ pub mod status;
 pub mod plan;
 
 pub mod ground;
+
+pub mod patience;

@@ -2,7 +2,7 @@
 
 use super::Account;
 use crate::{cloudwatch, codedeploy, ec2, elb, holds, offer, route53};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tagship::settings::{Choice, Selector, Settings, TargetGroup};
 use tagship::{
     Alarm, Deployment, Ended, Error, Hold, Holding, Instance, Offer, Record, ReleaseId, Routing, ServiceRole,
@@ -153,6 +153,16 @@ impl Account {
             names => names.to_vec(),
         };
         if names.is_empty() { Ok(Vec::new()) } else { cloudwatch::alarms(&self.cloud, &names).await }
+    }
+
+    /// How long each of these metric alarms needs to ring, in seconds.
+    ///
+    /// # Errors
+    ///
+    /// If CloudWatch refuses.
+    pub async fn alarm_delays(&self, alarms: &[Alarm]) -> Result<BTreeMap<String, u32>, Error> {
+        let names: Vec<String> = alarms.iter().map(|alarm| alarm.name.clone()).collect();
+        if names.is_empty() { Ok(BTreeMap::new()) } else { cloudwatch::delays(&self.cloud, &names).await }
     }
 
     /// The deployment of the release that holds, with what it did on each instance.

@@ -9,7 +9,9 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use tagship::settings::{Settings, TargetGroup};
-use tagship::{Action, AlarmState, Does, Error, ExecutionState, Hold, Kind, Pipeline, Routing, ServiceRole, pair};
+use tagship::{
+    Action, AlarmState, Does, Error, ExecutionState, Hold, Kind, Pipeline, Routing, ServiceRole, pair, patience,
+};
 use tagship_aws::Account;
 
 /// What was found of one part.
@@ -255,11 +257,15 @@ async fn alarms(account: &Account, settings: &Settings) -> Check {
     let of = |state: AlarmState| alarms.iter().filter(move |alarm| alarm.state == state).map(|alarm| &alarm.name);
     let missing: Vec<String> =
         of(AlarmState::Missing).map(|name| format!("there is no alarm {name}: correct ALARMS")).collect();
-    let ringing: Vec<String> =
+    let mut warnings: Vec<String> =
         of(AlarmState::Alarm).map(|name| format!("{name} rings: it counts once it has been OK")).collect();
-    match (missing.is_empty(), ringing.is_empty()) {
+    match account.alarm_delays(&alarms).await {
+        Ok(delays) => warnings.extend(patience::too_short(settings, &delays)),
+        Err(error) => return Check::failed(PART, &error),
+    }
+    match (missing.is_empty(), warnings.is_empty()) {
         (false, _) => Check::new(PART, Verdict::Error, missing),
-        (true, false) => Check::new(PART, Verdict::Warning, ringing),
+        (true, false) => Check::new(PART, Verdict::Warning, warnings),
         (true, true) => Check::fine(PART, tagship::counted(alarms.len(), "alarm")),
     }
 }
