@@ -71,9 +71,9 @@ fn first(dir: &Path, opens: &str, address: &str) -> String {
 In another terminal:
   . {dir}/env
   tagship release {ROLE} $SAMPLES/good.zip  # or sick.zip, broken-hook.zip
-  tagship approve {ROLE}                    # twice; or: tagship reject {ROLE}
+  tagship approve {ROLE}                    # twice; or reject
   tagship status {ROLE}                     # or history, why, plan
-  tagship settings edit {ROLE}              # needs EDITOR, such as EDITOR=vi
+  tagship settings edit {ROLE}
   curl -i -H 'Host: {HOST}' http://{address}/   # HTTP listener
 A second service is set up, all but its settings:
   tagship settings set SHOP_PRODUCT $SAMPLES/shop.json
