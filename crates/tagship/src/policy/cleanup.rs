@@ -165,7 +165,8 @@ fn free(now: &Situation<'_>, held: &Held, ended: &Ended) -> First<Done> {
         }));
     }
     let mut report = now.report();
-    if ended.how == HowEnded::Kept {
+    // One that rollback kept was never approved, and rollback has told it.
+    if ended.how == HowEnded::Kept && held.hold.phase == Phase::Approved {
         report.ending = Ending::Kept;
         left_behind.push(format!(
             "the fleets of {} and of what it was to replace: switches were turned away from it after its approval, so both \

@@ -118,8 +118,8 @@ pub(super) fn turned_away(now: &Situation<'_>, held: &Held) -> First<bool> {
         Err(error) => return Break(Decision::Fail(error)),
     };
     let serving = in_use(now, held)?;
-    let others = now.world.instances()?.iter().filter(|instance| of_another(instance, held));
-    Continue(!traffic.moved() && others.into_iter().any(|instance| serving.contains(instance.id.as_str())))
+    let mut others = now.world.instances()?.iter().filter(|instance| of_another(instance, held));
+    Continue(!traffic.moved() && others.any(|instance| serving.contains(instance.id.as_str())))
 }
 
 fn of_another(instance: &Instance, held: &Held) -> bool {

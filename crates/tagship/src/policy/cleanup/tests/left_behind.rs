@@ -30,10 +30,10 @@ fn what_is_protected_is_left_behind() {
 
 /// Which instances the end tells to be left behind, and in which words.
 #[track_caller]
-fn left_behind<P: Planner>(how: HowEnded, gone: &[&str], expected: &[&str]) {
+fn left_behind<P: Planner>((phase, how): (Phase, HowEnded), gone: &[&str], expected: &[&str]) {
     let mut holding = held(hold(2));
     let held = holding.held.as_mut().expect("a hold");
-    (held.freed, held.hold.phase) = (true, Phase::Ending);
+    (held.freed, held.hold.phase) = (true, phase);
     holding.ended = Some(Ended::of(&held.hold, how, at(90)));
     let mut world = world();
     world.instances[0].retired_by = Some(release(2));
@@ -48,16 +48,22 @@ fn left_behind<P: Planner>(how: HowEnded, gone: &[&str], expected: &[&str]) {
         done.report.left_behind.iter().map(|told| told.split([':', ',']).next().unwrap_or_default()).collect();
     assert_eq!(told.remove(0), "instance i-31 has the service's tag but no tagship");
     assert_eq!(told, expected, "{how:?}");
+    // Who has to look is told so.
+    assert_eq!(done.report.ending == Ending::Kept, (phase, how) == (Phase::Approved, HowEnded::Kept));
 }
 
 #[test]
 fn what_stays_is_told_at_the_end() {
     let removed = "could not be removed";
-    left_behind::<Retire>(HowEnded::Approved, &["i-11", "i-12"], &[]);
+    left_behind::<Retire>((Phase::Approved, HowEnded::Approved), &["i-11", "i-12"], &[]);
     // Kept stopped for the release before is no fault.
-    left_behind::<Retire>(HowEnded::Approved, &[], &[&format!("instance i-12 {removed}")]);
-    left_behind::<Discard>(HowEnded::Discarded, &["i-21", "i-22"], &[]);
+    left_behind::<Retire>((Phase::Approved, HowEnded::Approved), &[], &[&format!("instance i-12 {removed}")]);
+    left_behind::<Discard>((Phase::Ending, HowEnded::Discarded), &["i-21", "i-22"], &[]);
     let beside = "instance i-22 of this release serves in the live group";
-    left_behind::<Discard>(HowEnded::Discarded, &["i-21"], &[beside]);
-    left_behind::<Park>(HowEnded::Parked, &["i-21"], &[&format!("instance i-22 {removed}")]);
+    left_behind::<Discard>((Phase::Ending, HowEnded::Discarded), &["i-21"], &[beside]);
+    left_behind::<Park>((Phase::Ending, HowEnded::Parked), &["i-21"], &[&format!("instance i-22 {removed}")]);
+    // Rollback had kept it, and told that; or its switches were turned away after the approval.
+    left_behind::<Discard>((Phase::Ending, HowEnded::Kept), &[], &[]);
+    let both = "the fleets of r0000002 and of what it was to replace";
+    left_behind::<Discard>((Phase::Approved, HowEnded::Kept), &[], &[both]);
 }
