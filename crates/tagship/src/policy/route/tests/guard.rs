@@ -134,6 +134,15 @@ fn shift_listens_as_well() {
     let shift = |change: fn(&mut Case), expected: &str| check(Action::Shift, change, expected);
     shift(|case| case.listens(AlarmState::Alarm), &format!("{HOLD}, back: {RINGS}"));
     shift(|case| case.listens(AlarmState::Missing), "wait: CloudWatch to show web-5xx");
+    // No further switch moves.
+    shift(
+        |case| {
+            case.listens(AlarmState::Missing);
+            case.hold().moved_at = None;
+            case.world.routing = world().routing.map(|routing| moved(routing, 1));
+        },
+        "wait: CloudWatch to show web-5xx",
+    );
     // A release that fails meanwhile goes back all the same.
     shift(
         |case| {
