@@ -38,7 +38,7 @@ async fn a_service_from_a_listener_and_a_few_answers() {
     says(
         "onboard",
         &text,
-        &[service, release, &format!("tagship {}", settings.join(" ")), "tagship doctor SHOP_PRODUCT"],
+        &[service, release, &format!("tagship {}", settings.join(" ")), "tagship doctor SHOP_PRODUCT", "no --topic"],
     );
     let changed = local.gateway.recorder().records().iter().any(|it| it.caller == "viewer" && it.changing);
     assert!(!changed, "it only reads");

@@ -79,12 +79,22 @@ pub(super) async fn run(account: &Account, out: &Out, name: &str, wish: Wish) ->
     if account.services().contains(&role) {
         warnings.push(format!("{role} has settings already: `tagship settings set` shows what would change"));
     }
+    warnings.extend(unasked(wanted.answers));
     let written = wanted.files(&wish.into);
     files::write(&written, wish.overwrite)?;
     let commands = commands(&wanted, &written);
     let done = Onboarded { service: role.to_string(), written, commands, warnings };
     out.show(&done, || text(&done, &wanted, out.width()))?;
     Ok(End::Fine)
+}
+
+/// What works without an answer, but not as most people want it.
+fn unasked(answers: &Answers) -> Vec<String> {
+    let zone = answers.zone.is_none().then_some("no --zone: the candidate and the live release have no names");
+    let viewers =
+        answers.viewer_cidr.is_none().then_some("no --viewer-cidr: people can't reach a candidate by its name");
+    let topic = answers.topic.is_none().then_some("no --topic: nobody is told of an open approval");
+    [zone, viewers, topic].into_iter().flatten().map(str::to_owned).collect()
 }
 
 /// What the functions' own code says of the settings, and EC2 of what they name.
