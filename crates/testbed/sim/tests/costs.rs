@@ -5,7 +5,7 @@ use tagship::AlarmState;
 use tagship::settings::{Choice, Shift};
 use tagship_sim::day::Day;
 use tagship_sim::past::{MINUTE, Ms, SECOND};
-use tagship_sim::plan::{Odds, PersonAct, Plan, ReleasePlan, ServicePlan, Vote, role};
+use tagship_sim::plan::{Mishap, Odds, PersonAct, Plan, ReleasePlan, ServicePlan, Vote, role};
 use tagship_sim::story::steps;
 
 /// A service with a release live, and an alarm if it is to be heard, that releases another one.
@@ -107,6 +107,51 @@ fn an_alarm_sends_the_traffic_back_within_seconds_or_a_minute_if_its_event_is_lo
         for switches in [1, 3] {
             rings(5 * MINUTE + secs * SECOND, switches, false, 10 * SECOND);
             rings(5 * MINUTE + secs * SECOND, switches, true, 65 * SECOND);
+        }
+    }
+}
+
+/// From a person's no to the last weight that is set; none if nothing was uploaded.
+fn took(plan: Plan, no: &str) -> Option<Ms> {
+    let day = lived(plan);
+    let no = day.story.iter().find(|line| line.who == "person" && line.what.starts_with(no))?.at;
+    Some(day.cloud.switches.values().map(|switch| switch.weights.changed()).max()? - no)
+}
+
+/// A person says no: the traffic is back `soon`; if any one event is lost, after `late` at most.
+#[track_caller]
+fn says_no(plan: &Plan, no: &str, soon: Ms, late: Ms) {
+    /// More than such a day has.
+    const EVENTS: u64 = 30;
+    let undisturbed = took(plan.clone(), no).expect("a no");
+    assert!((1..=soon).contains(&undisturbed), "{undisturbed} ms");
+    let lost = |event: u64| Plan { mishaps: [(event, Mishap::Lost)].into(), ..plan.clone() };
+    let longest = (0..EVENTS).filter_map(|event| took(lost(event), no)).max().expect("events");
+    assert!((soon + 1..=late).contains(&longest), "{longest} ms if an event is lost");
+}
+
+#[test]
+fn a_rejection_sends_the_traffic_back_within_seconds_or_minutes_if_its_event_is_lost() {
+    for switches in [1, 3] {
+        for shift in [Shift::default(), steps(&[10], 300)] {
+            let mut plan = release(shift, switches, false);
+            plan.services[0].releases[0].votes.insert("FinalApproval".to_owned(), Vote::Reject(0));
+            says_no(&plan, "rejects FinalApproval", 10 * SECOND, 11 * MINUTE);
+        }
+    }
+}
+
+#[test]
+fn a_stop_sends_the_traffic_back_within_seconds_or_minutes_if_its_event_is_lost() {
+    for switches in [1, 3] {
+        for (abandon, late) in [(false, 70 * SECOND), (true, 11 * MINUTE)] {
+            // While a step stands, and while only the final approval is open.
+            for shift in [steps(&[10], 1_200), Shift::default()] {
+                let mut plan = release(shift, switches, false);
+                plan.services[0].releases[0].votes.insert("FinalApproval".to_owned(), Vote::Silence);
+                plan.services[0].releases[0].stop = Some((5 * MINUTE, abandon));
+                says_no(&plan, "stops", 10 * SECOND, late);
+            }
         }
     }
 }
