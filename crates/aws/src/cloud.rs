@@ -16,7 +16,7 @@ const READ: Duration = Duration::from_secs(60);
 const ATTEMPT: Duration = Duration::from_secs(15);
 /// Attempts of one read; with the SDK's back-off they fit into [`READ`].
 const ATTEMPTS: u32 = 6;
-/// How long a changing call may take; it is never repeated (docs/RULES.md#the-bounds-in-time).
+/// How long a changing call may take; it is never repeated (docs/RULES.md#time-limits).
 pub(crate) const CHANGE: Duration = Duration::from_secs(10);
 /// How long a function that a person invokes may take: Lambda's own limit.
 const INVOKE: Duration = Duration::from_secs(900);
