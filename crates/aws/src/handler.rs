@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tagship::metrics::Line;
 use tagship::notify::{self, Notice};
 use tagship::{
-    Action, Caller, Done, Ending, Error, Function, Hold, Invocation, Job, Kind, Memo, Outcome, Phase, Planner,
+    Action, Caller, Done, Ending, Error, Function, Hold, Invocation, Job, Kind, Memo, Occasion, Outcome, Planner,
     ReleaseId, Request, ServiceRole, StageName, Visit, cleanup, route,
 };
 use tracing::{Instrument, error, info, info_span, warn};
@@ -89,18 +89,16 @@ impl Turn<'_> {
         self.each::<cleanup::Sweep>(each, "no hold was left behind, and the live fleets are as they were").await
     }
 
-    /// Listens for every open release that has moved weights and heeds this alarm, or any.
-    async fn guard(&self, alarm: Option<&String>) -> Outcome {
+    /// Listens for every release that is concerned.
+    async fn guard(&self, occasion: &Occasion) -> Outcome {
         let holds = match holds::list(self.cloud).await {
             Ok(holds) => holds,
             Err(error) => return Outcome::Failed(error),
         };
-        let heeds = |hold: &Hold| alarm.is_none_or(|alarm| hold.settings.alarms.ids().contains(alarm));
-        let concerned =
-            |(_, hold): &(ServiceRole, Hold)| hold.phase == Phase::Open && hold.previous.is_some() && heeds(hold);
-        let holds = holds.into_iter().filter(concerned);
+        let now = Timestamp::now();
+        let holds = holds.into_iter().filter(|(_, hold)| route::concerned(hold, occasion, now));
         let each = holds.map(|(role, hold)| (role, hold.release, hold.pipeline)).collect();
-        self.each::<route::Guard>(each, "no release that has traffic heeds it").await
+        self.each::<route::Guard>(each, "it concerns no release that has traffic").await
     }
 
     /// Runs an action for these releases, one after another; what failed is told at the end.
@@ -196,7 +194,7 @@ fn subject(invocation: &Invocation) -> (&str, &str) {
     match &invocation.request {
         Ok(Request::Release(job)) => (job.role.as_str(), job.release.as_str()),
         Ok(Request::Died(died)) => died.job.as_ref().map_or(("", ""), |job| (job.role.as_str(), job.release.as_str())),
-        Ok(Request::Sweep | Request::Guard { .. }) => ("", ""),
+        Ok(Request::Sweep | Request::Guard(_)) => ("", ""),
         Err(refused) => (
             refused.role.as_ref().map_or("", |role| role.as_str()),
             refused.release.as_ref().map_or("", |release| release.as_str()),
@@ -220,10 +218,10 @@ async fn handle<F: Function>(cloud: &Cloud, until: Instant, invocation: Invocati
         }
         Ok(Request::Sweep) if const { matches!(F::STAGE, StageName::Cleanup) } => (turn.sweep().await, None),
         Ok(Request::Sweep) => (Outcome::Failed(foreign(F::STAGE, Action::Sweep)), None),
-        Ok(Request::Guard { alarm }) if const { matches!(F::STAGE, StageName::Route) } => {
-            (turn.guard(alarm.as_ref()).await, None)
+        Ok(Request::Guard(occasion)) if const { matches!(F::STAGE, StageName::Route) } => {
+            (turn.guard(occasion).await, None)
         }
-        Ok(Request::Guard { .. }) => (Outcome::Failed(foreign(F::STAGE, Action::Guard)), None),
+        Ok(Request::Guard(_)) => (Outcome::Failed(foreign(F::STAGE, Action::Guard)), None),
         Ok(Request::Died(died)) => {
             let (outcome, now) = (Outcome::Failed(died.error.clone()), Timestamp::now());
             let notice = died.job.as_ref().and_then(|job| Notice::of(job, &outcome, now, now));

@@ -1,7 +1,7 @@
 //! The machinery: from an event to a job, and the loop that observes, asks a planner, and acts.
 
 mod job;
-pub use job::{Caller, Died, Invocation, Refused, Request};
+pub use job::{Caller, Died, Invocation, Occasion, Refused, Request};
 
 pub mod admission;
 pub use admission::{Gate, Launching, Removing, Standing, Sweeping, Turning, Word};

@@ -23,7 +23,7 @@ pub use model::{format, names, settings};
 
 pub mod engine;
 pub use engine::{
-    Applied, Caller, Decision, Died, First, Invocation, Look, Memo, Outcome, Planner, Port, Refused, Request,
+    Applied, Caller, Decision, Died, First, Invocation, Look, Memo, Occasion, Outcome, Planner, Port, Refused, Request,
     STALE_SECS, Situation, THROTTLED_SECS, UNAVAILABLE_SECS, View, YIELD_SECS, execution_of, run,
 };
 

@@ -60,6 +60,9 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("route-another-functions-action", "refused direct", "\"retire\" is none of route's, which are shift, rollback"),
     ("route-continuation", "continued job", "shift MZUM_WEB_PRODUCT 1b2c3d4e mzum-web"),
     ("route-empty", "error", "the event is no CodePipeline job"),
+    ("route-guard-alarm", "direct", "guard Alarm(\"mzum-web-errors\")"),
+    ("route-guard-minute", "direct", "guard Minute"),
+    ("route-guard-stop", "direct", "guard Stop(\"mzum-web\")"),
     ("route-odd-token", "continued job", "shift MZUM_WEB_PRODUCT 1b2c3d4e mzum-web"),
     ("route-rejected", "direct", "rollback MZUM_WEB_PRODUCT 1b2c3d4e mzum-web"),
     ("route-shift", "job", "shift MZUM_WEB_PRODUCT 1b2c3d4e mzum-web"),
@@ -94,10 +97,7 @@ fn read(sample: &str) -> (String, String, String) {
     let (caller, what) = match &invocation.request {
         Ok(Request::Died(died)) => (caller.to_owned(), format!("died: {}", died.error)),
         Ok(Request::Sweep) => (caller.to_owned(), "sweep".to_owned()),
-        Ok(Request::Guard { alarm }) => {
-            let alarm = alarm.as_ref().map(|alarm| format!(" {alarm}")).unwrap_or_default();
-            (caller.to_owned(), format!("guard{alarm}"))
-        }
+        Ok(Request::Guard(occasion)) => (caller.to_owned(), format!("guard {occasion:?}")),
         Ok(Request::Release(job)) => {
             let input = job.input.as_ref().map(|input| format!(" with {}", input.key)).unwrap_or_default();
             let what = format!("{} {} {} {}{input}", job.action, job.role, job.release.short(), job.pipeline);

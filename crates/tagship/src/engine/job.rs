@@ -55,11 +55,19 @@ pub enum Request {
     Sweep,
     /// Tell of another function's invocation that Lambda has given up. Its caller is this one's.
     Died(Box<Died>),
-    /// Give the traffic back of every open release that this alarm, or any alarm, speaks against.
-    Guard {
-        /// The alarm that has changed; none to look at all of them.
-        alarm: Option<String>,
-    },
+    /// Give the traffic back of every open release that something speaks against.
+    Guard(Occasion),
+}
+
+/// Why guard looks, and so at which releases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Occasion {
+    /// This alarm has changed.
+    Alarm(String),
+    /// An execution of this pipeline is being stopped.
+    Stop(String),
+    /// A minute has passed: events get lost.
+    Minute,
 }
 
 /// Parameters that can't be acted on, and what of them could be read: for the failure's event.
@@ -228,6 +236,9 @@ impl Parameters {
         if alarm.is_some() && action != Some(Action::Guard) {
             problems.push("alarm: only guard takes one".to_owned());
         }
+        if alarm.is_some() && pipeline.is_some() && role.is_none() && release.is_none() {
+            problems.push("alarm, pipeline: write one of them".to_owned());
+        }
         Self { stage, role, release, pipeline, action, alarm, problems }
     }
 
@@ -267,7 +278,11 @@ impl Parameters {
         let (role, release, action) = match (self.action, &self.role, &self.release) {
             (Some(Action::Sweep), ..) if self.problems.is_empty() => return Ok(Request::Sweep),
             (Some(Action::Guard), ..) if every && self.problems.is_empty() => {
-                return Ok(Request::Guard { alarm: self.alarm });
+                return Ok(Request::Guard(match (self.alarm, self.pipeline) {
+                    (Some(alarm), _) => Occasion::Alarm(alarm),
+                    (None, Some(pipeline)) => Occasion::Stop(pipeline),
+                    (None, None) => Occasion::Minute,
+                }));
             }
             (Some(action), Some(role), Some(release)) if self.problems.is_empty() => {
                 (role.clone(), release.clone(), action)

@@ -11,7 +11,7 @@ mod comparison;
 mod hooks;
 pub use comparison::Comparison;
 mod guard;
-pub use guard::{Guard, GuardMemory};
+pub use guard::{Guard, GuardMemory, concerned};
 mod rollback;
 pub use rollback::{Rollback, RollbackMemory};
 

@@ -116,7 +116,7 @@ impl Line {
             // Hundreds a day: what is said of them is in the log beside.
             Request::Sweep => Self::new("sweep", []),
             Request::Died(_) => Self::new("died", []),
-            Request::Guard { .. } => Self::new("guard", []),
+            Request::Guard(_) => Self::new("guard", []),
             Request::Release(job) => Self::new(
                 job.action.as_str(),
                 [

@@ -22,13 +22,16 @@ pub fn plan(seed: u64, mistake: Option<Mistake>) -> Plan {
     let names = ["WEB_PRODUCT", "API_PRODUCT", "JOBS_PRODUCT"];
     let count = rng.random_range(1..=names.len());
     let mut services: Vec<ServicePlan> = names[..count].iter().map(|name| service(&mut rng, name)).collect();
-    let acts = (0..rng.random_range(0..12)).map(|_| act(&mut rng, &services)).collect();
+    let mut acts: Vec<_> = (0..rng.random_range(0..12)).map(|_| act(&mut rng, &services)).collect();
     // Of a chance of their own: a seed's day has otherwise stayed what it was.
     let mut hooked = Xoshiro256PlusPlus::seed_from_u64(seed ^ 0x686f_6f6b_7300);
     for service in &mut services {
         if hooked.random_bool(0.25) {
             service.settings.hooks = hooks(&mut hooked);
             service.settings.timeouts.hook_secs = [120, 600, 3_600][hooked.random_range(0..3)];
+        }
+        if !service.settings.shift.at_once() && hooked.random_bool(0.1) {
+            acts.push((0, PersonAct::Wreck(service.role.clone(), ((BUSY - HOUR) / MINUTE) as u32)));
         }
     }
     let nature = Nature {
@@ -189,8 +192,12 @@ fn act(rng: &mut Xoshiro256PlusPlus, services: &[ServicePlan]) -> (Ms, PersonAct
         33 | 34 => PersonAct::PointTest(role),
         31 | 32 => PersonAct::Halt(role, rng.random_range(0..6), back),
         28..31 => {
-            let state = if rng.random_bool(0.8) { AlarmState::Alarm } else { AlarmState::NoData };
-            PersonAct::Ring(role, state, 3 * back)
+            let (state, times) = match rng.random_range(0..10) {
+                0..6 => (AlarmState::Alarm, 3),
+                6 => (AlarmState::NoData, 3),
+                _ => (AlarmState::Missing, 12),
+            };
+            PersonAct::Ring(role, state, times * back)
         }
         26 | 27 => PersonAct::Reweigh(role, rng.random_range(0..service.switches)),
         25 => PersonAct::SplitSwitch(role, rng.random_range(0..service.switches), back),

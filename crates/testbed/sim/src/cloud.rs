@@ -165,6 +165,11 @@ impl Cloud {
             .insert(role.clone(), Service { settings, groups, switches: arns, tests, requests: 6_000, listeners: 1 });
     }
 
+    /// The name of the alarm that a service heeds.
+    pub fn alarm(&self, role: &ServiceRole) -> Option<String> {
+        self.services.get(role)?.settings.alarms.ids().first().cloned()
+    }
+
     /// Gives a service's balancer a rule for test traffic, which leads to its first group.
     pub fn add_test(&mut self, role: &ServiceRole) {
         let Some(service) = self.services.get_mut(role) else { return };

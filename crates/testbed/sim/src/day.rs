@@ -21,7 +21,7 @@ use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 use tagship::settings::Settings;
-use tagship::{Action, Job, Phase, ReleaseId, ServiceRole};
+use tagship::{Action, Job, Occasion, ReleaseId, ServiceRole, route};
 use tagship_emulator::engine::{Engine, Timings};
 use tagship_emulator::execution::{Artifact, Revision};
 
@@ -335,20 +335,20 @@ impl Day {
             }
             Event::Guard => {
                 // The function looks at one after another.
-                for (n, role) in (0..).zip(self.cloud.holds.keys().cloned().collect::<Vec<_>>()) {
-                    self.guard(&role, n * GUARDED);
-                }
+                self.guard(&Occasion::Minute);
+                self.checks.stranded(&self.cloud);
                 self.after(GUARD, Event::Guard);
             }
         }
     }
 
-    /// Asks guard to look at a service, as the function does for each hold that has moved weights.
-    fn guard(&mut self, role: &ServiceRole, delay: Ms) {
-        let Some((hold, _)) = self.cloud.holds.get(role) else { return };
-        if hold.previous.is_some() && hold.phase == Phase::Open {
-            let job = guard(role, hold);
-            self.deliver(job, delay);
+    /// Asks guard to look at each release that is concerned, as the function does.
+    pub(crate) fn guard(&mut self, occasion: &Occasion) {
+        let now = timestamp(self.cloud.now);
+        let holds = self.cloud.holds.iter().map(|(role, (hold, _))| (role, hold));
+        let concerned = holds.filter(|(_, hold)| route::concerned(hold, occasion, now));
+        for (n, job) in (0..).zip(concerned.map(|(role, hold)| guard(role, hold)).collect::<Vec<Job>>()) {
+            self.deliver(job, n * GUARDED);
         }
     }
 
@@ -372,13 +372,13 @@ impl Day {
                 self.deliver(Job { role, release, pipeline, action, input: None }, 0);
             }
             act => {
-                let rung = if let PersonAct::Ring(role, ..) = &act { Some(role.clone()) } else { None };
+                let rung = if let PersonAct::Ring(role, ..) = &act { self.cloud.alarm(role) } else { None };
                 if let Some((later, again)) = self.cloud.by_hand(act) {
                     self.after(later, Event::Person(again));
                 }
                 // CloudWatch's event.
-                if let Some(role) = rung {
-                    self.guard(&role, 0);
+                if let Some(alarm) = rung {
+                    self.guard(&Occasion::Alarm(alarm));
                 }
                 let roles: Vec<ServiceRole> = self.cloud.services.keys().cloned().collect();
                 for node in self.cloud.nature.nodes {

@@ -85,6 +85,8 @@ pub enum Mistake {
     BackUnwritten,
     /// Nobody listens to alarms.
     AlarmsIgnored,
+    /// While an alarm can't be seen, nobody looks whether the release fails.
+    AlarmAwaited,
     /// What was found before nobody could look for minutes is taken to have lasted.
     GapIgnored,
     /// A candidate's errors aren't seen in the balancer's figures.
@@ -105,7 +107,7 @@ pub enum Mistake {
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::TokenWithoutSince,
         Self::NoSecondLook,
         Self::WeightsBeforeHealth,
@@ -139,6 +141,7 @@ impl Mistake {
         Self::BackForgotten,
         Self::BackUnwritten,
         Self::AlarmsIgnored,
+        Self::AlarmAwaited,
         Self::GapIgnored,
         Self::ErrorsOverlooked,
         Self::FiguresTooFresh,
@@ -209,6 +212,7 @@ impl<P: Planner> Planner for Wrong<P> {
         match decision {
             // It sees what it wants to see first.
             Break(Decision::Look(parts)) => Break(Decision::Look(parts)),
+            _ if mistake == Mistake::AlarmAwaited && awaits_alarm(memory) => Break(Decision::wait("a planted mistake")),
             decision => match instead(mistake, now, &world) {
                 Some(instead) => Break(instead),
                 None => altered(mistake, now, decision),
@@ -412,6 +416,11 @@ fn instead(mistake: Mistake, now: &Situation<'_>, world: &World) -> Option<Decis
         }
         _ => None,
     }
+}
+
+/// Whether shift remembers that an alarm couldn't be seen.
+fn awaits_alarm(memory: &impl tagship::engine::Memory) -> bool {
+    serde_json::to_value(memory).is_ok_and(|memory| memory.get("unseen").is_some())
 }
 
 fn predecessors(now: &Situation<'_>) -> Vec<String> {

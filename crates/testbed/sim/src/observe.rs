@@ -43,8 +43,9 @@ impl Cloud {
             world.holder = execution_of(job, holding).map(|(pipeline, release)| execution(pipeline, release));
         }
         if parts.has(Parts::OFFER) {
-            // Tags that find no alarm.
-            let alarms = Choice::Ids(service.settings.alarms.ids().to_vec());
+            // As tags find them.
+            let heeded = service.settings.alarms.ids().iter().filter(|name| self.exists(name));
+            let alarms = Choice::Ids(heeded.cloned().collect());
             let settings = Settings { alarms, ..service.settings.clone() };
             world.offer = Some(Offer { settings, user_data: None });
         }
@@ -202,10 +203,14 @@ impl Cloud {
         })
     }
 
+    fn exists(&self, alarm: &str) -> bool {
+        self.alarms.get(alarm).is_some_and(|it| *it.now() != AlarmState::Missing)
+    }
+
     fn describe_alarm(&self, name: &str, at: Ms) -> Alarm {
         let found = self.alarms.get(name);
         let state = found.and_then(|alarm| alarm.at(at)).copied().unwrap_or(AlarmState::Missing);
-        let since = found.map(|alarm| timestamp(alarm.began(at)));
+        let since = found.filter(|_| state != AlarmState::Missing).map(|alarm| timestamp(alarm.began(at)));
         Alarm { name: name.to_owned(), state, since, reason: "Threshold crossed".to_owned() }
     }
 

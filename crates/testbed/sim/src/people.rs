@@ -1,7 +1,7 @@
 //! What people do to the cloud by hand, and how it dies by itself.
 
 use crate::cloud::{Cloud, Face, Instance};
-use crate::past::{Ms, Past};
+use crate::past::{HOUR, MINUTE, Ms, Past};
 use crate::plan::{PersonAct, SUBNETS};
 use tagship::settings::{Choice, Eip};
 use tagship::{AlarmState, Health, InstanceState, Phase, ServiceRole};
@@ -81,9 +81,26 @@ impl Cloud {
                 None
             }
             PersonAct::Ring(role, state, back) => {
-                let name = self.services.get(&role)?.settings.alarms.ids().first()?.clone();
-                self.alarms.get_mut(&name)?.set(now, if back > 0 { state } else { AlarmState::Ok });
+                self.alarmed(&role, if back > 0 { state } else { AlarmState::Ok });
                 (back > 0).then_some((back, PersonAct::Ring(role, state, 0)))
+            }
+            PersonAct::Wreck(role, minutes) => {
+                let divided = self.holds.get(&role).filter(|(hold, _)| {
+                    hold.moved_at.is_none() && hold.split.as_ref().is_some_and(|split| split.since.is_some())
+                });
+                let Some((hold, _)) = divided else {
+                    return minutes.checked_sub(1).map(|left| (MINUTE, PersonAct::Wreck(role, left)));
+                };
+                let release = hold.release.clone();
+                self.alarmed(&role, AlarmState::Missing);
+                let own = |it: &Instance| it.of(&role) && it.face.now().release.as_ref() == Some(&release);
+                self.sicken(true, own);
+                Some((HOUR, PersonAct::Restore(role)))
+            }
+            PersonAct::Restore(role) => {
+                self.alarmed(&role, AlarmState::Ok);
+                self.sicken(false, |it| it.of(&role));
+                None
             }
             PersonAct::AddStranger(role, n, back) => {
                 let arn = self.services.get(&role)?.groups.get(n)?.clone();
@@ -231,6 +248,27 @@ impl Cloud {
     }
 
     /// The service's `n`th living instance, counted from the newest.
+    fn alarmed(&mut self, role: &ServiceRole, state: AlarmState) {
+        let name = self.alarm(role);
+        if let Some(alarm) = name.and_then(|name| self.alarms.get_mut(&name)) {
+            alarm.set(self.now, state);
+        }
+    }
+
+    /// These fail their health checks, or don't any more.
+    fn sicken(&mut self, sick: bool, which: impl Fn(&Instance) -> bool) {
+        let now = self.now;
+        let concerned = self.instances.iter_mut().filter(|(_, it)| it.alive() && which(it) && it.sick != sick);
+        let ids: Vec<String> = concerned
+            .map(|(id, it)| {
+                it.hurt.get_or_insert(now);
+                it.sick = sick;
+                id.clone()
+            })
+            .collect();
+        ids.iter().for_each(|id| self.probe(id));
+    }
+
     fn nth(&self, role: &ServiceRole, n: usize) -> Option<String> {
         let living =
             self.instances.iter().rev().filter(|(_, it)| it.alive() && it.face.now().service.as_ref() == Some(role));

@@ -97,8 +97,13 @@ pub enum PersonAct {
     SplitSwitch(ServiceRole, usize, Ms),
     /// Gives other numbers to a switch that is divided.
     Reweigh(ServiceRole, usize),
-    /// The service's alarm gets this state, and is OK again after so long.
+    /// The service's alarm gets this state (`Missing`: somebody deletes it), and is OK again after so long.
     Ring(ServiceRole, AlarmState, Ms),
+    /// Waits until the traffic is divided, so many minutes at most; then deletes the service's alarm, and the candidate
+    /// fails all its health checks: somebody has deleted what both stood on. An hour later all is there again.
+    Wreck(ServiceRole, u32),
+    /// What [`PersonAct::Wreck`] took is there again.
+    Restore(ServiceRole),
     /// Registers an instance that isn't ours in a group of the pair, and takes it out after so long.
     AddStranger(ServiceRole, usize, Ms),
     /// Terminates an instance of the newest fleet, or one dies by itself.

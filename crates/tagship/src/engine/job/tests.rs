@@ -113,14 +113,20 @@ fn a_direct_invocation_is_read() {
     assert_eq!(nameless.request, Ok(Request::Release(job(Action::Discard, "", false))));
     assert_eq!(read(StageName::Cleanup, json!({"action": "sweep"})).request, Ok(Request::Sweep));
     assert!(read(StageName::Provision, with(json!({"pipeline": null}))).request.is_err());
-    // Of one release, or of every one that an alarm, or any, speaks against.
+    // Of one release, or of every one that is concerned by what has happened.
     let guard = |given: Value| read(StageName::Route, given).request;
     let one = guard(with(json!({"action": "guard", "alarm": "errors"})));
     assert_eq!(one, Ok(Request::Release(job(Action::Guard, "mzum-web", false))));
-    let alarm = Some("errors".to_owned());
-    assert_eq!(guard(json!({"action": "guard", "alarm": "errors"})), Ok(Request::Guard { alarm }));
-    assert_eq!(guard(json!({"action": "guard"})), Ok(Request::Guard { alarm: None }));
-    assert!(guard(json!({"action": "guard", "alarm": 7})).is_err());
+    for (given, expected) in [
+        (json!({"action": "guard", "alarm": "errors"}), Occasion::Alarm("errors".to_owned())),
+        (json!({"action": "guard", "pipeline": "mzum-web"}), Occasion::Stop("mzum-web".to_owned())),
+        (json!({"action": "guard"}), Occasion::Minute),
+    ] {
+        assert_eq!(guard(given), Ok(Request::Guard(expected)));
+    }
+    for given in [json!({"action": "guard", "alarm": 7}), json!({"action": "guard", "alarm": "a", "pipeline": "p"})] {
+        assert!(guard(given).is_err());
+    }
 }
 
 #[test]

@@ -5,17 +5,32 @@ use super::alarms::{Heard, heard};
 use super::shift::{Restored, restore, turn_back};
 use super::traffic::Traffic;
 use super::{CHANGES, READS, keeps_sticky, predecessor_name};
-use crate::engine::{Gate, Memory, Standing, admission};
+use crate::engine::{Gate, Memory, Occasion, Standing, admission};
 use crate::settings::HookPoint;
 use crate::{
-    Action, Change, Changes, Decision, Done, Ending, Error, ExecutionState, First, Held, Parts, Planner, Situation,
-    Step,
+    Action, Change, Changes, Decision, Done, Ending, Error, ExecutionState, First, Held, Hold, Parts, Phase, Planner,
+    Situation, Step,
 };
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow::{Break, Continue};
 
 /// Seconds after the watch for which shift may still report by itself: then it fails with the reason.
-const REPORTS_SECS: u32 = 10;
+const REPORTS: SignedDuration = SignedDuration::from_secs(10);
+
+/// Whether guard looks at the release that holds a service.
+///
+/// By the minute only where nobody else listens: shift does as long as it runs, and AWS allows nine looks at alarms a
+/// second for a whole account.
+pub fn concerned(hold: &Hold, occasion: &Occasion, now: Timestamp) -> bool {
+    let moved = hold.phase == Phase::Open && hold.previous.is_some();
+    moved
+        && match occasion {
+            Occasion::Alarm(name) => hold.settings.alarms.ids().contains(name),
+            Occasion::Stop(pipeline) => hold.pipeline == *pipeline,
+            Occasion::Minute => hold.back.is_some() || shift_over(hold, now),
+        }
+}
 
 /// The planner of guard.
 #[derive(Debug)]
@@ -80,6 +95,17 @@ impl Planner for Guard {
     }
 }
 
+/// When shift has watched for long enough, and has had the time to report.
+fn shift_ends(hold: &Hold) -> Option<Timestamp> {
+    let watch = SignedDuration::from_secs(hold.settings.timeouts.watch_secs.into());
+    Some(hold.moved_at? + watch + REPORTS)
+}
+
+/// Whether shift has ended by now: while hooks are called it hasn't.
+fn shift_over(hold: &Hold, now: Timestamp) -> bool {
+    shift_ends(hold).is_some_and(|ends| ends <= now) && hold.passed(HookPoint::AfterShift)
+}
+
 fn nothing(message: String) -> First<Done> {
     Continue(Done { nothing: true, message, ..Done::default() })
 }
@@ -113,14 +139,12 @@ fn give_back(now: &Situation<'_>, held: &Held, why: &str, memory: &mut GuardMemo
     }
     memory.moved = moved;
     // Shift itself fails with the reason, while it runs.
-    let watch = |at| now.left(at, hold.settings.timeouts.watch_secs + REPORTS_SECS);
-    let over = match hold.moved_at.map(watch) {
-        Some(Some((until, left))) if left <= i64::from(REPORTS_SECS) => {
-            return Break(Decision::wait_until(until, "shift to fail by itself, if it still runs"));
-        }
-        // While hooks are called, shift isn't over.
-        watched => watched == Some(None) && hold.passed(HookPoint::AfterShift),
-    };
+    let this_moment = now.world.now();
+    let soon = |ends: &Timestamp| this_moment < *ends && *ends <= this_moment + REPORTS;
+    if let Some(ends) = shift_ends(hold).filter(soon) {
+        return Break(Decision::wait_until(ends, "shift to fail by itself, if it still runs"));
+    }
+    let over = shift_over(hold, this_moment);
     let waits = now
         .world
         .holder()?

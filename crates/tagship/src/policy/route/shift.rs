@@ -49,6 +49,9 @@ pub struct ShiftMemory {
     /// What they said, for people.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub alarms: String,
+    /// What is waited for of CloudWatch, where it didn't show an alarm at the last look.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub unseen: String,
     /// When CodePipeline was asked last whether the execution is being stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked_at: Option<Timestamp>,
@@ -97,15 +100,17 @@ impl Planner for Shift {
             match heard(now, held)? {
                 Heard::Rang(why, _) => return Break(turn_back(now, held, &why)),
                 Heard::Quieted(decision) => return Break(decision),
-                // Neither good nor bad: nothing moves forward, but a release that fails goes back all the same.
-                Heard::Unknown(why) => return held_up(judge(now, held, memory), held, memory, why),
+                Heard::Unknown(why) => memory.unseen = bounded(&why, REASON),
                 Heard::Quiet(words) | Heard::Tell(words, _) => {
-                    memory.listened_at = Some(now.world.now());
+                    memory.unseen.clear();
                     memory.alarms = bounded(&words, REASON);
                 }
             }
+            memory.listened_at = Some(now.world.now());
         }
-        judge(now, held, memory)
+        let decision = judge(now, held, memory);
+        // Neither good nor bad: nothing moves forward, but a release that fails goes back all the same.
+        if memory.unseen.is_empty() { decision } else { held_up(decision, held, memory) }
     }
 
     fn learn(refused: &Step, error: &Error, memory: &ShiftMemory) -> Option<ShiftMemory> {
@@ -151,7 +156,7 @@ fn judge(now: &Situation<'_>, held: &Held, memory: &mut ShiftMemory) -> First<Do
 
 /// What is done of this decision while nobody knows what an alarm says: what goes back, what health asks for, and the
 /// rest of a last step that has begun. For all else it waits.
-fn held_up(decision: First<Done>, held: &Held, memory: &ShiftMemory, why: String) -> First<Done> {
+fn held_up(decision: First<Done>, held: &Held, memory: &ShiftMemory) -> First<Done> {
     let last = held.hold.split.as_ref().is_some_and(|split| split.to == 100);
     let by_health = memory.ailing_looks >= LOOKS || memory.lone_looks >= LOOKS;
     let goes_on = match &decision {
@@ -161,7 +166,7 @@ fn held_up(decision: First<Done>, held: &Held, memory: &ShiftMemory, why: String
         Break(_) => true,
         Continue(_) => false,
     };
-    if goes_on { decision } else { Break(Decision::wait(why)) }
+    if goes_on { decision } else { Break(Decision::wait(memory.unseen.clone())) }
 }
 
 /// Before the last weight has moved.

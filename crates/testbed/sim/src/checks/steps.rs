@@ -10,6 +10,10 @@ use tagship::{Action, AlarmState, Health, Hold, Job, Phase, ReleaseId, ServiceRo
 /// Guard looks every minute; its events may get lost, and AWS may throttle.
 const UNHEARD: Ms = 12 * MINUTE;
 
+/// So long a release that has failed may keep the traffic of its shift: with throttling, lost invocations, and Lambda's
+/// waits before it tries again.
+const STRANDED: Ms = 20 * MINUTE;
+
 /// Requests a minute by which even a candidate of 1 % can be judged.
 const MUCH: u64 = 6_000;
 
@@ -140,6 +144,39 @@ impl Checks {
         if let Some(name) = service.settings.alarms.ids().iter().find(rings) {
             let what = format!("{} is approved, and {name} rings", release.short());
             self.broken(cloud.now, 10, role, format!("{release} deaf"), || what);
+        }
+    }
+
+    /// At any time: while a shift goes on, no release keeps traffic that it can't serve and its predecessor could.
+    pub fn stranded(&mut self, cloud: &Cloud) {
+        let long = |changed: Ms| changed + STRANDED < cloud.now;
+        for (role, (hold, _)) in &cloud.holds {
+            let (Some(previous), Some(own)) = (&hold.previous, &hold.group) else { continue };
+            if hold.moved_at.is_some() || hold.phase != Phase::Open {
+                continue;
+            }
+            let Some(service) = cloud.services.get(role) else { continue };
+            let alike = |arn: &String, health: fn(Option<Health>) -> bool| {
+                let targets = cloud.groups.get(arn).into_iter().flat_map(|group| group.targets.values());
+                let mut counted = 0;
+                let all = targets.filter(|it| it.counts()).all(|it| {
+                    counted += 1;
+                    health(*it.health.now()) && long(it.health.changed())
+                });
+                if all { counted } else { 0 }
+            };
+            let fails = alike(own, |health| health != Some(Health::Healthy)) > 0;
+            let others = service.groups.iter().filter(|arn| *arn != own);
+            let could = others.map(|arn| alike(arn, |health| health == Some(Health::Healthy))).sum::<u32>();
+            let mut switches = service.switches.iter().filter_map(|arn| cloud.switches.get(arn));
+            let kept = switches.find(|switch| {
+                let weighted = switch.weights.now().iter().any(|(arn, weight)| arn == own && *weight > 0);
+                weighted && switch.by_hand.is_none() && long(switch.weights.changed())
+            });
+            if let Some(switch) = kept.filter(|_| fails && could >= previous.healthy.max(1)) {
+                let what = format!("{} keeps traffic of {}, and has failed", hold.release.short(), switch.label);
+                self.broken(cloud.now, 13, role, format!("{} stranded", hold.release), || what);
+            }
         }
     }
 

@@ -8,8 +8,8 @@ use crate::pipes::job;
 use crate::plan::{Mishap, USUAL_VOTE, Vote};
 use rand::RngExt;
 use std::collections::BTreeMap;
-use tagship::{Action, Job, ReleaseId, ServiceRole};
-use tagship_emulator::change::{Origin, Subject};
+use tagship::{Action, Job, Occasion, ReleaseId, ServiceRole};
+use tagship_emulator::change::{Origin, State, Subject};
 use tagship_emulator::effect::Effect;
 use tagship_emulator::execution::Trigger;
 
@@ -75,6 +75,10 @@ impl Day {
                     self.tell(|| "pipeline".into(), || format!("{id} is {}", state.as_str()));
                     for job in jobs {
                         self.deliver(job, 0);
+                    }
+                    if change.state == State::Stopping {
+                        let pipeline = self.pipes[pipe].name.clone();
+                        self.guard(&Occasion::Stop(pipeline));
                     }
                 }
             }

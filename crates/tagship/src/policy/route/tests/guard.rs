@@ -1,8 +1,8 @@
 //! Situations of guard, and of shift's own listening, and what is decided in each.
 
 use super::*;
-use crate::settings::{Choice, OnAlarm};
-use crate::{Alarm, AlarmState, Execution, ExecutionState};
+use crate::settings::{Choice, Hook, OnAlarm};
+use crate::{Alarm, AlarmState, Execution, ExecutionState, Occasion};
 
 impl Case {
     /// Shifted at 90 s; the service has one alarm, in this state.
@@ -71,6 +71,40 @@ fn an_alarm_sends_the_traffic_back() {
     );
 }
 
+/// At 100 s: shift has moved the last weight at 90 s, and watches for 30 s.
+#[track_caller]
+fn concerns(change: fn(&mut Case), occasion: &Occasion, secs: i64, expected: bool) {
+    let (shift, rollback) = Default::default();
+    let mut case = Case { holding: held(hold(2)), world: world(), shift, rollback };
+    case.listens(AlarmState::Ok);
+    change(&mut case);
+    assert_eq!(concerned(case.hold(), occasion, at(secs)), expected, "{occasion:?} at {secs} s");
+}
+
+#[test]
+fn guard_looks_at_what_is_concerned_and_by_the_minute_where_shift_is_over() {
+    let alarm = |name: &str| Occasion::Alarm(name.to_owned());
+    let stop = |pipeline: &str| Occasion::Stop(pipeline.to_owned());
+    concerns(|_| (), &alarm("web-5xx"), 100, true);
+    concerns(|_| (), &alarm("shop-5xx"), 100, false);
+    concerns(|_| (), &stop("web"), 100, true);
+    concerns(|_| (), &stop("shop"), 100, false);
+    concerns(|_| (), &Occasion::Minute, 129, false);
+    concerns(|_| (), &Occasion::Minute, 130, true);
+    concerns(|case| case.hold().moved_at = None, &Occasion::Minute, 1_000, false);
+    concerns(|case| case.goes_back("an alarm"), &Occasion::Minute, 100, true);
+    // A hook is called after the last weight, so shift still runs.
+    concerns(
+        |case| case.hold().settings.hooks.after_shift = vec![Hook { function: "verify".to_owned(), details: None }],
+        &Occasion::Minute,
+        130,
+        false,
+    );
+    // No traffic has moved, or a person has decided.
+    concerns(|case| case.hold().previous = None, &alarm("web-5xx"), 100, false);
+    concerns(|case| case.hold().phase = Phase::Approved, &alarm("web-5xx"), 100, false);
+}
+
 #[test]
 fn a_stop_sends_it_back_too() {
     guard(
@@ -134,6 +168,15 @@ fn shift_listens_as_well() {
     let shift = |change: fn(&mut Case), expected: &str| check(Action::Shift, change, expected);
     shift(|case| case.listens(AlarmState::Alarm), &format!("{HOLD}, back: {RINGS}"));
     shift(|case| case.listens(AlarmState::Missing), "wait: CloudWatch to show web-5xx");
+    // Until it is looked at again, a minute later.
+    shift(
+        |case| {
+            case.listens(AlarmState::Ok);
+            case.shift.listened_at = Some(at(95));
+            case.shift.unseen = "CloudWatch to show web-5xx".to_owned();
+        },
+        "wait: CloudWatch to show web-5xx",
+    );
     // No further switch moves.
     shift(
         |case| {
