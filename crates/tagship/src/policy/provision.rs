@@ -12,7 +12,7 @@ use crate::names::{self, Names};
 use crate::policy::cleanup;
 use crate::policy::confirm::ASKED_SECS;
 use crate::policy::pair::Pair;
-use crate::settings::{Settings, TargetGroup};
+use crate::settings::{Settings, TargetGroup, sha256};
 use crate::{
     Action, Change, Changes, Decision, Done, Error, ExecutionState, First, Held, Hold, Instance, InstanceState, Job,
     Kind, Parts, Phase, Planner, Report, Situation, Step, counted, listed,
@@ -30,7 +30,6 @@ const REMIND: SignedDuration = SignedDuration::from_secs(60);
 const BOOTS: i64 = 4;
 /// The least time that an instance takes to run, in seconds (docs/AWS.md: 5 s measured).
 const BOOT_LEAST_SECS: i64 = 5;
-
 /// The planner of provision.
 #[derive(Debug)]
 pub struct Provision;
@@ -48,6 +47,9 @@ pub struct ProvisionMemory {
     /// Instances of the release that have been seen to be gone: a describe that is behind may show them alive again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gone: Vec<String>,
+    /// The SHA-256 of the fleet's private addresses that have been seen to be named.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub named: String,
     /// When the holder was last told to end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub told_at: Option<Timestamp>,
@@ -259,21 +261,32 @@ fn await_holder(now: &Situation<'_>, holder: &Held, memory: &mut ProvisionMemory
 fn act(now: &Situation<'_>, held: &Held, memory: &mut ProvisionMemory) -> First<Done> {
     let fleet = fleet::launched(now, held, memory)?;
     address::reserve(now, held)?;
+    // EC2 gives private addresses at the launch: naming takes none of the time that the boot doesn't take anyway.
+    let named = give_names(now, held, &fleet, memory)?;
     booted(&fleet)?;
     address::associate(now, held, &fleet)?;
-    if let Some(zone) = &held.hold.settings.zone {
-        let ips: Option<Vec<String>> = fleet.iter().map(|instance| instance.private_ip.clone()).collect();
-        let Some(ips) = ips else {
-            return Break(Decision::wait("every instance to have a private address"));
-        };
-        let changes = names::toward(now.world.names()?, &now.job.role, zone, Names::Candidate, &ips);
-        if let Some(step) = names::batch(zone, changes) {
-            return Break(Decision::act(step, "people reach the candidate by name"));
-        }
+    if !named {
+        return Break(Decision::wait("every instance to have a private address"));
     }
     // EC2 tells whole seconds.
     let already = fleet.iter().all(|instance| instance.launched_at.as_second() < now.began.as_second());
     Continue(done(now, held, &fleet, already))
+}
+
+/// Gives the fleet its names; false while an instance has no address yet.
+fn give_names(now: &Situation<'_>, held: &Held, fleet: &[&Instance], memory: &mut ProvisionMemory) -> First<bool> {
+    let Some(zone) = &held.hold.settings.zone else { return Continue(true) };
+    let ips: Option<Vec<String>> = fleet.iter().map(|instance| instance.private_ip.clone()).collect();
+    let Some(ips) = ips else { return Continue(false) };
+    let of = sha256(&ips.join("\n"));
+    if memory.named != of {
+        let changes = names::toward(now.world.names()?, &now.job.role, zone, Names::Candidate, &ips);
+        if let Some(step) = names::batch(zone, changes) {
+            return Break(Decision::act(step, "people reach the candidate by name"));
+        }
+        memory.named = of;
+    }
+    Continue(true)
 }
 
 /// Waits for instances that boot.

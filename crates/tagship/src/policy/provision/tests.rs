@@ -333,6 +333,30 @@ fn a_whole_fleet_is_done() {
     check(|case| case.began = at(1), "done: 2 instances run");
     check(|case| case.instance(1).state = InstanceState::Pending, "wait: instances to boot, 1 of 2 run: i-21 pending");
     check(|case| case.world.names.clear(), "do: change 3 names in cd.internal");
+    // Names are given while instances boot, once all have addresses; after that, only to another fleet.
+    check(
+        |case| {
+            case.world.names.clear();
+            case.instance(1).state = InstanceState::Pending;
+        },
+        "do: change 3 names in cd.internal",
+    );
+    check(
+        |case| {
+            case.world.names.clear();
+            case.instance(1).state = InstanceState::Pending;
+            case.instance(1).private_ip = None;
+        },
+        "wait: instances to boot",
+    );
+    check(|case| case.instance(1).private_ip = None, "wait: every instance to have a private address");
+    check(
+        |case| {
+            case.world.names.clear();
+            case.memory.named = sha256("10.0.2.1\n10.0.2.2");
+        },
+        "done: already provisioned",
+    );
     check(|case| case.world.names = named(names::Names::Candidate, 1), "do: change 3 names in cd.internal");
     check(
         |case| {
