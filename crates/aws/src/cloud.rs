@@ -126,10 +126,13 @@ struct Clients {
     lambda: OnceLock<aws_sdk_lambda::Client>,
     lambda_changes: OnceLock<aws_sdk_lambda::Client>,
     lambda_invokes: OnceLock<aws_sdk_lambda::Client>,
+    #[cfg(feature = "account")]
     logs: OnceLock<aws_sdk_cloudwatchlogs::Client>,
     ssm: OnceLock<aws_sdk_ssm::Client>,
     ssm_changes: OnceLock<aws_sdk_ssm::Client>,
+    #[cfg(feature = "account")]
     iam: OnceLock<aws_sdk_iam::Client>,
+    #[cfg(feature = "account")]
     quotas: OnceLock<aws_sdk_servicequotas::Client>,
     events: OnceLock<aws_sdk_eventbridge::Client>,
     events_changes: OnceLock<aws_sdk_eventbridge::Client>,
@@ -138,9 +141,9 @@ struct Clients {
 
 /// `name: service from manner`: the accessor of a client.
 macro_rules! clients {
-    ($($name:ident: $sdk:ident from $manner:ident;)*) => {
+    ($($(#[$gate:meta])? $name:ident: $sdk:ident from $manner:ident;)*) => {
         impl Cloud {
-            $(pub(crate) fn $name(&self) -> &$sdk::Client {
+            $($(#[$gate])? pub(crate) fn $name(&self) -> &$sdk::Client {
                 self.clients.$name.get_or_init(|| {
                     let config = $sdk::config::Builder::from(&self.$manner).interceptor(self.tally.clone());
                     $sdk::Client::from_conf(config.build())
@@ -170,11 +173,11 @@ clients! {
     lambda: aws_sdk_lambda from reads;
     lambda_changes: aws_sdk_lambda from changes;
     lambda_invokes: aws_sdk_lambda from invokes;
-    logs: aws_sdk_cloudwatchlogs from reads;
+    #[cfg(feature = "account")] logs: aws_sdk_cloudwatchlogs from reads;
     ssm: aws_sdk_ssm from reads;
     ssm_changes: aws_sdk_ssm from changes;
-    iam: aws_sdk_iam from reads;
-    quotas: aws_sdk_servicequotas from reads;
+    #[cfg(feature = "account")] iam: aws_sdk_iam from reads;
+    #[cfg(feature = "account")] quotas: aws_sdk_servicequotas from reads;
     events: aws_sdk_eventbridge from reads;
     events_changes: aws_sdk_eventbridge from changes;
     sns_changes: aws_sdk_sns from changes;

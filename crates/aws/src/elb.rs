@@ -6,6 +6,7 @@ mod look;
 mod test_rule;
 pub(crate) use change::{deregister, register, set_weights};
 pub(crate) use fit::balancer;
+#[cfg(feature = "account")]
 pub(crate) use look::{look, own};
 pub(crate) use test_rule::point;
 

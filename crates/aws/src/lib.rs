@@ -4,6 +4,9 @@
 //! links only the operations that its planners read ([`tagship::Planner::READS`]) and change
 //! ([`tagship::Planner::CHANGES`]). A file a service; `error.rs` has the one table of error codes.
 
+// What only people's command uses is there for the functions as well, unused.
+#![cfg_attr(not(feature = "account"), allow(dead_code))]
+
 mod error;
 
 mod cloud;
@@ -39,7 +42,9 @@ mod metrics;
 mod handler;
 pub use handler::{ServeError, serve};
 
+#[cfg(feature = "account")]
 mod account;
+#[cfg(feature = "account")]
 pub use account::{
     Account, EventRule, Foreseen, INSTANCE_ROLES, Listener, Log, Opened, Person, Site, Stored, Subnet, Uploaded,
     Watched,
