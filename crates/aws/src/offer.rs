@@ -1,7 +1,7 @@
 //! The settings of a service as its variable says them now, with every selector looked up.
 
 use crate::error::Called;
-use crate::{Cloud, cloudwatch, ec2, hooks};
+use crate::{Cloud, cloudwatch, ec2, hooks, route53};
 use std::collections::BTreeMap;
 use tagship::settings::{Ami, Resolved, Settings, missing, reference};
 use tagship::{Error, Offer, ServiceRole};
@@ -35,15 +35,23 @@ pub(crate) async fn looked_up(cloud: &Cloud, offer: Offer, asks: Asks) -> Result
             Asks::Person => Ok(BTreeMap::new()),
         }
     };
-    let (subnets, security_groups, images, image_parameter, alarms, hooks) = tokio::try_join!(
+    // A person's own look at the names finds the zone, or says that it isn't there yet.
+    let zones = async {
+        match &settings.zone {
+            Some(zone) if asks == Asks::Provision => route53::find(cloud, zone).await.map(Some),
+            _ => Ok(None),
+        }
+    };
+    let (subnets, security_groups, images, image_parameter, alarms, zones, hooks) = tokio::try_join!(
         ec2::subnets(cloud, &settings.subnet),
         ec2::security_groups(cloud, &settings.sg),
         ec2::images(cloud, &settings.ami),
         parameter,
         cloudwatch::heeded(cloud, &settings.alarms),
+        zones,
         lacking,
     )?;
-    let found = Resolved { subnets, images, image_parameter, security_groups, alarms, hooks };
+    let found = Resolved { subnets, images, image_parameter, security_groups, alarms, zones, hooks };
     Ok(Offer { settings: settings.resolve(found)?, user_data })
 }
 

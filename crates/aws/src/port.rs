@@ -71,7 +71,9 @@ impl<'a, P: Planner> Aws<'a, P> {
         self.topic.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn remember_topic(&self, settings: &Settings) {
+    /// What is used of settings whatever is looked at.
+    fn remember(&self, settings: &Settings) {
+        self.zones.know(settings);
         let topic = settings.topic.clone().map(|arn| (arn, settings.topic_format));
         *self.topic.lock().unwrap_or_else(PoisonError::into_inner) = topic;
     }
@@ -99,7 +101,7 @@ impl<'a, P: Planner> Aws<'a, P> {
         let Some(settings) = look.settings else {
             return Ok(World { offer, user_data, devices, holder, roster, ..World::default() });
         };
-        self.remember_topic(settings);
+        self.remember(settings);
         let hold = look.holding.held.as_ref().map(|held| &held.hold).filter(|hold| hold.release == job.release);
         let instances: Call<'_, Vec<Instance>> = if const { P::READS.has(Parts::INSTANCES) } && reads(Parts::INSTANCES)
         {
@@ -348,7 +350,7 @@ impl<P: Planner> Port for Aws<'_, P> {
     async fn holding(&self, role: &ServiceRole, release: &ReleaseId, bound: bool) -> Result<Holding, Error> {
         let holding = self.in_time(Box::pin(holds::holding(self.cloud, role, release, bound))).await?;
         if let Some(held) = holding.held.as_ref().filter(|held| held.hold.release == *release) {
-            self.remember_topic(&held.hold.settings);
+            self.remember(&held.hold.settings);
         }
         Ok(holding)
     }

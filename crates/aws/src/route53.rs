@@ -5,6 +5,7 @@ use crate::error::{Called, required};
 use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use tagship::settings::{Settings, only_zone};
 use tagship::{Error, Kind, NameChange, Record, ServiceRole};
 
 /// Zone ids by name, for one invocation.
@@ -18,27 +19,27 @@ impl Zones {
         if let Some(id) = known(self) {
             return Ok(id);
         }
-        let id = find(cloud, zone).await?;
+        let id = only_zone(zone, find(cloud, zone).await?).map_err(Error::configuration)?;
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(zone.to_owned(), id.clone());
         Ok(id)
     }
+
+    /// Provision has looked it up, and the hold has it: nobody asks Route 53 again, which allows ten requests a second.
+    pub(crate) fn know(&self, settings: &Settings) {
+        if let (Some(zone), Some(id)) = (&settings.zone, &settings.zone_id) {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(zone.clone(), id.clone());
+        }
+    }
 }
 
-async fn find(cloud: &Cloud, zone: &str) -> Result<String, Error> {
+/// The ids of the private zones of this name.
+pub(crate) async fn find(cloud: &Cloud, zone: &str) -> Result<Vec<String>, Error> {
     // Zones come sorted, from this name on: as many of the same name as fit a page are far more than there can be.
     let answer = cloud.route53().list_hosted_zones_by_name().dns_name(zone).max_items(100).send().await;
     let answer = answer.called("route53:ListHostedZonesByName", zone)?;
     let named = answer.hosted_zones().iter().filter(|found| plain(found.name()) == zone.to_ascii_lowercase());
     let private = named.filter(|found| found.config().is_some_and(|config| config.private_zone()));
-    match private.map(|found| found.id()).collect::<Vec<_>>()[..] {
-        [id] => Ok(id.trim_start_matches("/hostedzone/").to_owned()),
-        [] => Err(Error::configuration(format!("ZONE {zone}: there is no private hosted zone of this name"))),
-        ref ids => Err(Error::configuration(format!(
-            "ZONE {zone}: {} private hosted zones have this name ({}); names would be ambiguous, keep one",
-            ids.len(),
-            tagship::listed(ids.iter().copied()),
-        ))),
-    }
+    Ok(private.map(|found| found.id().trim_start_matches("/hostedzone/").to_owned()).collect())
 }
 
 /// Lower case, no dot at the end.

@@ -22,6 +22,7 @@ use tagship::{
 };
 
 use crate::scenario::{named_artifact, release};
+use tagship_sim::plan::ZONE_ID;
 
 /// Ids of one cloud, in both directions.
 #[derive(Debug)]
@@ -94,7 +95,9 @@ impl Names {
     }
 
     fn settings(&self, real: Settings) -> Settings {
-        if real == self.settings.0 { self.settings.1.clone() } else { real }
+        let zone_id = real.zone_id.as_ref().map(|_| ZONE_ID.to_owned());
+        let known = Settings { zone_id: None, ..real.clone() } == self.settings.0;
+        if known { Settings { zone_id, ..self.settings.1.clone() } } else { real }
     }
 }
 

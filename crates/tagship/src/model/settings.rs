@@ -15,7 +15,7 @@ pub use selector::Selector;
 mod shift;
 pub use shift::{Shift, ShiftStep};
 mod resolve;
-pub use resolve::{Image, Resolved};
+pub use resolve::{Image, Resolved, only_zone};
 mod schema;
 pub use schema::schema;
 
@@ -51,6 +51,9 @@ pub struct Settings {
     pub port: Option<u16>,
     /// The pair of target groups.
     pub target_group: TargetGroup,
+    /// The id of `zone`, once provision has looked it up; a hold of an older version has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone_id: Option<String>,
     /// The private hosted zone's name, without a dot at the end.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub zone: Option<String>,

@@ -2,6 +2,7 @@
 
 use crate::cloud::{Build, Cloud, names_under};
 use crate::past::{Ms, timestamp};
+use crate::plan::ZONE_ID;
 use crate::requests::SKEW;
 use rand::RngExt;
 use tagship::settings::{Choice, Eip, Settings};
@@ -46,7 +47,8 @@ impl Cloud {
             // As tags find them.
             let heeded = service.settings.alarms.ids().iter().filter(|name| self.exists(name));
             let alarms = Choice::Ids(heeded.cloned().collect());
-            let settings = Settings { alarms, ..service.settings.clone() };
+            let zone_id = service.settings.zone.as_ref().map(|_| ZONE_ID.to_owned());
+            let settings = Settings { alarms, zone_id, ..service.settings.clone() };
             world.offer = Some(Offer { settings, user_data: None });
         }
         if parts.has(Parts::ROSTER) {

@@ -285,6 +285,8 @@ impl ReleasePlan {
     }
 }
 
+/// The id of every service's private zone.
+pub const ZONE_ID: &str = "zone-1";
 /// The subnets of every service.
 pub const SUBNETS: [&str; 2] = ["subnet-a", "subnet-b"];
 /// The types, in order of preference.

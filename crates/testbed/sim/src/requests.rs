@@ -91,6 +91,7 @@ pub fn observation(
             Choice::Ids(names) if names.is_empty() => None,
             Choice::Ids(_) => Some(vec![read("cloudwatch:DescribeAlarms", Some(Bucket::Alarms))]),
         });
+        chains.extend(service.settings.zone.as_ref().map(|_| vec![ZONE]));
     }
     if parts.has(Parts::ROSTER) {
         chains.push(vec![read("s3:GetObject", None)]);
@@ -99,6 +100,7 @@ pub fn observation(
         chains.push(vec![read("ec2:DescribeImages", Some(Bucket::Describe))]);
     }
     let Some(settings) = settings else { return chains };
+    cached.zone |= settings.zone_id.is_some();
     if parts.has(Parts::INSTANCES) {
         let page = read("ec2:DescribeInstances", Some(Bucket::Describe));
         chains.push(vec![page; pages(cloud.described(&job.role), INSTANCES_A_PAGE)]);

@@ -149,7 +149,7 @@ fn a_stop_sends_the_traffic_back_within_seconds_or_minutes_if_its_event_is_lost(
             for shift in [steps(&[10], 1_200), Shift::default()] {
                 let mut plan = release(shift, switches, false);
                 plan.services[0].releases[0].votes.insert("FinalApproval".to_owned(), Vote::Silence);
-                plan.services[0].releases[0].stop = Some((5 * MINUTE, abandon));
+                plan.services[0].releases[0].stop = Some((5 * MINUTE + 25 * SECOND, abandon));
                 says_no(&plan, "stops", 10 * SECOND, late);
             }
         }

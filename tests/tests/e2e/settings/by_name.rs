@@ -73,6 +73,8 @@ async fn kept_with_nothing_to_go_back_to(worker: Releases<'_>) -> String {
 /// The next one is rejected when the name has moved: it moves back.
 async fn gives_the_name_back(worker: Releases<'_>, first: &str) {
     let second = worker.upload("unused", Variant::Healthy).await;
+    worker.asked(&second, "QaApproval").await;
+    as_the_version_before_wrote_it(worker, &second).await;
     worker.approve(&second, "QaApproval").await;
     worker.asked(&second, "FinalApproval").await;
     assert_eq!(worker.named("live"), worker.ips(&second));
@@ -82,6 +84,15 @@ async fn gives_the_name_back(worker: Releases<'_>, first: &str) {
     assert_eq!(worker.named("live"), worker.ips(first));
     assert_eq!(version_at(&worker.ips(first)).await, "w1");
     worker.reaches(&second, InstanceState::Terminated).await;
+}
+
+/// A hold without the zone's id: route and cleanup look it up.
+async fn as_the_version_before_wrote_it(worker: Releases<'_>, release: &str) {
+    let mut hold = worker.held(release).await;
+    let known = hold["settings"].as_object_mut().and_then(|settings| settings.remove("ZONE_ID"));
+    assert!(known.is_some(), "{hold}");
+    let (bucket, key) = (&worker.local.account.bucket, format!("holds/{}.json", worker.role));
+    worker.local.ops.upload(bucket, &key, hold.to_string().into_bytes()).await.expect("written");
 }
 
 /// The version that the application there says.

@@ -197,6 +197,7 @@ fn offer(role: &ServiceRole, fields: &mut Fields) -> Option<Offer> {
             port,
             target_group: target_group.unwrap_or_else(|| TargetGroup::Pair(Selector::service(role))),
             zone,
+            zone_id: None,
             artifact,
             key_name,
             user_data_sha256: user_data.as_deref().map(sha256),

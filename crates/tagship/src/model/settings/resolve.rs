@@ -1,7 +1,7 @@
 //! What the settings refer to becomes ids: a release goes by what its selectors found when it took the hold.
 
 use super::{Ami, Choice, MAX_ALARMS, Settings, is_id};
-use crate::Error;
+use crate::{Error, listed};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,19 +18,22 @@ pub struct Resolved {
     pub security_groups: Vec<String>,
     /// Names of the alarms that exist, of those that are named or that the tags find.
     pub alarms: Vec<String>,
+    /// Ids of the private hosted zones of `ZONE`'s name; none if nobody looked.
+    pub zones: Option<Vec<String>>,
     /// Functions of hooks that can't be called, each with what is wrong and what to do.
     pub hooks: BTreeMap<String, String>,
 }
 
 impl std::fmt::Debug for Resolved {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { subnets, images, image_parameter: _, security_groups, alarms, hooks } = self;
+        let Self { subnets, images, image_parameter: _, security_groups, alarms, zones, hooks } = self;
         let mut shown = f.debug_struct("Resolved");
         shown
             .field("subnets", subnets)
             .field("images", images)
             .field("security_groups", security_groups)
             .field("alarms", alarms)
+            .field("zones", zones)
             .field("hooks", hooks);
         shown.finish_non_exhaustive()
     }
@@ -59,6 +62,12 @@ impl Settings {
             Ok(names) => self.alarms = Choice::Ids(names),
             Err(problem) => problems.push(problem),
         }
+        if let (Some(zone), Some(ids)) = (&self.zone, found.zones) {
+            match only_zone(zone, ids) {
+                Ok(id) => self.zone_id = Some(id),
+                Err(problem) => problems.push(problem),
+            }
+        }
         problems.extend(found.hooks.iter().map(|(function, problem)| format!("HOOKS: function {function} {problem}")));
         let image = match &self.ami {
             Ami::Id(id) => Ok(id.clone()),
@@ -83,6 +92,22 @@ impl Settings {
             true => Ok(self),
             false => Err(Error::problems("the settings name what isn't there; correct them or the tags", &problems)),
         }
+    }
+}
+
+/// The id of the one private hosted zone of this name.
+///
+/// # Errors
+///
+/// If there is none, or more than one: what to do about it.
+pub fn only_zone(zone: &str, mut ids: Vec<String>) -> Result<String, String> {
+    match ids.len() {
+        0 => Err(format!("ZONE {zone}: there is no private hosted zone of this name")),
+        1 => Ok(ids.swap_remove(0)),
+        many => Err(format!(
+            "ZONE {zone}: {many} private hosted zones have this name ({}); names would be ambiguous, keep one",
+            listed(ids.iter().map(String::as_str))
+        )),
     }
 }
 

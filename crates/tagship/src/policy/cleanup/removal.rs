@@ -41,6 +41,9 @@ pub struct RemovalMemory {
     /// Since when test traffic has been seen to lead to the approved release, without a break.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tested_since: Option<Timestamp>,
+    /// Whether no name has been seen to lead to what goes.
+    #[serde(skip_serializing_if = "is_false")]
+    pub unnamed: bool,
     /// Since when all that goes has been deregistered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deregistered_since: Option<Timestamp>,
@@ -50,6 +53,10 @@ pub struct RemovalMemory {
     /// Instances that a person has protected against termination: they are left behind.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub protected: Vec<String>,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl Memory for RemovalMemory {
@@ -104,9 +111,11 @@ impl Removal<'_> {
             }
             postmortem::keep(now, held)?;
         }
-        now.world.need(Parts::ADDRESSES.and(Parts::NAMES.when(hold.settings.zone.is_some())))?;
-        if let Some(zone) = hold.settings.zone.as_deref() {
+        let zone = hold.settings.zone.as_deref().filter(|_| !memory.unnamed);
+        now.world.need(Parts::ADDRESSES.and(Parts::NAMES.when(zone.is_some())))?;
+        if let Some(zone) = zone {
             first(self.names(now, zone)?)?;
+            memory.unnamed = true;
         }
         if pair {
             self.drain(now, now.world.routing()?, hold, memory)?;

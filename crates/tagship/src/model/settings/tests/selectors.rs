@@ -96,6 +96,27 @@ fn selectors_resolve_to_ids() {
 }
 
 #[test]
+fn a_zone_is_the_one_private_zone_of_its_name() {
+    #[track_caller]
+    fn check(zones: Option<&[&str]>, expected: Result<Option<&str>, &str>) {
+        let settings = parsed(&written(json!({"ZONE": "cd.internal"}))).settings;
+        let found = Resolved { zones: zones.map(strings), ..Resolved::default() };
+        match (settings.resolve(found), expected) {
+            (Ok(settings), Ok(expected)) => assert_eq!(settings.zone_id.as_deref(), expected),
+            (Err(error), Err(expected)) => assert!(error.message.ends_with(expected), "{error}"),
+            (resolved, _) => panic!("{resolved:?}"),
+        }
+    }
+    check(Some(&["Z1"]), Ok(Some("Z1")));
+    check(None, Ok(None));
+    check(Some(&[]), Err("ZONE cd.internal: there is no private hosted zone of this name"));
+    check(
+        Some(&["Z1", "Z2"]),
+        Err("2 private hosted zones have this name (Z1, Z2); names would be ambiguous, keep one"),
+    );
+}
+
+#[test]
 fn an_artifacts_tag_may_be_in_quotes() {
     for (written, key, value, expected) in [
         ("release=candidate", "release", "candidate", true),
