@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use tagship_local::artifact::{Variant, pack};
@@ -17,6 +18,39 @@ const CALM: usize = 197;
 const HELD: [(&str, &str); 3] = [("web", ROLE), ("shop", "SHOP_PRODUCT"), ("blog", "BLOG_PRODUCT")];
 /// Each call takes so long at the least: those that don't wait for each other begin well within it.
 const LONG: Duration = Duration::from_secs(4);
+
+/// Where a service's settings are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    /// In a variable of provision.
+    Variable,
+    /// In a parameter that the variable names.
+    Reference,
+    /// In the service's own parameter: no variable has its name.
+    OwnParameter,
+}
+
+/// Has ops keep the settings of the service there.
+fn keep(local: &Local, kept: Kept) {
+    let url = local.gateway.url();
+    let function = ["lambda", "get-function-configuration", "--function-name", "tagship-provision"];
+    let variables = aws_with(&url, &function)["Environment"]["Variables"].take();
+    let mut variables: BTreeMap<String, String> = serde_json::from_value(variables).expect("variables");
+    let path = format!("/tagship/{ROLE}");
+    match kept {
+        Kept::Variable => return,
+        Kept::Reference => {
+            let text = variables.insert(ROLE.to_owned(), format!("ssm:{path}")).expect("settings");
+            let put = ["ssm", "put-parameter", "--type", "SecureString", "--name", &path, "--value", &text];
+            aws_with(&url, &put);
+        }
+        Kept::OwnParameter => {
+            variables.remove(ROLE);
+            variables.insert("TAGSHIP_SETTINGS".to_owned(), "/tagship/".to_owned());
+        }
+    }
+    local.lambda.set_environment("tagship-provision", variables).expect("a function");
+}
 
 /// What somebody who looks has asked, in the order in which it came in, and what was shown.
 async fn look(local: &Local, words: &[&str]) -> (Vec<Record>, Value) {
@@ -116,12 +150,19 @@ async fn a_look_is_a_few_calls_and_a_few_rounds() {
     }
     local.gateway.recorder().take();
 
-    let (asked, one) = look(&local, &["status", ROLE]).await;
-    let all = told(&asked);
-    eprintln!("tagship status SERVICE, {FLEET} instances: {} calls in {} rounds\n{all}", asked.len(), rounds(&asked));
-    assert_eq!(one["releases"][0]["healthy"], FLEET, "{one:#}");
-    assert_eq!((one["alarms"].as_array().map(Vec::len), one["switches"].as_array().map(Vec::len)), (Some(2), Some(2)));
-    assert!(asked.len() <= 16 && rounds(&asked) <= 4, "{all}");
+    for kept in [Kept::Variable, Kept::Reference, Kept::OwnParameter] {
+        keep(&local, kept);
+        let (asked, one) = look(&local, &["status", ROLE]).await;
+        let all = told(&asked);
+        let (calls, rounds) = (asked.len(), rounds(&asked));
+        eprintln!("tagship status SERVICE, {FLEET} instances, {kept:?}: {calls} calls in {rounds} rounds\n{all}");
+        assert_eq!(one["releases"][0]["healthy"], FLEET, "{one:#}");
+        let seen = ["alarms", "switches", "names"].map(|part| one[part].as_array().map_or(0, Vec::len) > 1);
+        assert_eq!(seen, [true; 3], "{one:#}");
+        let parameters = asked.iter().filter(|it| it.operation == "GetParameter").count();
+        assert_eq!(parameters, usize::from(kept != Kept::Variable), "{all}");
+        assert!(calls <= 16 && rounds <= 4, "{all}");
+    }
 
     let (asked, overview) = look(&local, &["status"]).await;
     let all = told(&asked);

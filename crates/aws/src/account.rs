@@ -14,6 +14,7 @@ mod site;
 mod upload;
 mod watched;
 
+pub use crate::elb::Own;
 pub use foreseen::Foreseen;
 pub use functions::Log;
 pub use rules::EventRule;

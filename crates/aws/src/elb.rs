@@ -7,6 +7,8 @@ mod test_rule;
 pub(crate) use change::{deregister, register, set_weights};
 pub(crate) use fit::balancer;
 #[cfg(feature = "account")]
+pub use look::Own;
+#[cfg(feature = "account")]
 pub(crate) use look::{look, own};
 pub(crate) use test_rule::point;
 

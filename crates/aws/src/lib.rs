@@ -46,6 +46,6 @@ pub use handler::{ServeError, serve};
 mod account;
 #[cfg(feature = "account")]
 pub use account::{
-    Account, EventRule, Foreseen, INSTANCE_ROLES, Listener, Log, Opened, Person, Site, Stored, Subnet, Uploaded,
+    Account, EventRule, Foreseen, INSTANCE_ROLES, Listener, Log, Opened, Own, Person, Site, Stored, Subnet, Uploaded,
     Watched,
 };

@@ -23,34 +23,43 @@ pub(crate) enum Naming {
 
 /// The service of that name.
 pub(crate) async fn named(account: &Account, name: &str, naming: Naming) -> Result<Service, Failure> {
+    let role = meant(account, name, naming)?;
+    let settings = settings(account, &role).await?;
+    Ok(Service { role, settings })
+}
+
+/// Which service is meant, as far as the name alone tells.
+pub(crate) fn meant(account: &Account, name: &str, naming: Naming) -> Result<ServiceRole, Failure> {
     let role = ServiceRole::try_from(match naming {
         Naming::Exact => name.to_owned(),
         Naming::Loose => name.replace('-', "_"),
     })
     .map_err(Failure::Usage)?;
     let services = account.services();
-    let role = match services.contains(&role) {
-        true => role,
-        false => {
-            let alike = services.iter().find(|known| known.as_str().eq_ignore_ascii_case(role.as_str()));
-            match (naming, alike) {
-                (Naming::Loose, Some(known)) => known.clone(),
-                (Naming::Exact, Some(known)) => {
-                    return Err(Failure::usage(format!("there is no service {name}: do you mean {known}?")));
-                }
-                (_, None) => role,
-            }
-        }
-    };
-    if !account.sees_settings() {
-        return Ok(Service { role, settings: None });
+    if services.contains(&role) {
+        return Ok(role);
     }
-    match account.offered(&role).await {
-        Ok(offer) => Ok(Service { role, settings: Some(offer.settings) }),
+    let alike = services.into_iter().find(|known| known.as_str().eq_ignore_ascii_case(role.as_str()));
+    match (naming, alike) {
+        (Naming::Loose, Some(known)) => Ok(known),
+        (Naming::Exact, Some(known)) => {
+            Err(Failure::usage(format!("there is no service {name}: do you mean {known}?")))
+        }
+        (_, None) => Ok(role),
+    }
+}
+
+/// The service's settings; none if the person may not read them, or they are wrong. It fails if there is no such service.
+pub(crate) async fn settings(account: &Account, role: &ServiceRole) -> Result<Option<Settings>, Failure> {
+    if !account.sees_settings() {
+        return Ok(None);
+    }
+    match account.offered(role).await {
+        Ok(offer) => Ok(Some(offer.settings)),
         // Wrong settings are a service's still.
-        Err(_) if services.contains(&role) => Ok(Service { role, settings: None }),
-        Err(error) => match account.stored(&role).await {
-            Ok(None) => Err(unknown(account, &role)),
+        Err(_) if account.services().contains(role) => Ok(None),
+        Err(error) => match account.stored(role).await {
+            Ok(None) => Err(unknown(account, role)),
             _ => Err(error.into()),
         },
     }
@@ -68,6 +77,11 @@ pub(crate) fn unknown(account: &Account, role: &ServiceRole) -> Failure {
 }
 
 impl Service {
+    /// The settings that it goes by: as the release that holds it took them, else as they are now.
+    pub(crate) fn in_force<'a>(&'a self, hold: Option<&'a Hold>) -> Option<&'a Settings> {
+        hold.map(|hold| &hold.settings).or(self.settings.as_ref())
+    }
+
     /// The pipeline that releases it.
     pub(crate) async fn pipeline(&self, account: &Account, hold: Option<&Hold>) -> Result<Pipeline, Failure> {
         Ok(account.pipeline(&self.pipeline_name(hold)?).await?)

@@ -1,6 +1,6 @@
 //! What is read of services: the functions' own readers, for people.
 
-use super::Account;
+use super::{Account, Own};
 use crate::{cloudwatch, codedeploy, ec2, elb, holds, offer, route53};
 use std::collections::{BTreeMap, BTreeSet};
 use tagship::settings::{Choice, Selector, Settings, TargetGroup};
@@ -102,14 +102,24 @@ impl Account {
         elb::routing(&self.cloud, role, selector, &elb::Known::default()).await
     }
 
-    /// The pair with its switches, and the alarms, for somebody who looks once: in three rounds of calls. Both are found by
-    /// the service's tag, and asked for together.
+    /// What carries a service's own tags: where its pair, its switches and its alarms are found before its settings are
+    /// known.
+    ///
+    /// # Errors
+    ///
+    /// If tags may not be read.
+    pub async fn own(&self, role: &ServiceRole) -> Result<Own, Error> {
+        elb::own(&self.cloud, role).await
+    }
+
+    /// The pair with its switches, and the alarms, for somebody who looks once: in two rounds of calls.
     pub async fn traffic(
         &self,
         role: &ServiceRole,
         settings: &Settings,
+        own: Result<Own, Error>,
     ) -> (Result<Option<Routing>, Error>, Result<Vec<Alarm>, Error>) {
-        let own = match elb::own(&self.cloud, role).await {
+        let own = match own {
             Ok(own) => own,
             Err(error) => return (Err(error.clone()), Err(error)),
         };

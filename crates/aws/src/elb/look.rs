@@ -1,24 +1,22 @@
-//! The pair and its switches for a person who looks once: the calls of [`super::routing`] in two rounds fewer, since what
-//! carries the service's tags tells the balancer before the groups do.
+//! The pair and its switches for a person who looks once: what [`super::routing`] finds, in fewer calls and rounds, since
+//! what carries the service's tags tells the balancer before the groups do.
 
 use super::test_rule::{Forwarder, apart};
-use super::{
-    DESCRIBE_LISTENERS, DESCRIBE_RULES, PAGE, default_action, group, groups, listener_name, of_rule, targets_in,
-};
+use super::{DESCRIBE_LISTENERS, DESCRIBE_RULES, PAGE, default_action, listener_name, of_rule, targets_in};
 use crate::Cloud;
 use crate::error::{Called, required};
-use aws_sdk_elasticloadbalancingv2::types::{Listener, TargetGroup};
+use aws_sdk_elasticloadbalancingv2::types::{Listener, Rule, TargetGroup};
 use futures_util::future::try_join_all;
 use std::collections::BTreeSet;
 use tagship::settings::Selector;
-use tagship::{Error, Routing, ServiceRole, TAG_TEST};
+use tagship::{Error, Group, Routing, ServiceRole, TAG_TEST};
 
 /// Resources of Elastic Load Balancing, and alarms.
 const KINDS: [&str; 2] = ["elasticloadbalancing", "cloudwatch:alarm"];
 const GROUP: &str = ":targetgroup/";
 
 /// What carries a service's own tags.
-pub(crate) struct Own {
+pub struct Own {
     /// With the service's tag: groups, rules, listeners, alarms.
     service: BTreeSet<String>,
     /// Rules for its test traffic.
@@ -61,46 +59,54 @@ fn balancer(arn: &str) -> Option<String> {
     (!kind.is_empty()).then(|| format!("{account}:loadbalancer/{family}/{name}/{id}"))
 }
 
-/// The pair as the selector finds it, and its switches.
+/// The pair as the selector finds it, and its switches. Of a group the port isn't asked for: 0.
 pub(crate) async fn look(cloud: &Cloud, role: &ServiceRole, selector: &Selector, own: &Own) -> Result<Routing, Error> {
-    let arns: Vec<String> = match *selector == Selector::service(role) {
-        true => own.service.iter().filter(|arn| arn.contains(GROUP)).cloned().collect(),
-        false => super::tagged(cloud, &["elasticloadbalancing:targetgroup"], selector).await?,
+    let pair = async {
+        let arns: Vec<String> = match *selector == Selector::service(role) {
+            true => own.service.iter().filter(|arn| arn.contains(GROUP)).cloned().collect(),
+            false => super::tagged(cloud, &["elasticloadbalancing:targetgroup"], selector).await?,
+        };
+        // Without a pair neither switches nor targets matter.
+        let asked = if arns.len() == 2 { arns.as_slice() } else { &[] };
+        let targets = try_join_all(asked.iter().map(|arn| targets_in(cloud, arn, arn, None))).await?;
+        Ok((arns, targets))
     };
-    if arns.len() != 2 {
-        // No pair: that is said before switches or targets matter.
-        let groups =
-            groups(cloud, &arns).await?.iter().map(|found| group(found, Vec::new())).collect::<Result<_, _>>()?;
+    let known = own.balancers();
+    let ((arns, targets), mut listened) = tokio::try_join!(pair, listened(cloud, &known))?;
+    let mut targets = targets.into_iter();
+    let named = |arn: &String| Group {
+        arn: arn.clone(),
+        name: name(arn).to_owned(),
+        port: 0,
+        targets: targets.next().unwrap_or_default(),
+    };
+    let groups: Vec<Group> = arns.iter().map(named).collect();
+    if groups.len() != 2 {
         return Ok(Routing { groups, switches: Vec::new(), untagged: BTreeSet::new(), tests: Vec::new() });
     }
-    let known = own.balancers();
-    let healths = try_join_all(arns.iter().map(|arn| targets_in(cloud, arn, arn, None)));
-    let (found, healths, listeners) = tokio::try_join!(groups(cloud, &arns), healths, listeners(cloud, &known))?;
-    let missing: BTreeSet<String> = found
-        .iter()
-        .flat_map(|group| group.load_balancer_arns())
-        .filter(|arn| !known.contains(*arn))
-        .cloned()
-        .collect();
-    // Where no switch is tagged, only the groups tell their balancer.
-    let more = if missing.is_empty() { Vec::new() } else { self::listeners(cloud, &missing).await? };
-    let all: Vec<Listener> = listeners.into_iter().chain(more).collect();
-    let forwarders = try_join_all(all.iter().map(|listener| forwarders(cloud, listener, &arns))).await?;
-    let (switches, tests) = apart(forwarders.into_iter().flatten().collect(), &own.tests);
-    let of = |found: &TargetGroup| {
-        let at = arns.iter().position(|arn| found.target_group_arn() == Some(arn));
-        group(found, at.and_then(|at| healths.get(at).cloned()).unwrap_or_default())
-    };
+    let mut found = forwarders(&listened, &arns)?;
+    // A group is of one balancer at most: one that is led to from there is of no other. Where no switch is tagged, only
+    // the groups tell their balancer.
+    let met = |arn: &String| found.iter().any(|each| each.switch.weights.iter().any(|(group, _)| group == arn));
+    let strangers: Vec<String> = arns.iter().filter(|arn| !met(arn)).cloned().collect();
+    if !strangers.is_empty() {
+        let of: Vec<TargetGroup> = super::groups(cloud, &strangers).await?;
+        let balancers = of.iter().flat_map(|group| group.load_balancer_arns()).filter(|arn| !known.contains(*arn));
+        listened = self::listened(cloud, &balancers.cloned().collect()).await?;
+        found.extend(forwarders(&listened, &arns)?);
+    }
+    let (switches, tests) = apart(found, &own.tests);
     let untagged = arns.iter().chain(switches.iter().map(|switch| &switch.arn)).filter(|arn| !own.tagged(arn));
-    Ok(Routing {
-        groups: found.iter().map(of).collect::<Result<_, _>>()?,
-        untagged: untagged.cloned().collect(),
-        switches,
-        tests,
-    })
+    Ok(Routing { untagged: untagged.cloned().collect(), groups, switches, tests })
 }
 
-async fn listeners(cloud: &Cloud, balancers: &BTreeSet<String>) -> Result<Vec<Listener>, Error> {
+/// `web-a` of `arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web-a/73e2d6bc24d8a067`.
+fn name(arn: &str) -> &str {
+    arn.split('/').nth(1).unwrap_or(arn)
+}
+
+/// The listeners of these balancers, each with its rules.
+async fn listened(cloud: &Cloud, balancers: &BTreeSet<String>) -> Result<Vec<(Listener, Vec<Rule>)>, Error> {
     let of = async |balancer: &String| {
         let request = cloud.elb().describe_listeners().load_balancer_arn(balancer).page_size(PAGE);
         let mut pages = request.into_paginator().items().send();
@@ -108,19 +114,35 @@ async fn listeners(cloud: &Cloud, balancers: &BTreeSet<String>) -> Result<Vec<Li
         while let Some(listener) = pages.next().await {
             listeners.push(listener.called(DESCRIBE_LISTENERS, balancer)?);
         }
-        Ok::<_, Error>(listeners)
+        try_join_all(listeners.into_iter().map(async |listener| {
+            let rules = rules(cloud, &listener).await?;
+            Ok::<_, Error>((listener, rules))
+        }))
+        .await
     };
     Ok(try_join_all(balancers.iter().map(of)).await?.into_iter().flatten().collect())
 }
 
-/// Of one listener: its rules, and its default action.
-async fn forwarders(cloud: &Cloud, listener: &Listener, groups: &[String]) -> Result<Vec<Forwarder>, Error> {
+async fn rules(cloud: &Cloud, listener: &Listener) -> Result<Vec<Rule>, Error> {
     let arn = required(listener.listener_arn(), DESCRIBE_LISTENERS, "ListenerArn")?;
     let name = listener_name(listener);
-    let mut found: Vec<Forwarder> = default_action(listener, groups)?.into_iter().collect();
-    let mut rules = cloud.elb().describe_rules().listener_arn(arn).page_size(PAGE).into_paginator().items().send();
-    while let Some(rule) = rules.next().await {
-        found.extend(of_rule(&name, &rule.called(DESCRIBE_RULES, &name)?, groups)?);
+    let mut pages = cloud.elb().describe_rules().listener_arn(arn).page_size(PAGE).into_paginator().items().send();
+    let mut rules = Vec::new();
+    while let Some(rule) = pages.next().await {
+        rules.push(rule.called(DESCRIBE_RULES, &name)?);
+    }
+    Ok(rules)
+}
+
+/// Rules and default actions that name one of the groups.
+fn forwarders(listened: &[(Listener, Vec<Rule>)], groups: &[String]) -> Result<Vec<Forwarder>, Error> {
+    let mut found = Vec::new();
+    for (listener, rules) in listened {
+        let name = listener_name(listener);
+        found.extend(default_action(listener, groups)?);
+        for rule in rules {
+            found.extend(of_rule(&name, rule, groups)?);
+        }
     }
     Ok(found)
 }

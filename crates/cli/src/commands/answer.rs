@@ -5,7 +5,7 @@ use crate::args::Answer;
 use crate::ask::sure;
 use crate::end::{End, Failure};
 use crate::out::Out;
-use crate::service::{Naming, named};
+use crate::service::{Naming, meant, named};
 use serde::Serialize;
 use tagship::status::{Asked, Status};
 use tagship::{Approval, Error, Kind, Stage};
@@ -27,13 +27,14 @@ pub(super) async fn run(account: &Account, out: &Out, given: Answer, approve: bo
     if given.message.chars().count() > WORDS_MAX {
         return Err(Failure::usage(format!("-m: CodePipeline takes at most {WORDS_MAX} characters")));
     }
-    let service = named(account, &given.service, Naming::Exact).await?;
-    let (status, pipeline) = look(account, &service).await;
+    let role = meant(account, &given.service, Naming::Exact)?;
+    let (status, pipeline) = look(account, &role).await?;
     let pipeline = match pipeline {
         Some(pipeline) => pipeline,
-        None => service.pipeline(account, None).await?,
+        // Asked once more, it says why it isn't known.
+        None => named(account, &given.service, Naming::Exact).await?.pipeline(account, None).await?,
     };
-    let role = service.role.as_str();
+    let role = role.as_str();
     let stage = pipeline.stage_of(role);
     let open = stage.and_then(Stage::approval).filter(|open| open.services.contains(&role));
     let (Some(open), Some(asked)) = (open, &status.approval) else {

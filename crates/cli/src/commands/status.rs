@@ -4,7 +4,7 @@ pub(super) mod text;
 
 use crate::end::{End, Failure, permission, told};
 use crate::out::Out;
-use crate::service::{Naming, Service, named};
+use crate::service::{Naming, Service, meant, settings};
 use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -105,9 +105,9 @@ pub(crate) async fn overview(account: &Account) -> Result<Overview, Failure> {
 
 /// One service.
 pub(super) async fn one(account: &Account, out: &Out, name: &str, watch: bool) -> Result<End, Failure> {
-    let service = named(account, name, Naming::Loose).await?;
+    let role = meant(account, name, Naming::Loose)?;
     loop {
-        let (status, _) = look(account, &service).await;
+        let (status, _) = look(account, &role).await?;
         let text = || text::service(&status, out.width());
         if !watch {
             out.show(&status, text)?;
@@ -128,42 +128,40 @@ async fn pause(time: Duration) -> bool {
     }
 }
 
-/// Everything that is to be known of a service; what can't be read is named.
-pub(super) async fn look(account: &Account, service: &Service) -> (Status, Option<Pipeline>) {
+/// Everything that is to be known of a service; what can't be read is named. First what the name alone leads to, the
+/// settings with it: where those are in a parameter, nothing waits for them alone.
+pub(super) async fn look(account: &Account, role: &ServiceRole) -> Result<(Status, Option<Pipeline>), Failure> {
     let mut unavailable = Vec::new();
-    let role = &service.role;
-    let known = service.settings.as_ref().and_then(|settings| settings.pipeline.clone());
-    let early = async {
-        match &known {
-            Some(pipeline) => Some(account.pipeline(pipeline).await),
-            None => None,
-        }
-    };
+    let (settings, hold, instances, own) =
+        tokio::join!(settings(account, role), account.hold(role), account.instances(role), account.own(role));
+    let hold = part("hold", hold, &mut unavailable).flatten();
+    let instances = part("instances", instances, &mut unavailable);
+    let service = Service { role: role.clone(), settings: settings? };
+    let settings = service.in_force(hold.as_ref());
     let traffic = async {
-        match &service.settings {
-            Some(settings) => account.traffic(role, settings).await,
+        match settings {
+            Some(settings) => account.traffic(role, settings, own).await,
             None => (Ok(None), Ok(Vec::new())),
         }
     };
     let names = async {
-        match service.settings.as_ref().and_then(|settings| settings.zone.as_ref()) {
+        match settings.and_then(|settings| settings.zone.as_ref()) {
             Some(zone) => account.names(role, zone).await,
             None => Ok(Vec::new()),
         }
     };
-    let (hold, instances, early, (routing, alarms), names) =
-        tokio::join!(account.hold(role), account.instances(role), early, traffic, names);
-    let hold = part("hold", hold, &mut unavailable).flatten();
-    let instances = part("instances", instances, &mut unavailable);
+    let pipeline = async {
+        match service.pipeline_name(hold.as_ref()) {
+            Ok(name) => account.pipeline(&name).await.map(Some),
+            Err(_) => Ok(None),
+        }
+    };
+    let (pipeline, (routing, alarms), names) = tokio::join!(pipeline, traffic, names);
+    let pipeline = part("pipeline", pipeline, &mut unavailable).flatten();
     let routing = part("switches", routing, &mut unavailable).flatten();
     let names = part("names", names, &mut unavailable);
     let alarms = part("alarms", alarms, &mut unavailable);
-    let pipeline = match (early, &hold) {
-        (Some(found), _) => part("pipeline", found, &mut unavailable),
-        (None, Some(hold)) => part("pipeline", account.pipeline(&hold.pipeline).await, &mut unavailable),
-        (None, None) => None,
-    };
-    if service.settings.is_none() {
+    if settings.is_none() {
         unavailable.push(no_settings(account));
     }
     let seen = Seen {
@@ -176,7 +174,7 @@ pub(super) async fn look(account: &Account, service: &Service) -> (Status, Optio
         pipeline: pipeline.as_ref(),
         unavailable,
     };
-    (status(role, &seen), pipeline)
+    Ok((status(role, &seen), pipeline))
 }
 
 /// That the settings aren't known, and what follows from it.

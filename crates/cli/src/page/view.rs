@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tagship::history::{Entry, Outcome, history};
 use tagship::served::{self, Served, Tenures};
-use tagship::settings::TargetGroup;
+use tagship::settings::{Settings, TargetGroup};
 use tagship::status::{Seen, Status, Unavailable, status};
 use tagship::{Alarm, Does, Error, Hold, Instance, Phase, Pipeline, Record, ReleaseId, Routing, Stage, StageName};
 use tagship_aws::{Account, Watched};
@@ -186,7 +186,7 @@ impl Opened {
 
     /// Reads what the balancer counted, once a minute.
     async fn figures(&mut self, account: &Account) {
-        let Some(TargetGroup::Pair(selector)) = self.service.settings.as_ref().map(|it| &it.target_group) else {
+        let Some(TargetGroup::Pair(selector)) = self.settings().map(|it| &it.target_group) else {
             return;
         };
         let every = FIGURES.max(Duration::from_secs(account.minute_secs().into()));
@@ -207,6 +207,10 @@ impl Opened {
         targets.filter(|target| target.counts()).any(|target| !known(&target.id))
     }
 
+    fn settings(&self) -> Option<&Settings> {
+        self.service.in_force(self.hold.as_ref())
+    }
+
     fn reached(&self) -> Reached {
         let stage = self.pipeline.as_ref().and_then(|pipeline| pipeline.stage_of(self.service.role.as_str()));
         let asks = stage.and_then(Stage::approval).map(|open| open.action.to_owned());
@@ -218,7 +222,7 @@ impl Opened {
     }
 
     async fn quick(&mut self, account: &Account) {
-        let Service { role, settings } = &self.service;
+        let (role, settings) = (&self.service.role, self.settings());
         let name = self.service.pipeline_name(self.hold.as_ref()).ok();
         let early = async {
             match &name {
@@ -227,7 +231,7 @@ impl Opened {
             }
         };
         let routing = async {
-            match settings.as_ref().map(|settings| &settings.target_group) {
+            match settings.map(|settings| &settings.target_group) {
                 Some(TargetGroup::Pair(selector)) => {
                     account.routing_again(role, selector, &self.watched).await.map(Some)
                 }
@@ -255,12 +259,12 @@ impl Opened {
                 self.instances = self.read("instances", found).or(self.instances.take());
             }
             Slow::Alarms => {
-                let Some(settings) = &self.service.settings else { return };
+                let Some(settings) = self.settings() else { return };
                 let found = account.alarms(settings).await;
                 self.alarms = self.read("alarms", found).or(self.alarms.take());
             }
             Slow::Names => {
-                let zone = self.service.settings.as_ref().and_then(|settings| settings.zone.clone());
+                let zone = self.settings().and_then(|settings| settings.zone.clone());
                 let Some(zone) = zone else { return };
                 let found = account.names_again(&role, &zone, &self.watched).await;
                 self.names = self.read("names", found).or(self.names.take());
@@ -308,7 +312,7 @@ impl Opened {
 
     fn status(&self, account: &Account) -> Status {
         let unread = self.unavailable.values().cloned();
-        let settings = self.service.settings.is_none().then(|| no_settings(account));
+        let settings = self.settings().is_none().then(|| no_settings(account));
         let seen = Seen {
             now: Timestamp::now(),
             hold: self.hold.as_ref(),
