@@ -91,6 +91,7 @@ async fn a_week_by_command() {
     desk.answer("approve", &first, "FinalApproval");
     let status = desk.free().await;
     assert_eq!(status["live"], first.as_str());
+    assert_eq!(desk.json(&["status"])["services"][0]["liveBuild"], "v1+abc123");
     planned(&desk, true);
     seen_by_a_viewer(&desk);
     rejected_before_traffic(&desk, &first).await;
@@ -200,7 +201,7 @@ fn wrong_answers(desk: &Desk<'_>, release: &str) {
     ] {
         says(problem, &desk.says(2, &[&["approve", ROLE, "--yes"], &flags[..]].concat()), &[problem]);
     }
-    says("overview", &desk.says(0, &["status"]), &["waits: QaApproval", &release[..8]]);
+    says("overview", &desk.says(0, &["status"]), &["waits: QaApproval", "v1+abc123"]);
     let page = desk.says(0, &["status", ROLE]);
     says("page", &page, &["for an answer: QaApproval", "candidate", "healthy", "candidate.web-product.cd.internal"]);
     for line in page.lines() {
@@ -229,7 +230,7 @@ fn in_a_narrow_terminal(desk: &Desk<'_>, release: &str) {
     let fleet = desk.json(&["status", ROLE])["releases"][0].clone();
     let id = fleet["instances"][0]["id"].as_str().expect("an instance").to_owned();
     let commands: [(&[&str], &[&str]); 6] = [
-        (&["status"], &["WEB_PRODUCT", &release[..8], "waits: QaApproval"]),
+        (&["status"], &["WEB_PRODUCT", "v1+abc123", "waits: QaApproval"]),
         (&["status", ROLE], &[&release[..8], &id, "candidate", "running", "healthy", "127."]),
         (&["plan", ROLE], &["waits for", "RunInstances", "somebody approves"]),
         (&["doctor", ROLE], &["installation"]),
@@ -266,7 +267,8 @@ async fn rejected_before_traffic(desk: &Desk<'_>, live: &str) {
     assert_eq!(history["releases"][0]["build"], "version v2, commit abc123, author 김", "{history:#}");
     says("history", &desk.says(0, &["history", ROLE]), &["rejected before traffic", "ops", "as agreed"]);
     let why = desk.says(1, &["why", ROLE, &second[..8]]);
-    says("why", &why, &["rejected by ops: as agreed", "cleanup    do: terminate", "Left behind: nothing"]);
+    let named = format!("Release v2+abc123 ({second}) of WEB_PRODUCT: Failed");
+    says("why", &why, &[&named, "rejected by ops: as agreed", "cleanup    do: terminate", "Left behind: nothing"]);
 }
 
 fn settings(desk: &Desk<'_>) {

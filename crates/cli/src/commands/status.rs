@@ -11,7 +11,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tagship::status::{Seen, Status, Unavailable, status};
-use tagship::{Error, Instance, Pipeline, ReleaseId, ServiceRole, Stage};
+use tagship::{Build, Error, Instance, Pipeline, ReleaseId, ServiceRole, Stage};
 use tagship_aws::Account;
 
 /// Between two looks at a service while it is held, or at all of them.
@@ -28,7 +28,11 @@ const AT_ONCE: usize = 8;
 pub(crate) struct Row {
     service: String,
     live: Option<ReleaseId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live_build: Option<Build>,
     candidate: Option<ReleaseId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    candidate_build: Option<Build>,
     phase: Option<tagship::Phase>,
     since: Option<Timestamp>,
     /// What runs, or the approval that waits.
@@ -90,9 +94,13 @@ pub(crate) async fn overview(account: &Account) -> Result<Overview, Failure> {
         let (asks, since_asked) =
             (asked.as_ref().map(|open| open.action.to_owned()), asked.and_then(|open| open.since));
         let runs = stage.and_then(|stage| Some(stage.running()?.name.clone()));
+        let fleet = fleets.get(&role).map(Vec::as_slice).unwrap_or_default();
+        let live = tagship::status::live(fleet, hold);
         Row {
-            live: tagship::status::live(fleets.get(&role).map(Vec::as_slice).unwrap_or_default(), hold),
+            live_build: live.as_ref().and_then(|live| tagship::status::build(live, fleet, hold)).cloned(),
+            live,
             candidate: hold.map(|hold| hold.release.clone()),
+            candidate_build: hold.and_then(|hold| hold.build.clone()),
             phase: hold.map(|hold| hold.phase),
             since: since_asked.or(hold.map(|hold| hold.since)),
             waits_for_a_person: asks.is_some(),

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use tagship::{Does, HowEnded, PastRun, ReleaseId, RunStatus, StageName};
+use tagship::{Build, Does, HowEnded, PastRun, ReleaseId, RunStatus, StageName};
 use tagship_aws::{Account, Log};
 
 /// Executions that a release is looked for in.
@@ -21,6 +21,8 @@ const SLACK: SignedDuration = SignedDuration::from_secs(30);
 struct Story {
     service: String,
     release: ReleaseId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    build: Option<Build>,
     status: String,
     lines: Vec<Line>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,6 +99,8 @@ pub(super) async fn run(account: &Account, out: &Out, name: &str, release: Optio
     let story = Story {
         service: role.to_owned(),
         release,
+        // As provision reads it, once the release is in its stage.
+        build: wanted.build.as_deref().and_then(Build::of),
         status: wanted.status.clone(),
         lines,
         diagnostics,
@@ -162,7 +166,8 @@ fn said(run: &PastRun, role: &str) -> Vec<Line> {
 }
 
 fn text(story: &Story) -> String {
-    let mut text = format!("Release {} of {}: {}\n\n", story.release, story.service, story.status);
+    let called = tagship::called(story.build.as_ref(), story.release.as_str());
+    let mut text = format!("Release {called} of {}: {}\n\n", story.service, story.status);
     let today = story.lines.last().map_or_else(Timestamp::now, |line| line.at);
     let width = story.lines.iter().map(|line| line.who.chars().count()).max().unwrap_or_default();
     for line in &story.lines {

@@ -9,7 +9,7 @@ mod shape;
 mod tests;
 
 use crate::{
-    Action, Alarm, AlarmState, Approval, Group, Health, Hold, Instance, InstanceState, Phase, Pipeline, Record,
+    Action, Alarm, AlarmState, Approval, Build, Group, Health, Hold, Instance, InstanceState, Phase, Pipeline, Record,
     ReleaseId, Routing, ServiceRole, Stage,
 };
 use jiff::Timestamp;
@@ -110,6 +110,13 @@ pub fn live(instances: &[Instance], hold: Option<&Hold>) -> Option<ReleaseId> {
     newest.into_iter().max_by_key(|(_, launched)| *launched).map(|(release, _)| release.clone())
 }
 
+/// What people call a release's build: as its hold has it, else the tags of its instances.
+pub fn build<'a>(release: &ReleaseId, instances: &'a [Instance], hold: Option<&'a Hold>) -> Option<&'a Build> {
+    let written = hold.filter(|hold| hold.release == *release).and_then(|hold| hold.build.as_ref());
+    let tagged = || instances.iter().filter(|it| it.release.as_ref() == Some(release)).find_map(|it| it.build.as_ref());
+    written.or_else(tagged)
+}
+
 fn releases(instances: &[Instance], live: Option<&ReleaseId>, seen: &Seen<'_>) -> Vec<Release> {
     let mut fleets: BTreeMap<&ReleaseId, Vec<&Instance>> = BTreeMap::new();
     for instance in instances.iter().filter(|instance| !instance.gone()) {
@@ -132,14 +139,13 @@ fn releases(instances: &[Instance], live: Option<&ReleaseId>, seen: &Seen<'_>) -
             } else {
                 Role::Retired
             };
-            let instances: Vec<Member> = fleet.iter().map(|instance| member(instance, seen.routing)).collect();
-            let healthy = seen.routing.map(|_| instances.iter().filter(|it| it.health == Some("healthy")).count());
+            let members: Vec<Member> = fleet.iter().map(|instance| member(instance, seen.routing)).collect();
+            let healthy = seen.routing.map(|_| members.iter().filter(|it| it.health == Some("healthy")).count());
             let launched = fleet.iter().map(|instance| instance.launched_at).max();
             // Who holds without instances has just begun.
             let launched = launched.unwrap_or(seen.now);
-            let written = seen.hold.filter(|hold| hold.release == *release).and_then(|hold| hold.build.as_ref());
-            let build = written.or_else(|| fleet.iter().find_map(|instance| instance.build.as_ref())).cloned();
-            (launched, Release { release: release.clone(), build, role, instances, healthy })
+            let build = build(release, instances, seen.hold).cloned();
+            (launched, Release { release: release.clone(), build, role, instances: members, healthy })
         })
         .collect();
     releases.sort_by_key(|(launched, _)| std::cmp::Reverse(*launched));

@@ -6,11 +6,13 @@ use crate::words::{lasting, moment, person, since};
 use console::style;
 use jiff::Timestamp;
 use std::fmt::Write;
-use tagship::ReleaseId;
 use tagship::status::{Member, Status, Unavailable, Weight};
+use tagship::{Build, ReleaseId};
 
 /// Instances of one fleet that are listed one by one; of more, only those that aren't well.
 const LISTED: usize = 10;
+/// Characters of a build's name among all services.
+const NAMED: usize = 16;
 /// Characters of a weight's bar.
 const BAR: usize = 10;
 
@@ -26,14 +28,23 @@ pub(super) fn overview(rows: &[Row], unavailable: &[Unavailable], now: Timestamp
         };
         vec![
             row.service.clone(),
-            row.live.as_ref().map_or("-", |release| release.short()).to_owned(),
-            row.candidate.as_ref().map_or("-", |release| release.short()).to_owned(),
+            known(row.live.as_ref(), row.live_build.as_ref()),
+            known(row.candidate.as_ref(), row.candidate_build.as_ref()),
             at,
             row.since.map(|since| lasting(now.duration_since(since).as_secs())).unwrap_or_default(),
         ]
     });
-    let text = table(width, &["~SERVICE", "LIVE", "UNDER WAY", "~AT", "FOR"], cells);
+    let text = table(width, &["~SERVICE", "~LIVE", "~UNDER WAY", "~AT", "FOR"], cells);
     format!("{text}\nLIVE is told by the tags of the instances.\n{}", lacking(unavailable))
+}
+
+/// A release by the name of its build; where it has none, by its id.
+fn known(release: Option<&ReleaseId>, build: Option<&Build>) -> String {
+    match (release, build) {
+        (Some(_), Some(build)) => tagship::bounded(build.as_str(), NAMED),
+        (Some(release), None) => release.short().to_owned(),
+        (None, _) => "-".to_owned(),
+    }
 }
 
 pub(super) fn service(status: &Status, width: usize) -> String {

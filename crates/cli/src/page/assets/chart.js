@@ -13,11 +13,26 @@ export function look(release) {
   return `look-${looks.get(release)}`;
 }
 
-/** A release's short name with its look. */
-export function tag(release, role) {
+/** What people call a release's build, as far as it has been seen. */
+const builds = new Map();
+export function learn(release, build) {
+  if (release && build) builds.set(release, build);
+}
+
+/** A release in a sentence: by its build's name, or the beginning of its id. */
+export const called = (release) => builds.get(release) ?? release.slice(0, 8);
+
+/** The beginning of a release's id with its look. */
+export function brief(release, ...more) {
   if (!release) return h("span", { class: "muted" }, "nothing");
   return h("span", { class: "tag" }, h("span", { class: `swatch ${look(release)}`, "aria-hidden": "true" }),
-    h("code", { title: release }, release.slice(0, 8)), role && h("span", { class: "role" }, role));
+    h("code", { title: release }, release.slice(0, 8)), more);
+}
+
+/** The same with its build's name and its role. */
+export function tag(release, role) {
+  const build = builds.get(release);
+  return brief(release, build && h("span", { class: "build" }, build), role && h("span", { class: "role" }, role));
 }
 
 const named = (group) => group.release ?? `no targets (${group.group})`;

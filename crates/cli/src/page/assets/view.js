@@ -1,6 +1,6 @@
 // What the page shows of all services, and of one.
 
-import { look, tag, traffic } from "./chart.js";
+import { brief, called, learn, look, tag, traffic } from "./chart.js";
 import { h, lasting, ago, moment, person, since, time } from "./dom.js";
 import { served } from "./served.js";
 
@@ -35,6 +35,7 @@ const rank = (row) => (row.waitsForAPerson ? 0 : row.candidate ? 1 : 2);
 
 /** All services: who waits for a person first. */
 export function overview(all, filter) {
+  all.services.forEach((row) => { learn(row.live, row.liveBuild); learn(row.candidate, row.candidateBuild); });
   const rows = [...all.services].sort((a, b) => rank(a) - rank(b) || a.service.localeCompare(b.service));
   const found = rows.filter((row) => row.service.toLowerCase().includes(filter.toLowerCase()));
   const waits = rows.filter((row) => rank(row) === 0).length;
@@ -50,7 +51,7 @@ export function overview(all, filter) {
     rows.length > FEW && h("p", { class: "filter" }, h("label", { for: "filter" }, "Find"),
       h("input", { id: "filter", type: "search", autocomplete: "off", spellcheck: "false", "aria-keyshortcuts": "/" }),
       h("kbd", { "aria-hidden": "true" }, "/")),
-    rows.length === 0 && h("p", { class: "empty" }, "There is no service yet. ", h("code", {}, "make deploy-service"), " makes one."),
+    rows.length === 0 && h("p", { class: "empty" }, "There is no service yet. ", h("code", {}, "tagship onboard SERVICE"), " begins one."),
     rows.length > 0 && found.length === 0 && h("p", { class: "empty" }, "No service has that in its name."),
     found.length > 0 && h("table", { class: "card services stacked" },
       h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))),
@@ -69,7 +70,7 @@ export function headline(view) {
   if (approval) return { kind: "asks", mark: "?", text: `${approval.approval} waits for an answer`, at: approval.since };
   if (held?.goingBack) return { kind: "bad", mark: "!", text: `Going back: ${held.goingBack}`, at: null };
   if (running) return { kind: "running", mark: "▸", text: `${running.action} is under way`, at: running.since };
-  if (held) return { kind: "running", mark: "▸", text: `Release ${held.release.slice(0, 8)} is ${PHASES[held.phase]}`, at: held.since };
+  if (held) return { kind: "running", mark: "▸", text: `Release ${called(held.release)} is ${PHASES[held.phase]}`, at: held.since };
   if (frozen) return { kind: "asks", mark: "‖", text: "Frozen: no release may begin", at: frozen.since };
   return live ? { kind: "good", mark: "✓", text: "Nothing is under way", at: null }
     : { kind: "calm", mark: "–", text: "Nothing has been released yet", at: null };
@@ -182,7 +183,7 @@ function history(view) {
     const [kind, mark, words] = OUTCOMES[it.outcome] ?? ["calm", "–", it.outcome];
     const cell = (index, ...content) => h("td", { "data-head": heads[index] }, content);
     return [
-      h("tr", { class: it.why ? "has-why" : undefined }, cell(0, time(it.began)), cell(1, tag(it.release)),
+      h("tr", { class: it.why ? "has-why" : undefined }, cell(0, time(it.began)), cell(1, brief(it.release)),
         cell(2, h("span", { class: "build" }, it.build ?? it.version?.slice(0, 8) ?? "")), cell(3, sign(kind, mark, words)),
         cell(4, it.by ? person(it.by) : ""), cell(5, it.outcome === "running" ? since(it.began) : lasting(it.seconds))),
       it.why && h("tr", { class: "why" }, h("td", { colspan: heads.length }, it.why)),
@@ -215,7 +216,7 @@ function names(view) {
 /** One service. */
 export function service(view, width) {
   // Who was there first has the first look.
-  [...view.releases].reverse().forEach((it) => look(it.release));
+  [...view.releases].reverse().forEach((it) => { look(it.release); learn(it.release, it.build); });
   return [
     h("h1", {}, view.service),
     now(view),
