@@ -402,6 +402,8 @@ fn closed(desk: &Desk<'_>) {
     says("waits", &desk.says(0, &["release", ROLE, &build, "--yes", "--detach"]), &["has begun"]);
     let begun = desk.json(&["status", ROLE]);
     assert!(begun["held"].is_null() && begun["running"].is_null(), "{begun:#}");
+    assert_eq!(begun["queued"].as_array().map(Vec::len), Some(1), "{begun:#}");
+    says("queued", &desk.says(0, &["status", ROLE]), &["it begins once somebody unfreezes the service"]);
     let unfrozen = desk.json(&["unfreeze", ROLE, "--yes"]);
     says("unfreeze", &unfrozen["did"].to_string(), &["begin again"]);
 }

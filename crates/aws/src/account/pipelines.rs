@@ -120,13 +120,20 @@ fn standing(name: &str, state: Option<&StageState>, actions: Vec<Act>) -> Stage 
         since: transition.last_changed_at().map(timestamp),
     });
     let latest = state.and_then(|state| state.latest_execution());
-    let waiting = state.map(|state| state.inbound_executions()).unwrap_or_default();
+    // The list is newer than the one beside it; which of them CodePipeline fills where one waits isn't said.
+    let inbound = state.map(|state| state.inbound_executions().iter().chain(state.inbound_execution()));
+    let mut waiting: Vec<ReleaseId> = Vec::new();
+    for id in inbound.into_iter().flatten().filter_map(|execution| release(execution.pipeline_execution_id())) {
+        if !waiting.contains(&id) {
+            waiting.push(id);
+        }
+    }
     Stage {
         name: name.to_owned(),
         frozen,
         latest: latest.and_then(|latest| release(latest.pipeline_execution_id())),
         status: latest.map(|latest| latest.status().as_str().to_owned()).unwrap_or_default(),
-        waiting: waiting.iter().filter_map(|execution| release(execution.pipeline_execution_id())).collect(),
+        waiting,
         actions,
     }
 }

@@ -23,7 +23,7 @@ pub struct Stage {
     pub latest: Option<ReleaseId>,
     /// How that stands, in CodePipeline's word: `InProgress`, `Stopping`.
     pub status: String,
-    /// Executions that wait for it.
+    /// Executions that wait before it, in the order in which they may enter.
     pub waiting: Vec<ReleaseId>,
     /// Its actions.
     pub actions: Vec<Act>,

@@ -19,7 +19,8 @@ pub use next::Next;
 use next::Now;
 pub use row::{Place, Standing};
 pub use shape::{
-    Asked, Closed, Held, Hook, Member, Name, Release, Rings, Role, Running, Status, Step, Unavailable, Weight, Weights,
+    Asked, Closed, Held, Hook, Member, Name, Queued, Release, Rings, Role, Running, Status, Step, Unavailable, Weight,
+    Weights,
 };
 
 /// What was read of a service. A part that couldn't be read is none, and named in `unavailable`.
@@ -65,6 +66,7 @@ pub fn status(service: &ServiceRole, seen: &Seen<'_>) -> Status {
         by: frozen.by.clone(),
         since: frozen.since,
     });
+    let queued = stage.map(|stage| &stage.waiting).into_iter().flatten();
     let asked = approval.as_ref().map(asked);
     let going = running.is_some() || stage.is_some_and(|stage| stage.status == "InProgress");
     Status {
@@ -91,6 +93,7 @@ pub fn status(service: &ServiceRole, seen: &Seen<'_>) -> Status {
         running,
         approval: asked,
         frozen,
+        queued: queued.map(|release| Queued { release: release.clone() }).collect(),
     }
 }
 

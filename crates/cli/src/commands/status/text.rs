@@ -115,6 +115,10 @@ fn facts(status: &Status) -> Vec<Vec<String>> {
         let by = frozen.by.as_deref().map(|by| format!(", by {}", person(by))).unwrap_or_default();
         facts.push(("frozen", format!("{}{by}, since {}", frozen.reason, since(frozen.since, now))));
     }
+    let until = if status.frozen.is_some() { "somebody unfreezes the service" } else { "the stage is free" };
+    facts.extend(
+        status.queued.iter().map(|queued| ("queued", format!("{}: it begins once {until}", queued.release.short()))),
+    );
     facts.into_iter().map(|(what, text)| vec![what.to_owned(), text]).collect()
 }
 

@@ -79,7 +79,7 @@ export function headline(view) {
 const VERBS = { approve: "Approve", reject: "Reject", stop: "Stop", clean: "Remove what is left" };
 
 function now(view) {
-  const { approval, held, running, frozen, live, acts, next } = view;
+  const { approval, held, running, frozen, queued, live, acts, next } = view;
   const head = headline(view);
   const step = held?.step;
   const left = step?.until ? -ago(step.until) : 0;
@@ -90,6 +90,7 @@ function now(view) {
     running && ["Says", running.says ?? "nothing yet"],
     approval && ["Approving", approval.approving],
     approval && ["Rejecting", approval.rejecting],
+    queued.length > 0 && ["Queued", [queued.map((it) => tag(it.release)), ` until ${frozen ? "somebody unfreezes the service" : "the stage is free"}`]],
     frozen && ["Frozen", [frozen.reason, frozen.by && ` (${person(frozen.by)})`, frozen.since && [" for ", since(frozen.since)]]],
   ].filter(Boolean);
   return h("section", { class: `card now ${head.kind}`, "aria-labelledby": "now" },

@@ -45,6 +45,8 @@ pub struct Status {
     pub approval: Option<Asked>,
     /// Why nothing may enter its stage.
     pub frozen: Option<Closed>,
+    /// Releases that wait before its stage, the next first.
+    pub queued: Vec<Queued>,
     /// Names in the private zone.
     pub names: Vec<Name>,
     /// Alarms that are heeded.
@@ -235,6 +237,14 @@ pub struct Closed {
     pub by: Option<String>,
     /// Since when.
     pub since: Option<Timestamp>,
+}
+
+/// A release that waits before the stage: until it is free, and its door open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Queued {
+    /// Its id.
+    pub release: ReleaseId,
 }
 
 /// A name of the private zone.

@@ -91,6 +91,7 @@ fn what_can_be_done_depends_on_what_is_open() {
             latest: Some(release(2)),
             status: if open.is_some() { "InProgress" } else { "Succeeded" }.to_owned(),
             frozen: frozen.then_some(closed),
+            waiting: vec![release(3)],
             actions: vec![
                 act("Deploy", invoke(Action::Deploy)),
                 act("QaApproval", Does::Ask),
@@ -122,6 +123,7 @@ fn what_can_be_done_depends_on_what_is_open() {
         let status = status(&role(), &seen);
         let verbs: Vec<&str> = status.next.iter().filter_map(|next| next.command.split_whitespace().nth(1)).collect();
         assert_eq!(verbs, expected, "{what}");
+        assert_eq!(status.queued, [Queued { release: release(3) }], "{what}");
         assert_eq!(status.approval.map(|it| it.approval).as_deref(), open.filter(|name| name.contains("Approval")));
         assert_eq!(status.running.map(|it| it.action).as_deref(), open.filter(|name| *name == "Route"), "{what}");
     }
