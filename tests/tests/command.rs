@@ -46,9 +46,19 @@ impl Desk<'_> {
         says(name, &told, &["has begun", "QaApproval waits for an answer", "tagship approve WEB_PRODUCT"]);
         let status = self.json(&["status", ROLE]);
         assert_eq!(status["approval"]["approval"], "QaApproval", "{status:#}");
+        self.can_be_typed(&status);
         // The newest first.
         assert_eq!(status["releases"][0]["build"], format!("{name}+abc123"), "{status:#}");
         status["approval"]["release"].as_str().expect("who waits").to_owned()
+    }
+
+    /// What it says that can be done next is a command as it stands.
+    fn can_be_typed(&self, status: &Value) {
+        for next in status["next"].as_array().expect("commands") {
+            let command = next["command"].as_str().expect("a command");
+            let words: Vec<&str> = command.split(' ').skip(1).chain(["--help"]).collect();
+            self.says(0, &words);
+        }
     }
 
     fn answer(&self, verb: &str, release: &str, approval: &str) {
@@ -398,6 +408,7 @@ fn closed(desk: &Desk<'_>) {
     says("freeze", &desk.says(0, &["freeze", ROLE, "--yes", "-m", "a holiday"]), &["is frozen: a holiday"]);
     let status = desk.json(&["status", ROLE]);
     assert_eq!(status["frozen"]["reason"], "a holiday", "{status:#}");
+    desk.can_be_typed(&status);
     let build = desk.build("v4", Variant::Healthy);
     says("waits", &desk.says(0, &["release", ROLE, &build, "--yes", "--detach"]), &["has begun"]);
     let begun = desk.json(&["status", ROLE]);

@@ -56,7 +56,7 @@ pub(super) fn next(service: &str, held: Option<&Held>, approval: Option<&Asked>,
         }
     }
     if now.frozen {
-        next.push(Next::new(format!("tagship unfreeze {service} -m WHY"), "lets releases in again"));
+        next.push(Next::new(format!("tagship unfreeze {service}"), "lets releases in again"));
     }
     next
 }
