@@ -397,10 +397,15 @@ async fn back_to_the_build_before(desk: &Desk<'_>, first: &str) {
         all.iter().find(|it| it["release"] == release).map(|it| it["version"].clone())
     };
     assert_eq!(Some(&history["releases"][0]["version"]), version(first).as_ref(), "{history:#}");
-    // And away again: what waits for an answer is rejected.
-    says("away", &desk.says(0, &["rollback", ROLE, "--yes"]), &["is rejected"]);
+    // And away again: what waits for an answer is rejected; the upload behind it doesn't take its place.
+    let build = desk.build("v4", Variant::Healthy);
+    let next = desk.json(&["release", ROLE, &build, "--yes", "--detach"])["release"].clone();
+    let status = desk.json(&["status", ROLE]);
+    assert_eq!((&status["queued"][0]["release"], status["approval"].is_object()), (&next, true), "{status:#}");
+    says("queued", &desk.says(0, &["status", ROLE]), &["it begins once the stage is free"]);
+    says("away", &desk.says(0, &["rollback", ROLE, "--yes", "--freeze"]), &["is frozen", "is rejected"]);
     let status = desk.free().await;
-    assert_eq!(status["live"], third.as_str());
+    assert_eq!((&status["live"], &status["queued"][0]["release"]), (&third.as_str().into(), &next), "{status:#}");
 }
 
 fn closed(desk: &Desk<'_>) {

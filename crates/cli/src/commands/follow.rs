@@ -26,9 +26,14 @@ pub(super) async fn follow(
         let now = Timestamp::now();
         match account.pipeline(pipeline).await {
             Ok(found) => {
-                let stage = found.stage_of(role).filter(|stage| stage.latest.as_ref() == Some(release));
+                let seen = found.stage_of(role);
+                let before = seen.filter(|stage| stage.waiting.contains(release));
+                let shut = before.and_then(|stage| stage.frozen.as_ref());
+                let stage = seen.filter(|stage| stage.latest.as_ref() == Some(release));
                 let asked = stage.and_then(Stage::approval);
                 let line = match (&asked, stage.and_then(Stage::running)) {
+                    _ if shut.is_some() => "waits before the stage, which is frozen".to_owned(),
+                    _ if before.is_some() => "waits until the stage is free".to_owned(),
                     (Some(asked), _) => format!("{} waits for an answer", asked.action),
                     (None, Some(act)) => {
                         let says = act.last.as_ref().and_then(|run| run.summary.clone());
@@ -38,12 +43,14 @@ pub(super) async fn follow(
                 };
                 if !line.is_empty() && line != last {
                     out.say(&format!("{}  {line}", moment(now, now)))?;
-                    if asked.is_some() {
+                    if shut.is_some() {
+                        out.say(&format!("           tagship unfreeze {role}"))?;
+                    } else if asked.is_some() {
                         out.say(&format!("           tagship approve {role}, or tagship reject {role}"))?;
                     }
                     last = line;
                 }
-                if asked.is_some() && !out.watched() {
+                if (asked.is_some() || shut.is_some()) && !out.watched() {
                     return Ok(End::Waits);
                 }
             }

@@ -1,5 +1,6 @@
 //! `rollback`: the shortest way back to an earlier build.
 
+use super::answer::give;
 use super::follow::follow;
 use super::release::again;
 use super::stop;
@@ -9,11 +10,14 @@ use crate::out::Out;
 use crate::service::{Naming, named};
 use std::time::Duration;
 use tagship::history::{Outcome, history};
-use tagship::{PastRelease, ReleaseId, Stage};
+use tagship::{PastRelease, Pipeline, ReleaseId, Stage};
 use tagship_aws::Account;
 
 /// Executions that are looked through.
 const LOOKED: i32 = 50;
+
+/// The words that an answer, a stop and a closed door carry.
+const WHY: &str = "rolled back with the command tagship";
 
 /// Between two looks whether a release is in its stage, and how many.
 const LOOK: Duration = Duration::from_secs(2);
@@ -42,16 +46,25 @@ pub(super) async fn run(account: &Account, out: &Out, name: &str, wish: Wish) ->
                 open.release, open.action
             );
             if !sure(wish.yes, &question)? {
-                out.say("Nothing was done.")?;
-                return Ok(End::Fine);
+                return stop::told(out, role, "Nothing was done.".to_owned());
             }
-            account.answer(&pipeline.name, &open, false, "rolled back with the command tagship").await?;
-            out.say(&format!("Release {} is rejected. tagship status {role} --watch", open.release))?;
-            return closed(account, out, name, &wish).await;
+            let frozen = closed(account, role, &pipeline, &wish).await?;
+            let rejected = give(account, role, &pipeline.name, &open, false, WHY).await;
+            let did = rejected.map(|()| format!("Release {} is rejected. tagship status {role} --watch", open.release));
+            return ended(out, role, frozen, did);
         }
         if stage.is_some_and(|stage| stage.running().is_some() && stage.status == "InProgress") {
-            stop::stop(account, out, name, "rolled back with the command tagship", wish.yes).await?;
-            return closed(account, out, name, &wish).await;
+            let (stopping, on, release) = match stop::stoppable(account, &service).await? {
+                Ok(found) => found,
+                Err(nothing) => return stop::told(out, role, nothing),
+            };
+            if !sure(wish.yes, &stopping.question(role, &release))? {
+                return stop::told(out, role, "Nothing was stopped.".to_owned());
+            }
+            let frozen = closed(account, role, &pipeline, &wish).await?;
+            let of = (on.as_str(), &release);
+            let did = stopping.carry_out(account, &service.role, of, WHY, |text| out.say(text)).await;
+            return ended(out, role, frozen, did);
         }
     }
     if let Some(artifact) = service.settings.as_ref().and_then(|settings| settings.artifact.as_ref()) {
@@ -86,9 +99,13 @@ pub(super) async fn run(account: &Account, out: &Out, name: &str, wish: Wish) ->
         )));
     }
     let build = wanted.build.as_deref().map(|build| format!(" ({build})")).unwrap_or_default();
+    let door = stage.and_then(|stage| stage.frozen.as_ref());
+    let waits = door.map_or_else(String::new, |frozen| {
+        format!(" It waits before the stage, which is frozen ({}): tagship unfreeze {role} lets it in.", frozen.reason)
+    });
     let question = format!(
         "Release the build of {}{build} to {role} again? It is a new release: with today's settings, its approvals, and the \
-         usual time.",
+         usual time.{waits}",
         wanted.release
     );
     if !sure(wish.yes, &question)? {
@@ -96,9 +113,12 @@ pub(super) async fn run(account: &Account, out: &Out, name: &str, wish: Wish) ->
         return Ok(End::Fine);
     }
     let release = again(account, out, &service, (&pipeline.name, action, version)).await?;
-    if wish.freeze {
+    // Before a door that is closed already it waits, and nothing has to be closed behind it.
+    if wish.freeze && door.is_none() {
         entered(account, &pipeline.name, role, &release).await?;
-        closed(account, out, name, &wish).await?;
+        if let Some(frozen) = closed(account, role, &pipeline, &wish).await? {
+            out.say(&frozen)?;
+        }
     }
     if wish.detach { Ok(End::Fine) } else { follow(account, out, &service, &pipeline.name, &release).await }
 }
@@ -119,12 +139,25 @@ async fn entered(account: &Account, pipeline: &str, role: &str, release: &Releas
     )))
 }
 
-/// Freezes, if that is wished.
-async fn closed(account: &Account, out: &Out, name: &str, wish: &Wish) -> Result<End, Failure> {
-    if wish.freeze {
-        return stop::freeze(account, out, name, "rolled back with the command tagship", true).await;
+/// Freezes, if that is wished and it isn't frozen; answers what was done. Of a release that is ended this comes first: who
+/// waits before the stage would enter it at once.
+async fn closed(account: &Account, role: &str, pipeline: &Pipeline, wish: &Wish) -> Result<Option<String>, Failure> {
+    let stage = pipeline.stage_of(role).filter(|stage| wish.freeze && stage.frozen.is_none());
+    match stage {
+        Some(stage) => stop::close(account, role, (&pipeline.name, &stage.name), WHY).await.map(Some),
+        None => Ok(None),
     }
-    Ok(End::Fine)
+}
+
+/// Says what was done; that it is frozen is said even where the rest failed.
+fn ended(out: &Out, role: &str, frozen: Option<String>, did: Result<String, Failure>) -> Result<End, Failure> {
+    match did {
+        Ok(did) => stop::told(out, role, frozen.into_iter().chain([did]).collect::<Vec<_>>().join("\n")),
+        Err(failure) => {
+            frozen.into_iter().for_each(|frozen| out.warn(&frozen));
+            Err(failure)
+        }
+    }
 }
 
 /// The release whose build is wanted: of those that were released, the one named, or the one before the last.

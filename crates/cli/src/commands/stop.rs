@@ -30,7 +30,7 @@ fn reason(words: &str, most: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-fn told(out: &Out, service: &str, did: String) -> Result<End, Failure> {
+pub(super) fn told(out: &Out, service: &str, did: String) -> Result<End, Failure> {
     let document = Did { service: service.to_owned(), did };
     out.show(&document, || format!("{}\n", document.did))?;
     Ok(End::Fine)
@@ -157,9 +157,19 @@ pub(super) async fn freeze(account: &Account, out: &Out, name: &str, why: &str, 
     if !sure(yes, &question)? {
         return told(out, service.role.as_str(), "Nothing was frozen.".to_owned());
     }
-    account.freeze(&pipeline.name, &stage, why).await?;
-    let role = &service.role;
-    told(out, role.as_str(), format!("{role} is frozen: {why}. tagship unfreeze {role} lets releases in again."))
+    let role = service.role.as_str();
+    told(out, role, close(account, role, (&pipeline.name, &stage), why).await?)
+}
+
+/// Closes the door; answers what was done.
+pub(super) async fn close(
+    account: &Account,
+    role: &str,
+    (pipeline, stage): (&str, &str),
+    why: &str,
+) -> Result<String, Failure> {
+    account.freeze(pipeline, stage, why).await?;
+    Ok(format!("{role} is frozen: {why}. tagship unfreeze {role} lets releases in again."))
 }
 
 pub(super) async fn unfreeze(account: &Account, out: &Out, name: &str, yes: bool) -> Result<End, Failure> {
