@@ -1,9 +1,34 @@
-//! A person at a terminal that nobody looks at: the command `tagship`, whose questions aren't asked.
+//! A person at a terminal: the command `tagship`, whose questions aren't asked where nobody looks on, or in a terminal of
+//! so many columns, with answers.
 
 use crate::forms::Forms;
 use serde_json::Value;
 use std::process::{Command, Output, Stdio};
-use tagship_local::{Local, Plan};
+use tagship_local::{Local, Plan, moto};
+
+/// Has a command run in a terminal of so many columns, and types each answer once its question is shown.
+const SCREEN: &str = "
+import fcntl, json, os, pty, struct, sys, termios, time
+columns, answers, words = int(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3:]
+child, terminal = pty.fork()
+if child == 0:
+    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack('HHHH', 24, columns, 0, 0))
+    os.execvp(words[0], words)
+unread = b''
+try:
+    while shown := os.read(terminal, 65536):
+        sys.stdout.buffer.write(shown)
+        unread += shown
+        if answers and answers[0][0].encode() in unread:
+            # What is typed before keys are read is a line to the terminal.
+            while termios.tcgetattr(terminal)[3] & termios.ICANON:
+                time.sleep(0.01)
+            os.write(terminal, answers.pop(0)[1].encode())
+            unread = b''
+except OSError:
+    pass  # it has ended
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+";
 
 /// The command, against a cloud on this machine.
 pub struct Terminal<'a> {
@@ -40,6 +65,26 @@ impl<'a> Terminal<'a> {
             .env("AWS_REGION", &self.local.account.region)
             .stdin(Stdio::null());
         command
+    }
+
+    /// What is shown in a terminal of so many columns to somebody with this access key, who types each answer once its
+    /// question is shown; and the exit code.
+    ///
+    /// # Panics
+    ///
+    /// If there is no Python.
+    pub fn shows(&self, who: &str, columns: usize, words: &[&str], answers: &[(&str, &str)]) -> (Option<i32>, String) {
+        let typed = self.command(who, words);
+        let python = moto::python().unwrap_or_else(|error| panic!("{error}"));
+        let python = std::path::absolute(python).expect("a path");
+        let mut screen = Command::new(python);
+        screen.args(["-c", SCREEN, &columns.to_string(), &serde_json::json!(answers).to_string()]);
+        screen.arg(typed.get_program()).args(typed.get_args()).current_dir(self.dir.path());
+        for (name, value) in typed.get_envs() {
+            screen.env(name, value.unwrap_or_default());
+        }
+        let output = screen.env("NO_COLOR", "1").stdin(Stdio::null()).output().expect("Python runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n"))
     }
 
     /// As ops, who may do everything.

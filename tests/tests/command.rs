@@ -3,11 +3,10 @@
 
 use serde_json::{Value, json};
 use std::ops::Deref;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 use tagship_local::artifact::{Variant, pack};
 use tagship_local::gateway::{Effect, Fault, When};
-use tagship_local::{Line, Local, Plan, moto};
+use tagship_local::{Line, Local, Plan};
 use tagship_tests::terminal::Terminal;
 use tagship_tests::words::says;
 
@@ -219,21 +218,6 @@ fn wrong_answers(desk: &Desk<'_>, release: &str) {
     }
 }
 
-/// A terminal of so many columns, as Python's standard library makes one.
-const TERMINAL: &str = "
-import fcntl, os, pty, struct, sys, termios
-child, terminal = pty.fork()
-if child == 0:
-    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack('HHHH', 24, int(sys.argv[1]), 0, 0))
-    os.execvp(sys.argv[2], sys.argv[2:])
-try:
-    while written := os.read(terminal, 65536):
-        sys.stdout.buffer.write(written)
-except OSError:
-    pass  # it has ended
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-";
-
 /// Forty columns: no line is wider, unless it is one word, and no word is broken.
 fn in_a_narrow_terminal(desk: &Desk<'_>, release: &str) {
     const COLUMNS: usize = 40;
@@ -247,16 +231,8 @@ fn in_a_narrow_terminal(desk: &Desk<'_>, release: &str) {
         (&["history", ROLE], &[&release[..8], "under way"]),
         (&["why", ROLE], &["QaApproval", "asks"]),
     ];
-    let python = moto::python().unwrap_or_else(|error| panic!("{error}"));
     for (words, shown) in commands {
-        let typed = desk.command("viewer", words);
-        let mut terminal = Command::new(&python);
-        terminal.args(["-c", TERMINAL, &COLUMNS.to_string()]).arg(typed.get_program()).args(typed.get_args());
-        for (name, value) in typed.get_envs() {
-            terminal.env(name, value.unwrap_or_default());
-        }
-        let output = terminal.env("NO_COLOR", "1").stdin(Stdio::null()).output().expect("Python runs");
-        let text = String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n");
+        let (_, text) = desk.shows("viewer", COLUMNS, words, &[]);
         for line in text.lines() {
             let one_word = !line.trim().contains(' ');
             assert!(line.chars().count() <= COLUMNS || one_word, "{words:?}: {line:?} is too wide:\n{text}");

@@ -26,19 +26,22 @@ async fn a_service_from_a_listener_and_a_few_answers() {
     let file = ["onboard", ROLE, "--answers", "answers.json"];
     let given = [&file[..], &["--host", "shop.example.com", "--ami", &account.image]].concat();
     refused(&terminal, &given);
+    asked(&local, &answers, &given);
 
     // Who looks may write files: nothing in AWS is changed.
     let told = terminal.command("viewer", &given).output().expect("tagship runs");
     let text = String::from_utf8_lossy(&told.stdout).into_owned() + &String::from_utf8_lossy(&told.stderr);
     assert_eq!(told.status.code(), Some(0), "{text}");
     assert_eq!(written(&terminal), FILES);
-    let service = "infra/deploy.sh shop-service infra/service.yaml ./shop-product.service.json";
-    let release = "infra/deploy.sh shop-pipeline infra/pipeline.yaml ./shop.pipeline.json";
-    let settings = ["settings", "set", ROLE, "./shop-product.settings.json"];
+    // They are typed where tagship is checked out, not where the files are.
+    let [service, written_settings, release] = FILES.map(|name| terminal.dir.path().join(name).display().to_string());
+    let service = format!("infra/deploy.sh shop-service infra/service.yaml {service}");
+    let release = format!("infra/deploy.sh shop-pipeline infra/pipeline.yaml {release}");
+    let settings = ["settings", "set", ROLE, &written_settings];
     says(
         "onboard",
         &text,
-        &[service, release, &format!("tagship {}", settings.join(" ")), "tagship doctor SHOP_PRODUCT", "no --topic"],
+        &[&service, &release, &format!("tagship {}", settings.join(" ")), "tagship doctor SHOP_PRODUCT", "no --topic"],
     );
     let changed = local.gateway.recorder().records().iter().any(|it| it.caller == "viewer" && it.changing);
     assert!(!changed, "it only reads");
@@ -104,6 +107,44 @@ fn refused(terminal: &Terminal<'_>, given: &[&str]) {
     for (code, words, told) in cases {
         says(&words.join(" "), &terminal.says(code, words), told);
         assert!(written(terminal).is_empty(), "{words:?} wrote {:?}", written(terminal));
+    }
+}
+
+/// At a terminal what lacks is asked for, and asked again where the answer is none; Ctrl-C leaves nothing written. What is
+/// written is what it is with flags and a file.
+fn asked(local: &Local, file: &Value, given: &[&str]) {
+    const LISTENER: &str = "ARN of the load balancer's listener";
+    const HOSTS: &str = "Host names under which people reach it";
+    const SUBNETS: &str = "Subnets to launch into";
+    const CURSOR: &str = "\u{1b}[?25h";
+    let terminal = Terminal::new(local);
+    let (listener, image) = (format!("{}\r", local.account.http_listener), format!("{}\r", local.account.image));
+    let (none, stop) = ("\r", "\u{3}");
+    let at_once: &[(&str, &str)] = &[(LISTENER, stop)];
+    for begun in [at_once, &[(LISTENER, &listener), (HOSTS, "shop.example.com\r"), (SUBNETS, stop)]] {
+        let (code, text) = terminal.shows("viewer", 120, &["onboard", ROLE], begun);
+        assert_eq!(code, Some(130), "{text}");
+        assert!(text.contains("ended by Ctrl-C: nothing was written") && text.contains(CURSOR), "{text}");
+        assert!(written(&terminal).is_empty(), "{text}");
+    }
+    let answers = [
+        (LISTENER, none),
+        (LISTENER, "shop\r"),
+        ("shop isn't the ARN of an Application Load Balancer's listener", &listener),
+        (HOSTS, "shop\r"),
+        ("shop isn't a host name", "shop.example.com\r"),
+        (SUBNETS, none),
+        (SUBNETS, " j \r"),
+        ("Image with the CodeDeploy agent", &image),
+        ("Instance type", "t3.micro\r"),
+    ];
+    let (code, text) = terminal.shows("viewer", 120, &["onboard", ROLE, "--zone", "shop.internal"], &answers);
+    assert_eq!((code, written(&terminal)), (Some(0), FILES.map(str::to_owned).to_vec()), "{text}");
+    let other = Terminal::new(local);
+    std::fs::write(other.dir.path().join("answers.json"), file.to_string()).expect("a file");
+    other.says(0, given);
+    for name in FILES {
+        assert_eq!(read(&terminal, name), read(&other, name), "{name}");
     }
 }
 

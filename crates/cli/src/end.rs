@@ -36,6 +36,8 @@ pub(crate) enum Failure {
     Refused(Box<Error>),
     /// No credentials, or no Region.
     Nobody(String),
+    /// Who was asked has pressed Ctrl-C.
+    Stopped,
     /// Who reads the output has gone.
     Gone,
 }
@@ -51,6 +53,8 @@ impl Failure {
             Self::Refused(error) if error.kind == Kind::Configuration && error.code.is_none() => 2,
             Self::Refused(_) => 3,
             Self::Nobody(_) => 5,
+            // As shells have it of what a Ctrl-C ends.
+            Self::Stopped => 130,
             Self::Gone => 0,
         }
     }
@@ -82,6 +86,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Usage(message) | Self::Nobody(message) => f.write_str(message),
             Self::Refused(error) => f.write_str(&told(error)),
+            Self::Stopped => f.write_str("ended by Ctrl-C: nothing was written"),
             Self::Gone => f.write_str("nobody reads any more"),
         }
     }
@@ -134,6 +139,7 @@ mod tests {
             "s3:GetObject on s3://b/k: AccessDenied: no. You need s3:GetObject: docs/CLI.md says which policy has it"
         );
         assert_eq!(Failure::usage("x").code(), 2);
+        assert_eq!(Failure::Stopped.code(), 130);
         assert_eq!(Failure::from(Error::configuration("settings are wrong")).code(), 2);
         assert_eq!(Failure::from(Opened::Nobody("who?".to_owned())).code(), 5);
     }

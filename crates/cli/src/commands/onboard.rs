@@ -44,7 +44,22 @@ struct Refused {
     problems: Vec<String>,
 }
 
+/// Ctrl-C ends it before anything is written.
 pub(super) async fn run(account: &Account, out: &Out, name: &str, wish: Wish) -> Result<End, Failure> {
+    let end = tokio::select! {
+        biased;
+        // Heard from now on: a question that it ends says so itself.
+        _ = tokio::signal::ctrl_c() => Err(Failure::Stopped),
+        end = onboarded(account, out, name, wish) => end,
+    };
+    if matches!(end, Err(Failure::Stopped)) {
+        // A question among several had hidden it.
+        let _ = console::Term::stderr().show_cursor();
+    }
+    end
+}
+
+async fn onboarded(account: &Account, out: &Out, name: &str, wish: Wish) -> Result<End, Failure> {
     let role = ServiceRole::try_from(name.to_owned()).map_err(Failure::Usage)?;
     let from_file = match &wish.file {
         None => Answers::default(),
@@ -80,7 +95,10 @@ pub(super) async fn run(account: &Account, out: &Out, name: &str, wish: Wish) ->
         warnings.push(format!("{role} has settings already: `tagship settings set` shows what would change"));
     }
     warnings.extend(unasked(wanted.answers));
-    let written = wanted.files(&wish.into);
+    // What is printed is typed elsewhere, where tagship is checked out.
+    let into = std::path::absolute(&wish.into)
+        .map_err(|error| Failure::usage(format!("{}: {error}. Nothing was written", wish.into.display())))?;
+    let written = wanted.files(&into);
     files::write(&written, wish.overwrite)?;
     let commands = commands(&wanted, &written);
     let done = Onboarded { service: role.to_string(), written, commands, warnings };

@@ -112,7 +112,9 @@ impl Answers {
             )));
         }
         if self.listener.is_empty() {
-            self.listener = words(&ask("ARN of the load balancer's listener (of two, with a space between)", "")?);
+            let question = "ARN of the load balancer's listener (of two, with a space between)";
+            self.listener =
+                words(&ask(question, "", each("the ARN of an Application Load Balancer's listener", is_listener))?);
         }
         Ok(self)
     }
@@ -120,33 +122,71 @@ impl Answers {
     /// The rest, once it is known what there is.
     pub(super) fn asked(mut self, site: &Site) -> Result<Self, Failure> {
         if self.host.is_empty() {
-            self.host = words(&ask("Host names under which people reach it", "")?);
+            self.host = words(&ask("Host names under which people reach it", "", each("a host name", is_host))?);
         }
         if self.subnet.is_empty() {
             let fit: Vec<&Subnet> = site.subnets.iter().filter(|it| site.zones.contains(&it.zone)).collect();
+            if fit.is_empty() {
+                return Err(Failure::usage(format!(
+                    "{} has no subnet in a zone that the load balancer has enabled. Nothing was written",
+                    site.vpc
+                )));
+            }
             let items: Vec<String> = fit.iter().map(|it| format!("{} {} {}", it.id, it.zone, it.words)).collect();
-            let chosen =
-                MultiSelect::new().with_prompt("Subnets to launch into (space chooses)").items(&items).interact();
-            let chosen = chosen.map_err(|error| Failure::usage(format!("no answer: {error}")))?;
-            self.subnet = chosen.into_iter().filter_map(|index| Some(fit.get(index)?.id.clone())).collect();
+            // Enter alone chooses none.
+            while self.subnet.is_empty() {
+                let select = MultiSelect::new().with_prompt("Subnets to launch into: space chooses, Enter ends");
+                let chosen = select.items(&items).interact().map_err(unanswered)?;
+                self.subnet = chosen.into_iter().filter_map(|index| Some(fit.get(index)?.id.clone())).collect();
+            }
         }
         if self.ami.is_none() {
-            self.ami = Some(ask("Image with the CodeDeploy agent: ami-…, ssm:/parameter or tag:KEY=VALUE", "")?);
-            self.instance_type = Some(ask("Instance type", self.instance_type.as_deref().unwrap_or("t4g.small"))?);
+            let question = "Image with the CodeDeploy agent: ami-…, ssm:/parameter or tag:KEY=VALUE";
+            self.ami = Some(ask(question, "", each("an image", is_image))?);
+            let usual = self.instance_type.as_deref().unwrap_or("t4g.small");
+            self.instance_type = Some(ask("Instance type", usual, each("an instance type", |it| it.contains('.')))?);
         }
         if self.pipeline.is_none() {
-            self.pipeline = Some(ask("Name of its pipeline, at most 20 characters", "")?);
+            let question = "Name of its pipeline: lower-case letters, digits and dashes, at most 20";
+            self.pipeline = Some(ask(question, "", each("such a name", is_pipeline))?);
         }
         Ok(self)
     }
 }
 
-fn ask(question: &str, default: &str) -> Result<String, Failure> {
-    let mut input = Input::<String>::new().with_prompt(question);
+/// Asks until the answer is one.
+fn ask(question: &str, default: &str, fits: impl Fn(&String) -> Result<(), String>) -> Result<String, Failure> {
+    let mut input = Input::<String>::new().with_prompt(question).validate_with(fits);
     if !default.is_empty() {
         input = input.default(default.to_owned());
     }
-    input.interact_text().map_err(|error| Failure::usage(format!("no answer: {error}")))
+    input.interact_text().map_err(unanswered)
+}
+
+/// Whether each of the words fits; there is at least one.
+fn each(what: &str, fits: impl Fn(&str) -> bool) -> impl Fn(&String) -> Result<(), String> {
+    move |text| match words(text).into_iter().find(|word| !fits(word)) {
+        Some(word) => Err(format!("{word} isn't {what}")),
+        None if words(text).is_empty() => Err(format!("that isn't {what}")),
+        None => Ok(()),
+    }
+}
+
+fn is_listener(text: &str) -> bool {
+    text.starts_with("arn:") && text.contains(":listener/app/")
+}
+
+fn is_image(text: &str) -> bool {
+    ["ami-", "ssm:", "tag:"].iter().any(|kind| text.starts_with(kind))
+}
+
+/// Why there is no answer: Ctrl-C, or the terminal has gone.
+fn unanswered(error: dialoguer::Error) -> Failure {
+    let dialoguer::Error::IO(error) = error;
+    match error.kind() {
+        std::io::ErrorKind::Interrupted => Failure::Stopped,
+        _ => Failure::usage(format!("no answer: {error}. Nothing was written")),
+    }
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -158,6 +198,12 @@ fn called(role: &ServiceRole) -> Option<String> {
     let label = role.label();
     let name = label.strip_suffix("-product").unwrap_or(&label);
     is_pipeline(name).then(|| name.to_owned())
+}
+
+/// A name that a rule takes; `*` and `?` stand for others.
+pub(super) fn is_host(name: &str) -> bool {
+    let known = |c: char| c.is_ascii_alphanumeric() || "-._*?".contains(c);
+    name.len() <= 128 && name.contains('.') && name.chars().all(known)
 }
 
 /// As infra/pipeline.yaml takes it.

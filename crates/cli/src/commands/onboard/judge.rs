@@ -1,6 +1,6 @@
 //! Whether a new service fits where it is to stand: all that is wrong, at once.
 
-use super::answers::{Answers, is_pipeline};
+use super::answers::{Answers, is_host, is_pipeline};
 use std::collections::BTreeSet;
 use tagship::{ServiceRole, listed};
 use tagship_aws::Site;
@@ -40,11 +40,8 @@ fn names(answers: &Answers, problems: &mut Vec<String>) {
     if answers.host.len() > HOSTS_MAX {
         problems.push(format!("host: {} names, a rule takes {HOSTS_MAX}", answers.host.len()));
     }
-    let fits = |host: &&String| {
-        let known = |c: char| c.is_ascii_alphanumeric() || "-._*?".contains(c);
-        host.len() <= 128 && host.contains('.') && host.chars().all(known)
-    };
-    problems.extend(answers.host.iter().filter(|host| !fits(host)).map(|host| format!("host {host} is no host name")));
+    problems
+        .extend(answers.host.iter().filter(|host| !is_host(host)).map(|host| format!("host {host} is no host name")));
 }
 
 fn listeners(site: &Site, problems: &mut Vec<String>) {
