@@ -182,7 +182,7 @@ fn text(done: &Onboarded, wanted: &Wanted<'_>, width: usize) -> String {
     text += &listed(width, rows);
     text += "\nAdd what else the templates take to their files. Then, where tagship is checked out:\n";
     text.extend(done.commands.iter().map(|command| format!("  {command}\n")));
-    text += "\nThe image must have the CodeDeploy agent; from here that can't be seen.\n";
+    text += "\nThe image must have the CodeDeploy agent; from here that can't be seen. infra/README.md has a USER_DATA for it.\n";
     text.extend(done.warnings.iter().map(|warning| format!("warning: {warning}\n")));
     text
 }

@@ -12,16 +12,21 @@ use tagship_aws::Account;
 /// The image, the types, the subnets, the security groups and the ways between them.
 pub(super) async fn check(account: &Account, settings: &Settings, routing: Option<&Routing>) -> Check {
     const PART: &str = "launch";
+    const FIT: &str = "image, types, profile, quota, subnets and security groups fit each other";
+    const UNSEEN: &str =
+        "; whether the image has the CodeDeploy agent can't be seen: infra/README.md has a USER_DATA for it";
     let ground = match account.ground(settings, routing).await {
         Ok(ground) => ground,
         Err(error) => return Check::failed(PART, &error),
     };
+    // Where something serves, the agent has installed it.
+    let installed = routing.into_iter().flat_map(|it| &it.groups).any(|group| !group.targets.is_empty());
     let ports: BTreeSet<u16> = routing.into_iter().flat_map(|it| &it.groups).map(|group| group.port).collect();
     let found = ground::problems(&ground, settings, &ports, account.passes());
     match (found.errors.is_empty(), found.warnings.is_empty()) {
         (false, _) => Check::new(PART, Verdict::Error, [found.errors, found.warnings].concat()),
         (true, false) => Check::new(PART, Verdict::Warning, found.warnings),
-        (true, true) => Check::fine(PART, "image, types, profile, quota, subnets and security groups fit each other"),
+        (true, true) => Check::fine(PART, format!("{FIT}{}", if installed { "" } else { UNSEEN })),
     }
 }
 
