@@ -3,10 +3,12 @@
 
 use serde_json::{Value, json};
 use std::ops::Deref;
+use std::process::Stdio;
 use std::time::Duration;
 use tagship_local::artifact::{Variant, pack};
 use tagship_local::gateway::{Effect, Fault, When};
 use tagship_local::{Line, Local, Plan};
+use tagship_tests::person::aws_with;
 use tagship_tests::terminal::Terminal;
 use tagship_tests::words::says;
 
@@ -102,6 +104,7 @@ async fn a_week_by_command() {
     assert_eq!(status["live"], first.as_str());
     assert_eq!(desk.json(&["status"])["services"][0]["liveBuild"], "v1+abc123");
     planned(&desk, true);
+    untagged(&desk);
     seen_by_a_viewer(&desk);
     rejected_before_traffic(&desk, &first).await;
     settings(&desk);
@@ -239,6 +242,28 @@ fn in_a_narrow_terminal(desk: &Desk<'_>, release: &str) {
         }
         says(&words.join(" "), &text, shown);
     }
+}
+
+/// Switches that have lost their tags are found by the groups that they lead to.
+fn untagged(desk: &Desk<'_>) {
+    let switches = || desk.json(&["status", ROLE])["switches"].clone();
+    let before = switches();
+    let url = desk.local.gateway.url();
+    let tag = format!("Key=tagship:service,Values={ROLE}");
+    let found = aws_with(&url, &["resourcegroupstaggingapi", "get-resources", "--tag-filters", &tag]);
+    let found = found["ResourceTagMappingList"].as_array().expect("resources");
+    let arns = found.iter().filter_map(|it| it["ResourceARN"].as_str());
+    let rules: Vec<&str> = arns.filter(|arn| arn.contains(":listener-rule/")).collect();
+    assert_eq!((before.as_array().map(Vec::len), rules.len()), (Some(2), 2), "{before:#}");
+    for some in [&rules[..1], &rules[..]] {
+        aws_with(
+            &url,
+            &[&["elbv2", "remove-tags", "--resource-arns"], some, &["--tag-keys", "tagship:service"]].concat(),
+        );
+        assert_eq!(switches(), before, "without {some:?}");
+    }
+    let tag = format!("Key=tagship:service,Value={ROLE}");
+    aws_with(&url, &[&["elbv2", "add-tags", "--resource-arns"], &rules[..], &["--tags", &tag]].concat());
 }
 
 async fn rejected_before_traffic(desk: &Desk<'_>, live: &str) {
