@@ -154,11 +154,7 @@ async fn an_instance_that_dies_in_the_watch_sends_the_traffic_back() {
     for (subject, release, words) in [
         ("ok: web-product shift of", &r1, "What to do next: Watch it."),
         ("FAILED: web-product shift of", &r2, "What to do next: Correct what the message names."),
-        (
-            "ROLLED BACK: web-product rollback of",
-            &r2,
-            "What to do next: Nothing right away: the previous release serves.",
-        ),
+        ("ROLLED BACK: web-product rollback of", &r2, "What to do next: Nothing urgent: the previous release serves."),
     ] {
         let subject = format!("{subject} {}", &release[..8]);
         let (_, text) = own.iter().find(|(found, _)| *found == subject).unwrap_or_else(|| panic!("{subject}: {own:?}"));

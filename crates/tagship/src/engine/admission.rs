@@ -148,7 +148,9 @@ pub fn guard(standing: Standing<'_>) -> Gate<&Held> {
     match standing {
         Standing::Holds(held) => match held.hold.phase {
             Phase::Open => Gate::Admit(held),
-            Phase::Approved => Gate::Nothing("this release was approved before: alarms are for people now"),
+            Phase::Approved => {
+                Gate::Nothing("this release was approved before: alarms don't move its traffic any more")
+            }
             Phase::Ending => Gate::Nothing("this release is being rolled back already"),
         },
         _ => Gate::Nothing("this release doesn't hold the service, so it has moved no traffic"),

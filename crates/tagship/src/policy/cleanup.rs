@@ -169,8 +169,8 @@ fn free(now: &Situation<'_>, held: &Held, ended: &Ended) -> First<Done> {
     if ended.how == HowEnded::Kept && held.hold.phase == Phase::Approved {
         report.ending = Ending::Kept;
         left_behind.push(format!(
-            "the fleets of {} and of what it was to replace: switches were turned away from it after its approval, so both \
-             serve",
+            "the fleets of {} and of the release before it: somebody moved switches away from it after its approval, so \
+             both serve",
             held.hold.release
         ));
     }

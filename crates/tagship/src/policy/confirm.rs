@@ -18,7 +18,7 @@ pub(super) fn confirmed(now: &Situation<'_>) -> First<()> {
     let (action, release) = (now.job.action, &now.job.release);
     let Some(execution) = now.world.holder()? else {
         return Break(Decision::Fail(Error::configuration(format!(
-            "{action} of {release}: CodePipeline is asked first whether its execution has ended, so add \"pipeline\", the \
+            "{action} of {release}: tagship first asks CodePipeline whether the execution has ended, so add \"pipeline\", the \
              name of its pipeline, to the invocation. Nothing was changed"
         ))));
     };
@@ -54,7 +54,7 @@ pub(super) fn confirmed(now: &Situation<'_>) -> First<()> {
         return Continue(());
     }
     Break(Decision::Fail(Error::release(format!(
-        "{action} of {release} was asked for directly, and is done only once its execution {awaited}: CodePipeline \
-         {says}. Nothing was changed. Answer its approval, or stop the execution; that leads here by itself"
+        "{action} of {release} was invoked directly. It works only after the execution {awaited}, but CodePipeline \
+         {says}. Nothing was changed. Answer the open approval, or stop the execution: then {action} follows automatically"
     ))))
 }

@@ -108,7 +108,7 @@ impl Planner for Deploy {
         if let Some((_, group)) = healthy
             && let Some(step) = test_traffic::toward(now.world.routing()?, group)
         {
-            return Break(Decision::act(step, "the candidate is healthy: test traffic leads to it"));
+            return Break(Decision::act(step, "the candidate is healthy: test traffic goes to it"));
         }
         // CodeDeploy may tell whole seconds.
         let already = installed.created_at.as_second() < now.began.as_second();
@@ -269,11 +269,11 @@ fn ringing(now: &Situation<'_>, held: &Held) -> First<String> {
     }
     let rings = now.world.alarms()?.iter().filter(|alarm| alarm.state == AlarmState::Alarm);
     let rings = rings.map(|alarm| match alarm.since {
-        Some(since) => format!("{} rings since {since:.0}", alarm.name),
-        None => format!("{} rings", alarm.name),
+        Some(since) => format!("{} has been ringing since {since:.0}", alarm.name),
+        None => format!("{} is ringing", alarm.name),
     });
     let rings: Vec<String> = rings.collect();
-    Continue(if rings.is_empty() { "none rings".to_owned() } else { listed(rings.iter().map(String::as_str)) })
+    Continue(if rings.is_empty() { "none is ringing".to_owned() } else { listed(rings.iter().map(String::as_str)) })
 }
 
 fn done(now: &Situation<'_>, held: &Held, ended: Ended<'_>) -> Done {

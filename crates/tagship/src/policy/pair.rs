@@ -73,7 +73,7 @@ impl<'a> Pair<'a> {
         }
         let TargetGroup::Pair(selector) = setting else { return Ok(pair) };
         let selector = String::from(selector.clone());
-        Err(Error::problems(format!("the switches of {selector} can't be used as they stand"), &faults))
+        Err(Error::problems(format!("the switches of {selector} can't be used as they are"), &faults))
     }
 
     fn unswitched(&self, group: &Group) -> Option<String> {
@@ -91,7 +91,7 @@ impl<'a> Pair<'a> {
     fn untagged(&self, arn: &str, name: &str) -> Option<String> {
         self.routing.untagged.contains(arn).then(|| {
             format!(
-                "{name} lacks the tag tagship:service=<service role>, so tagship may not change it: aws elbv2 add-tags \
+                "{name} doesn't have the tag tagship:service=<service role>, so tagship may not change it: aws elbv2 add-tags \
                  --resource-arns {arn} --tags Key=tagship:service,Value=<service role>"
             )
         })
@@ -135,7 +135,10 @@ impl<'a> Pair<'a> {
         self.free().ok_or_else(|| {
             let weights: Vec<String> =
                 self.routing.weights().into_iter().map(|(switch, weights)| format!("{switch} has {weights}")).collect();
-            Error::problems("the switches disagree on who is live, set all of them to the same group", &weights)
+            Error::problems(
+                "the switches don't give their weight to the same group: set all of them to one group",
+                &weights,
+            )
         })
     }
 

@@ -185,7 +185,7 @@ fn check_pipeline(job: &Job, settings: &Settings) -> Result<(), Error> {
     match &settings.pipeline {
         Some(own) if own == pipeline => Ok(()),
         Some(own) => Err(Error::configuration(format!(
-            "{role} is released by pipeline {own} alone (PIPELINE in its settings), and this is {pipeline}: correct \
+            "only pipeline {own} may release {role} (PIPELINE in its settings), and this is {pipeline}: correct \
              serviceRole or pipeline in the action's UserParameters, or PIPELINE. Nothing was launched"
         ))),
         None => Err(Error::configuration(format!(
@@ -205,7 +205,7 @@ fn known(now: &Situation<'_>) -> First<bool> {
     Break(match now.left(now.began, ASKED_SECS) {
         Some(_) => Decision::wait(format!("CodePipeline to know execution {release} of pipeline {pipeline}")),
         None => Decision::Fail(Error::configuration(format!(
-            "CodePipeline knows no execution {release} of a pipeline {pipeline}: write \
+            "CodePipeline doesn't know execution {release} of pipeline {pipeline}: write \
              #{{codepipeline.PipelineExecutionId}} as release, and the pipeline's own name as pipeline, in the action's \
              UserParameters. Nothing was launched"
         ))),
@@ -248,10 +248,13 @@ fn await_holder(now: &Situation<'_>, holder: &Held, memory: &mut ProvisionMemory
         Some((action, reason)) if due => {
             memory.told_at = Some(time);
             let step = cleanup::abandon(holder, action, reason);
-            return Break(Decision::act(step, "the holder's execution has ended, the holder has not"));
+            return Break(Decision::act(
+                step,
+                "the execution of the release that holds the service has ended, but the hold is still there",
+            ));
         }
         Some(_) => doing.push_str("; its execution has ended, so tagship is ending it"),
-        None if missing => doing.push_str("; CodePipeline doesn't know its execution, so whether it runs is unknown"),
+        None if missing => doing.push_str("; CodePipeline doesn't know its execution, so it may run or not"),
         None => {}
     }
     Break(Decision::Yield(format!("release {} (pipeline {}) to finish: {doing}", hold.called(), hold.pipeline)))

@@ -212,8 +212,8 @@ fn ways_out(ground: &Ground, settings: &Settings) -> Option<String> {
         .collect();
     (!closed.is_empty()).then(|| {
         format!(
-            "SUBNET: {} ({}) without a default route, in a VPC without endpoints for CodeDeploy and S3: what is launched \
-             there may not reach them, and installs nothing then. Route it to a NAT gateway, or make endpoints",
+            "SUBNET: {} ({}) without a default route, in a VPC without endpoints for CodeDeploy and S3: instances \
+             there may not reach them, and then they install nothing. Route it to a NAT gateway, or make endpoints",
             counted(closed.len(), "subnet"),
             listed(closed.iter().copied())
         )

@@ -180,7 +180,7 @@ impl Notice {
             elapsed_seconds: 0,
             report: Report::default(),
             reason: Some(bounded(reason, MAX_VARIABLE)),
-            next: "Nothing: this ends by itself. If it is told again for the same release, look at the log of cleanup."
+            next: "Nothing: tagship cleans up. If you get this message again for the same release, look at the log of cleanup."
                 .to_owned(),
         }
     }

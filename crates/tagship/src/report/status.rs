@@ -248,7 +248,7 @@ fn held(hold: &Hold) -> Held {
 fn asked(approval: &Approval<'_>) -> Asked {
     let (approving, rejecting) = match approval.begins {
         Some(Action::Shift) => ("sends it the traffic", "removes it; the traffic stays where it is"),
-        Some(Action::Retire) => ("removes what it replaced", "gives all traffic back at once, and removes it"),
+        Some(Action::Retire) => ("removes what it replaced", "moves all traffic back, and removes it"),
         Some(Action::Provision) => ("prepares it for the next service of the pipeline", "removes it"),
         _ => ("lets the pipeline go on", "ends the release, and removes it"),
     };

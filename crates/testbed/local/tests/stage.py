@@ -9,7 +9,7 @@ RUNTIME = "/2018-06-01/runtime/invocation/"
 NAME = os.environ["AWS_LAMBDA_FUNCTION_NAME"].removeprefix("tagship-")
 OUTPUTS = {
     "provision": {"CandidateName": "candidate.web", "InstanceIds": "i-1", "PrivateIps": "10.0.0.1"},
-    "deploy": {"HealthyTargets": "1", "DeploymentId": "d-1", "Artifact": "a", "TestAddress": "none", "Alarms": "none rings"},
+    "deploy": {"HealthyTargets": "1", "DeploymentId": "d-1", "Artifact": "a", "TestAddress": "none", "Alarms": "none is ringing"},
     "route": {"LiveRelease": "this", "PreviousRelease": "none"},
     "cleanup": {"Terminated": "none"},
 }

@@ -84,7 +84,9 @@ impl Settings {
 /// The settings, or all that is wrong with them.
 fn read(role: &ServiceRole, text: &str, hidden: bool) -> Result<Offer, Vec<String>> {
     if literal::unmarked(text).starts_with("ssm:") {
-        return Err(vec!["a reference takes the form ssm:/path, and leads to the settings themselves".to_owned()]);
+        return Err(vec![
+            "write a reference as ssm:/path; the parameter must contain the settings themselves".to_owned(),
+        ]);
     }
     let entries = literal::entries(text).map_err(|illegible| {
         let found = if hidden { illegible.places } else { illegible.complaint };
@@ -182,7 +184,10 @@ fn offer(role: &ServiceRole, fields: &mut Fields) -> Option<Offer> {
     gradual(fields, (shift.as_ref(), compare), target_group.as_ref());
     lasting(fields, (shift.as_ref(), compare, hooks.as_ref()), timeouts.as_ref());
     if target_group == Some(TargetGroup::None) && zone.is_none() {
-        fields.problem("ZONE", "required where TARGET_GROUP is \"none\": there, names are the only way in");
+        fields.problem(
+            "ZONE",
+            "required if TARGET_GROUP is \"none\": without a load balancer, the service is reached by name only",
+        );
     }
     Some(Offer {
         settings: Settings {

@@ -90,7 +90,10 @@ impl Settings {
         }
         match problems.is_empty() {
             true => Ok(self),
-            false => Err(Error::problems("the settings name what isn't there; correct them or the tags", &problems)),
+            false => Err(Error::problems(
+                "the settings name resources that don't exist; correct the settings or the tags",
+                &problems,
+            )),
         }
     }
 }
@@ -123,7 +126,7 @@ fn heeded(choice: &Choice, found: Vec<String>) -> Result<Vec<String>, String> {
     match names.len() {
         ..=MAX_ALARMS => Ok(names.into_iter().collect()),
         many => {
-            Err(format!("ALARMS: {many} alarms match: at most {MAX_ALARMS} can be heeded, so name those that matter"))
+            Err(format!("ALARMS: {many} alarms match: at most {MAX_ALARMS} are possible, so name the ones that matter"))
         }
     }
 }

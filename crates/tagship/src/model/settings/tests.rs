@@ -241,7 +241,7 @@ fn every_problem_is_told_with_its_key_and_its_remedy() {
     check(json!({"TARGET_GROUP": "web"}), &[&format!("TARGET_GROUP: \"web\" isn't accepted: write {pair}")]);
     check(
         json!({"TARGET_GROUP": "none"}),
-        &["ZONE: required where TARGET_GROUP is \"none\": there, names are the only way in"],
+        &["ZONE: required if TARGET_GROUP is \"none\": without a load balancer, the service is reached by name only"],
     );
     let long = format!("{}.internal", ["abcdefghij"; 22].join("."));
     for (wrong, shown) in [

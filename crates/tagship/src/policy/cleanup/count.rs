@@ -41,7 +41,7 @@ pub(super) fn count(now: &Situation<'_>) -> First<Done> {
         let ips = addresses(now, roster, &down, names::of(existing, role, zone, Names::Live))?;
         let changes = names::toward(existing, role, zone, Names::Live, &ips);
         if let Some(step) = names::batch(zone, changes) {
-            return Break(Decision::act(step, "the live names lead only to what runs"));
+            return Break(Decision::act(step, "the live names keep only addresses of instances that run"));
         }
     }
     let back = roster.down.iter().any(|id| !down.contains(id));
@@ -71,7 +71,7 @@ fn told(now: &Situation<'_>, roster: &Roster, down: &BTreeSet<String>, back: boo
     let Roster { release, members, .. } = roster;
     let ids = |ids: &mut dyn Iterator<Item = &String>| listed(ids.map(String::as_str));
     let new = down.iter().any(|id| !roster.down.contains(id));
-    let names = if roster.settings.zone.is_some() { ", out of the live names now" } else { "" };
+    let names = if roster.settings.zone.is_some() { ", and their addresses are out of the live names" } else { "" };
     let message = if new {
         format!(
             "{} of the {} of the live release {release} of {role} {} run any more ({}){names}. Nothing is launched \

@@ -64,7 +64,7 @@ fn leave(now: &Situation<'_>, held: &Held) -> First<Done> {
     let settled = ended_at + SignedDuration::from_secs(ABANDONED_SECS);
     let left = settled.duration_since(now.world.now()).as_secs();
     if left > 0 {
-        return Break(Decision::wait(format!("every switch to lead to this release again, {left} s more")));
+        return Break(Decision::wait(format!("every switch to give its weight to this release again, {left} s more")));
     }
     Break(mark(now, held, HowEnded::Kept))
 }
@@ -147,7 +147,7 @@ fn without_tests(now: &Situation<'_>, held: &Held, memory: &mut RemovalMemory) -
     match live.and_then(|live| test_traffic::toward(routing, live)) {
         Some(step) => {
             memory.weightless_since = None;
-            Break(Decision::act(step, "test traffic leads to what is live, before anything is removed"))
+            Break(Decision::act(step, "test traffic goes to the live release before anything is removed"))
         }
         None => Continue(true),
     }

@@ -107,7 +107,7 @@ impl Removal<'_> {
         if let Some(held) = self.kept {
             if let (Some(zone), Some(live)) = (hold.settings.zone.as_deref(), &self.live) {
                 let changes = names::toward(now.world.names()?, &now.job.role, zone, Names::Live, live);
-                first(names::batch(zone, changes).map(|step| (step, "the live names lead to what serves")))?;
+                first(names::batch(zone, changes).map(|step| (step, "the live names keep only addresses that serve")))?;
             }
             postmortem::keep(now, held)?;
         }
@@ -163,7 +163,7 @@ impl Removal<'_> {
         if let Some(live) = &self.live {
             changes.extend(names::toward(existing, &now.job.role, zone, Names::Live, live));
         }
-        Continue(names::batch(zone, changes).map(|step| (step, "names lead only to what stays")))
+        Continue(names::batch(zone, changes).map(|step| (step, "names keep only addresses that stay")))
     }
 
     fn addresses(&self, addresses: &[Address]) -> Chosen {

@@ -104,7 +104,7 @@ fn without_tests(now: &Situation<'_>, held: &Held, memory: &mut RemovalMemory) -
     };
     if let Some(step) = test_traffic::toward(routing, own) {
         memory.tested_since = None;
-        return Break(Decision::act(step, "test traffic leads to what is live, before anything is removed"));
+        return Break(Decision::act(step, "test traffic goes to the live release before anything is removed"));
     }
     let since = *memory.tested_since.get_or_insert(now.world.since());
     Continue(Some(since.max(now.watched_since)))

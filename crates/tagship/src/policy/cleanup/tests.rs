@@ -336,7 +336,7 @@ fn who_asks_directly_is_believed_once_codepipeline_says_the_same() {
             // Sweep has missed it for long.
             let holding = if state == NotFound { &own } else { &known };
             let found = of(action, holding, Some(state), 0);
-            let refused = found.starts_with(&format!("fail: {action} of r0000002 was asked for directly"));
+            let refused = found.starts_with(&format!("fail: {action} of r0000002 was invoked directly"));
             assert_eq!(refused, !enough, "{action}, {state:?}: {found}");
             let soon = of(action, holding, Some(state), 90);
             assert_eq!(

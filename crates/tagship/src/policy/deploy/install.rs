@@ -72,7 +72,7 @@ pub(super) fn installed(
             let (failed, all) = (failures.len(), counted(fleet.len(), "instance"));
             let mut message = format!("{artifact} was not installed on {failed} of {all}:{}", words(failures));
             // Its words are the same for every failure: those of the instances come first.
-            message.push_str(&format!("\nCodeDeploy calls deployment {id} {state}"));
+            message.push_str(&format!("\nCodeDeploy's status of deployment {id}: {state}"));
             if let Some(error) = &deployment.error {
                 message.push_str(&format!(": {error}"));
             }

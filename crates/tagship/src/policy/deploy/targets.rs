@@ -55,7 +55,7 @@ pub(super) fn healthy(
             && let Some(step) = live.and_then(|live| test_traffic::toward(routing, live))
         {
             memory.weightless_since = None;
-            return Break(Decision::act(step, "test traffic leads to what is live, before anything is removed"));
+            return Break(Decision::act(step, "test traffic goes to the live release before anything is removed"));
         }
         let since = memory.weightless_since.unwrap_or(now.world.now()).max(now.watched_since);
         return Break(match now.left(since, settings.timeouts.settle_secs) {

@@ -117,10 +117,13 @@ fn a_pair_that_cannot_be_used_is_found_before_anything_is_changed() {
         );
     };
     first(|_| {}, "do: write the hold of r0000002: Open");
-    first(|case| case.world.routing = world().routing.map(|routing| moved(routing, 1)), "fail: the switches disagree");
+    first(
+        |case| case.world.routing = world().routing.map(|routing| moved(routing, 1)),
+        "fail: the switches don't give their weight",
+    );
     first(
         |case| case.routing().switches[0].sticky = true,
-        &format!("fail: the switches of tag:tagship:service=WEB_PRODUCT can't be used as they stand:…{LEFT}"),
+        &format!("fail: the switches of tag:tagship:service=WEB_PRODUCT can't be used as they are:…{LEFT}"),
     );
     first(
         |case| case.world.routing = world().routing.map(|routing| moved(routing, 2)),
@@ -243,7 +246,7 @@ fn every_instance_is_asked_whether_it_succeeded() {
         vec![failed(), installed("i-22", None)],
         &format!(
             "fail: s3://builds/web.zip version v1 was not installed on 1 of 2 instances:\n- i-21: ApplicationStart: \
-             start.sh exited with 1: no such file\nCodeDeploy calls deployment d-1 succeeded{LEFT}"
+             start.sh exited with 1: no such file\nCodeDeploy's status of deployment d-1: succeeded{LEFT}"
         ),
     );
     ended(
@@ -253,7 +256,7 @@ fn every_instance_is_asked_whether_it_succeeded() {
         &format!(
             "fail: s3://builds/web.zip version v1 was not installed on 2 of 2 instances:\n- i-21: ApplicationStart: \
              start.sh exited with 1: no such file\n- i-22: CodeDeploy did not include it: does it have its tags?\n\
-             CodeDeploy calls deployment d-1 failed: HEALTH_CONSTRAINTS: too few{LEFT}"
+             CodeDeploy's status of deployment d-1: failed: HEALTH_CONSTRAINTS: too few{LEFT}"
         ),
     );
     // Another instance's failure is none of ours.
@@ -404,8 +407,8 @@ fn whoever_approves_is_told_which_alarms_ring() {
         assert!(done.outputs.contains(&("Alarms", expected.to_owned())), "{:?}", done.outputs);
     }
     told(&[], "none are set up");
-    told(&[("web-5xx", AlarmState::Ok), ("web-p99", AlarmState::NoData)], "none rings");
-    let rings = format!("web-5xx rings since {}", at(30));
+    told(&[("web-5xx", AlarmState::Ok), ("web-p99", AlarmState::NoData)], "none is ringing");
+    let rings = format!("web-5xx has been ringing since {}", at(30));
     told(&[("web-5xx", AlarmState::Alarm), ("web-p99", AlarmState::Ok)], &rings);
 }
 
@@ -432,7 +435,7 @@ fn test_traffic_is_led_to_a_candidate_that_is_healthy() {
     );
     check(
         |case| case.routing().tests = vec![TestRule { open: true, ..test_rule(&["a"]) }],
-        "fail: the switches of tag:tagship:service=WEB_PRODUCT can't be used as they stand:\n- HTTPS:443 rule 9 is a rule \
+        "fail: the switches of tag:tagship:service=WEB_PRODUCT can't be used as they are:\n- HTTPS:443 rule 9 is a rule \
          for test traffic (tagship:test) and open to everybody",
     );
 }

@@ -136,7 +136,7 @@ fn launch<T>(
     }
     let lacking = (0..subnets.len()).find(|&n| want[n] > have[n]).and_then(|n| Some((n, types[n]?)));
     let Some((n, instance_type)) = lacking else {
-        return Break(Decision::Fail(bug("no subnet lacks instances, but the fleet does")));
+        return Break(Decision::Fail(bug("the fleet has too few instances, but no subnet has")));
     };
     let user_data = user_data(now, settings)?;
     let volume = volume(now, settings, ami)?;
@@ -167,7 +167,7 @@ fn launch<T>(
         lasting,
         tags: tags(now.job, &held.hold),
     };
-    Break(Decision::act(Step::Launch(Box::new(launch)), "the fleet lacks instances"))
+    Break(Decision::act(Step::Launch(Box::new(launch)), "instances of the fleet are missing"))
 }
 
 /// The first type that has not been found exhausted in this subnet.

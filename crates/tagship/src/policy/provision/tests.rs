@@ -182,7 +182,7 @@ fn the_hold_is_taken_when_all_can_be_launched() {
     }
     free(
         |case| pipeline(case, Some("api")),
-        "fail: WEB_PRODUCT is released by pipeline api alone (PIPELINE in its settings), and this is web: correct",
+        "fail: only pipeline api may release WEB_PRODUCT (PIPELINE in its settings), and this is web: correct",
     );
     free(
         |case| pipeline(case, None),
@@ -194,7 +194,7 @@ fn the_hold_is_taken_when_all_can_be_launched() {
         case.began = at(began);
     }
     free(|case| unknown(case, 41), "wait: CodePipeline to know execution r0000002 of pipeline web");
-    free(|case| unknown(case, 40), "fail: CodePipeline knows no execution r0000002 of a pipeline web: write");
+    free(|case| unknown(case, 40), "fail: CodePipeline doesn't know execution r0000002 of pipeline web: write");
     free(
         |case| {
             case.holding = held(hold(1));
@@ -206,11 +206,11 @@ fn the_hold_is_taken_when_all_can_be_launched() {
     );
     free(
         |case| case.world.routing = world().routing.map(|routing| moved(routing, 1)),
-        "fail: the switches disagree on who is live, set all of them to the same group:\n- HTTP:80 has web-a=0, web-b=100\n- HTTPS:443 has web-a=100, web-b=0",
+        "fail: the switches don't give their weight to the same group: set all of them to one group:\n- HTTP:80 has web-a=0, web-b=100\n- HTTPS:443 has web-a=100, web-b=0",
     );
     free(
         |case| case.world.routing.as_mut().expect("routing").switches[1].sticky = true,
-        "fail: the switches of tag:tagship:service=WEB_PRODUCT can't be used as they stand:\n- HTTPS:443 has group stickiness",
+        "fail: the switches of tag:tagship:service=WEB_PRODUCT can't be used as they are:\n- HTTPS:443 has group stickiness",
     );
     free(
         |case| {
@@ -226,9 +226,9 @@ fn the_hold_is_taken_when_all_can_be_launched() {
             let routing = case.world.routing.as_mut().expect("routing");
             routing.untagged = ["arn:b", "arn:HTTPS:443"].map(str::to_owned).into();
         },
-        "fail: the switches of tag:tagship:service=WEB_PRODUCT can't be used as they stand:\n- web-b lacks the tag \
+        "fail: the switches of tag:tagship:service=WEB_PRODUCT can't be used as they are:\n- web-b doesn't have the tag \
          tagship:service=<service role>, so tagship may not change it: aws elbv2 add-tags --resource-arns arn:b --tags \
-         Key=tagship:service,Value=<service role>\n- HTTPS:443 lacks the tag",
+         Key=tagship:service,Value=<service role>\n- HTTPS:443 doesn't have the tag",
     );
     free(
         |case| {
@@ -306,7 +306,7 @@ fn another_holder_is_waited_for_but_not_in_vain() {
         None,
         "do: tell that r0000001 was abandoned: discard",
     );
-    let unknown = "yield: …CodePipeline doesn't know its execution, so whether it runs is unknown";
+    let unknown = "yield: …CodePipeline doesn't know its execution, so it may run or not";
     holder(|_| {}, NotFound, None, None, unknown);
     let missing = |since: i64, checked, expected| {
         check(

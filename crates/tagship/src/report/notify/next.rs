@@ -7,8 +7,8 @@ pub(super) fn after_success(headline: Headline, action: Action, pipeline: &str) 
     let pipeline = never_empty(pipeline, "the service's");
     match (headline, action) {
         (Headline::Kept, Action::Discard) => {
-            "Set every switch to one of the two target groups by hand, the one that is to serve. The next release removes \
-             what the other has. Until then no release can begin."
+            "Decide which of the two target groups is to serve, and set every switch to it by hand. The next release \
+             removes the instances of the other group. Until you have set the switches, no release can begin."
                 .to_owned()
         }
         (Headline::Kept, _) => {
@@ -17,21 +17,19 @@ pub(super) fn after_success(headline: Headline, action: Action, pipeline: &str) 
         }
         (Headline::Rings, _) => format!(
             "Look at the alarm and at the service now, and decide: reject the release in pipeline {pipeline}, or stop its \
-             execution, and the traffic goes back. The same ringing isn't told again."
+             execution, and the traffic goes back. There is no second message for this alarm until it has been OK."
         ),
         (Headline::Degraded, _) => format!(
             "tagship replaces nothing between releases. Start what was stopped, or release the same build again through \
              pipeline {pipeline}: that launches a whole fleet. If the service was taken down on purpose, delete its roster \
              (live/<service role>.json in tagship's bucket)."
         ),
-        (Headline::RolledBack, _) => {
-            "Nothing right away: the previous release serves. Find out what was wrong.".to_owned()
-        }
+        (Headline::RolledBack, _) => "Nothing urgent: the previous release serves. Find out what was wrong.".to_owned(),
         (_, Action::Deploy) => {
             format!("Look at the candidate. If pipeline {pipeline} asks for it, approve or reject there.")
         }
         (_, Action::Shift) => format!(
-            "Watch it. Approving in pipeline {pipeline} removes the previous release, rejecting gives it the traffic back."
+            "Watch it. Approving in pipeline {pipeline} removes the previous release, rejecting moves the traffic back to it."
         ),
         (_, Action::Provision) => "Nothing: deploy follows.".to_owned(),
         _ => "Nothing.".to_owned(),
@@ -54,10 +52,10 @@ pub(super) fn after_failure(kind: Kind, stage: StageName, action: Option<Action>
             "No traffic has moved. What was made for this release is removed once its execution has failed."
         }
         Some(Action::Shift) => {
-            "A rollback follows once the execution has failed: check that you are told of its success."
+            "When the execution has failed, a rollback follows: check that the message of its success arrives."
         }
         Some(Action::Rollback) => {
-            "Look at the switches' weights now: traffic may not be back. Then repeat the rollback."
+            "Look at the switches' weights now: the traffic may not be back. Then repeat the rollback."
         }
         Some(Action::Retire) => {
             "If it was approved, discard finishes the removal by itself. Otherwise the traffic goes back."
@@ -66,7 +64,7 @@ pub(super) fn after_failure(kind: Kind, stage: StageName, action: Option<Action>
             "What is left still costs money. The sweep repeats the action every five minutes; you can repeat it sooner."
         }
         Some(Action::Guard) => {
-            "Look at the switches' weights now: traffic may not be back. Guard tries again every minute."
+            "Look at the switches' weights now: the traffic may not be back. Guard tries again every minute."
         }
         Some(Action::Sweep) | None => "Nothing was changed.",
     };

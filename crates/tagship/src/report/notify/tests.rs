@@ -53,7 +53,7 @@ fn a_success_is_an_event_and_a_text() {
         "instances": ["i-1", "i-2"], "names": ["live.mzum-web-product.cd.internal"],
         "weights": {"HTTP:80 rule 1": "blue=0, green=100"}, "leftBehind": ["i-0 is still there"],
         "subject": "ok: mzum-web-product shift of 1a2b3c4d",
-        "next": "Watch it. Approving in pipeline mzum-web removes the previous release, rejecting gives it the traffic back.",
+        "next": "Watch it. Approving in pipeline mzum-web removes the previous release, rejecting moves the traffic back to it.",
     });
     assert_eq!(detail, expected);
     assert_eq!(notice.subject(), "ok: mzum-web-product shift of 1a2b3c4d");
@@ -62,7 +62,7 @@ ok: mzum-web-product shift of 1a2b3c4d
 
 moved 2 switches
 
-What to do next: Watch it. Approving in pipeline mzum-web removes the previous release, rejecting gives it the traffic back.
+What to do next: Watch it. Approving in pipeline mzum-web removes the previous release, rejecting moves the traffic back to it.
 Where to look: https://eu-west-1.console.aws.amazon.com/codesuite/codepipeline/pipelines/mzum-web/executions/1a2b3c4d-0000-4000-8000-000000000000
 
 Service:   MZUM_WEB_PRODUCT
@@ -111,8 +111,8 @@ fn a_chat_is_told_the_same() {
                 *Service:* MZUM_WEB_PRODUCT\n*Release:* 1a2b3c4d-0000-4000-8000-000000000000\n*Pipeline:* mzum-web\n\
                 *Stage:* route\n*Action:* shift\n*Took:* 4m 12s\n*Reason:* JobFailed",
             "nextSteps": [
-                "Correct what the message names. A rollback follows once the execution has failed: check that you are told \
-                 of its success.",
+                "Correct what the message names. When the execution has failed, a rollback follows: check that \
+                 the message of its success arrives.",
                 format!("Look at {link}"),
             ],
         },

@@ -155,7 +155,7 @@ fn what_would_fail_says_where_and_why() {
         |known: &mut Known| known.refused = vec![(Parts::OFFER, Error::configuration("no subnet has these tags"))];
     check(refused, End::Fails, &["Provision:", "fails: no subnet has these tags"]);
     let elsewhere = |known: &mut Known| offered(known).pipeline = Some("shop".to_owned());
-    check(elsewhere, End::Fails, &["Provision:", "fails: WEB_PRODUCT is released by pipeline shop alone"]);
+    check(elsewhere, End::Fails, &["Provision:", "fails: only pipeline shop may release WEB_PRODUCT"]);
     let pool = |known: &mut Known| {
         let selector = crate::settings::Selector::service(&role());
         offered(known).eip = crate::settings::Eip::Pool(selector);

@@ -44,15 +44,15 @@ pub(super) fn next(service: &str, held: Option<&Held>, approval: Option<&Asked>,
     } else if held.is_some_and(|held| held.phase != Phase::Approved) {
         next.push(Next::new(
             format!("tagship stop {service} -m WHY"),
-            "has what its ended release left behind removed, if that hasn't begun by itself",
+            "removes what the ended release left behind, if that hasn't begun automatically",
         ));
     }
     if held.is_some() {
-        next.push(Next::new(format!("tagship why {service}"), "tells what has been decided so far, and why"));
+        next.push(Next::new(format!("tagship why {service}"), "shows what has been decided so far, and why"));
     } else {
         next.push(Next::new(format!("tagship release {service} BUILD.zip"), "releases a build"));
         if now.live {
-            next.push(Next::new(format!("tagship rollback {service}"), "releases the build before this one anew"));
+            next.push(Next::new(format!("tagship rollback {service}"), "releases the previous build again"));
         }
     }
     if now.frozen {

@@ -11,7 +11,7 @@ fn what_is_no_dictionary_is_refused() {
     }
     check("", "write a JSON object or a Python dict");
     check("s3cr3t", "text without quotes at line 1 column 1");
-    check("ssm:/a b", "a reference takes the form ssm:/path");
+    check("ssm:/a b", "write a reference as ssm:/path");
     check(&json!(written(json!({}))).to_string(), "encoded twice");
 }
 

@@ -86,7 +86,7 @@ fn discard() {
         let execution = Execution { state: ExecutionState::Ended, updated_at: Some(at(ended_at)), build: None };
         case.world.holder = Some(execution);
     }
-    let left = "wait: every switch to lead to this release again, 100 s more";
+    let left = "wait: every switch to give its weight to this release again, 100 s more";
     check(Action::Discard, approved(|case| turned(case, -100)), left);
     check(Action::Discard, approved(|case| turned(case, -200)), "do: mark r0000002 as kept");
 }

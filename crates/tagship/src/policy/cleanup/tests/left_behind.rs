@@ -64,6 +64,6 @@ fn what_stays_is_told_at_the_end() {
     left_behind::<Park>((Phase::Ending, HowEnded::Parked), &["i-21"], &[&format!("instance i-22 {removed}")]);
     // Rollback had kept it, and told that; or its switches were turned away after the approval.
     left_behind::<Discard>((Phase::Ending, HowEnded::Kept), &[], &[]);
-    let both = "the fleets of r0000002 and of what it was to replace";
+    let both = "the fleets of r0000002 and of the release before it";
     left_behind::<Discard>((Phase::Approved, HowEnded::Kept), &[], &[both]);
 }
