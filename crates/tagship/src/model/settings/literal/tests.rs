@@ -39,6 +39,11 @@ for line in sys.stdin:
     answers
 }
 
+/// As Python's answer comes here: a number with many digits is read a little less exactly from JSON than from settings.
+fn told(value: &Value) -> Value {
+    serde_json::from_str(&value.to_string()).expect("JSON")
+}
+
 fn gap() -> impl Strategy<Value = String> {
     prop_oneof![
         6 => Just(String::new()),
@@ -149,7 +154,7 @@ fn reads_what_python_reads() {
     sources.push("  \n\t{'a': u'한' r'\\d' '''글\r\n''', }  ".to_owned());
     let mut accepted = 0;
     for (source, expected) in sources.iter().zip(literal_eval(&sources)) {
-        let read = entries(source).map(dict_of);
+        let read = entries(source).map(dict_of).map(|read| told(&read));
         match expected {
             Some(expected) => {
                 accepted += 1;
@@ -180,7 +185,7 @@ fn reads_no_more_than_python() {
     let mut read_both = 0;
     for (source, expected) in sources.iter().zip(literal_eval(&sources)) {
         if let Ok(read @ Literal::Dict(_)) = value(source) {
-            assert_eq!(Some(read.json()), expected, "{source:?}");
+            assert_eq!(Some(told(&read.json())), expected, "{source:?}");
             read_both += 1;
         }
     }
