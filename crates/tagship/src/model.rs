@@ -58,7 +58,10 @@ pub use world::{
 mod test_rule;
 pub use test_rule::TestRule;
 
+mod change;
+pub use change::{Change, Changes};
+
 mod step;
-pub use step::{Change, Changes, INSTANCES_A_CALL, Launch, NAMES_A_BATCH, NameChange, Step, TARGETS_A_CALL};
+pub use step::{INSTANCES_A_CALL, Launch, NAMES_A_BATCH, NameChange, Step, TARGETS_A_CALL};
 
 pub mod names;
