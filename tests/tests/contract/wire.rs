@@ -81,7 +81,7 @@ impl Wire {
         };
         moto.client().configure(&behaviour).await.expect("configured");
         let plans: Vec<_> = scenarios.iter().enumerate().map(|(n, it)| plan(it, n)).collect();
-        let account = setup::set_up(&gateway.url(), 16, &plans).await.unwrap_or_else(|error| panic!("{error}"));
+        let account = setup::set_up(&gateway.url(), 16, &plans, &[]).await.unwrap_or_else(|error| panic!("{error}"));
 
         let mut variables: BTreeMap<String, String> = scenarios
             .iter()
@@ -117,10 +117,10 @@ impl Wire {
             account: account.account.clone(),
             region: setup::REGION.to_owned(),
             endpoint_url: gateway.url(),
-            pipelines: scenarios.iter().map(pipeline).collect(),
             timings: Timings::default(),
         };
         let pipelines = CodePipeline::start(config, lambda, events.clone());
+        pipelines.keep(scenarios.iter().map(pipeline).collect());
         gateway.serve("codepipeline", Arc::new(pipelines.clone()));
         let states = watch::Sender::new(Arc::new(State::default()));
         let config = codedeploy::Config {

@@ -1,4 +1,4 @@
-"""Brings up an account in the local cloud: network, load balancer, buckets, and infra/service.yaml for each service.
+"""Brings up an account in the local cloud: network, load balancer, buckets, and the stacks of each service and pipeline.
 
 Reads the plan as JSON from standard input and prints what it made as JSON; setup.rs says what stands in both.
 """
@@ -14,11 +14,13 @@ INSTANCE_TYPE = "t3.micro"
 def main() -> None:
     plan = json.load(sys.stdin)
     network = make_network(plan["octet"])
+    for pipeline in plan["pipelines"]:
+        deploy_pipeline(plan["templates"]["pipeline"], network, pipeline)
     services = {}
     zones: set[str | None] = {None}
     for service in plan["services"]:
         creates_zone = service["zone"] not in zones
-        services[service["service_role"]] = deploy_service(plan["template"], network, service, creates_zone)
+        services[service["service_role"]] = deploy_service(plan["templates"]["service"], network, service, creates_zone)
         zones.add(service["zone"])
     print(json.dumps({**network, "services": services}))
 
@@ -88,11 +90,31 @@ def make_bucket(name: str) -> str:
     return name
 
 
-def deploy_service(template_path: str, network: dict, service: dict, creates_zone: bool) -> dict:
-    """Deploys the template as it is through CloudFormation, and makes sure that nothing of it was left out."""
+def deploy_pipeline(template_path: str, network: dict, pipeline: dict) -> None:
+    """Deploys infra/pipeline.yaml as it is. What the emulator lacks, the local cloud makes of the stack."""
+    parameters = {"PipelineName": pipeline["name"], "TopicArn": network["topic"], **pipeline["parameters"]}
+    deploy(f"{pipeline['name']}-pipeline", template_path, parameters)
+
+
+def deploy(stack: str, template_path: str, parameters: dict) -> dict:
+    """A stack, once it is there."""
     cloudformation = boto3.client("cloudformation")
     with open(template_path) as file:
         template = file.read()
+    cloudformation.create_stack(
+        StackName=stack,
+        TemplateBody=template,
+        Capabilities=["CAPABILITY_IAM"],
+        Parameters=[{"ParameterKey": key, "ParameterValue": str(value)} for key, value in parameters.items()],
+    )
+    described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+    if described["StackStatus"] != "CREATE_COMPLETE":
+        sys.exit(f"{stack}: {described['StackStatus']}: {described.get('StackStatusReason')}")
+    return described
+
+
+def deploy_service(template_path: str, network: dict, service: dict, creates_zone: bool) -> dict:
+    """Deploys the template as it is through CloudFormation, and makes sure that nothing of it was left out."""
     role = service["service_role"]
     parameters = {
         "ServiceRole": role,
@@ -118,30 +140,22 @@ def deploy_service(template_path: str, network: dict, service: dict, creates_zon
         "TestSecret": (service["test"] or ["", ""])[1],
     }
     stack = "service-" + role.lower().replace("_", "-")
-    cloudformation.create_stack(
-        StackName=stack,
-        TemplateBody=template,
-        Capabilities=["CAPABILITY_IAM"],
-        Parameters=[{"ParameterKey": key, "ParameterValue": str(value)} for key, value in parameters.items()],
-    )
-    described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
-    if described["StackStatus"] != "CREATE_COMPLETE":
-        sys.exit(f"{stack}: {described['StackStatus']}: {described.get('StackStatusReason')}")
+    described = deploy(stack, template_path, parameters)
     made = {
         r["LogicalResourceId"]: r.get("PhysicalResourceId")
-        for r in cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
+        for r in boto3.client("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
         if "LogicalResourceId" in r  # moto lists what a condition left out, empty
     }
     absent = ("ListenerCertificate", "Viewers", "ViewersOfGroup", "Outbound", "ErrorAlarm", "LatencyAlarm")  # nobody asked for them
     conditional = {"Zone": creates_zone, "TestRule": bool(service["test"]), **dict.fromkeys(absent, False)}
-    wanted = [name for name in resource_names(template) if conditional.get(name, True)]
+    wanted = [name for name in resource_names(template_path) if conditional.get(name, True)]
     missing = [name for name in wanted if not made.get(name)]
     if missing:
         sys.exit(f"{stack}: the emulator made no {missing}")
     outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
     return {
         "pipeline": service["pipeline"],
-        # as infra/pipeline.yaml names it; the emulator has no pipelines
+        # as infra/pipeline.yaml names it, whose stack isn't set up for every test
         "bucket": make_bucket(f"{service['pipeline']}-releases-{network['account']}-{network['region']}"),
         "target_groups": outputs["TargetGroups"].split(","),
         "rules": [made["HttpRule"], made["HttpsRule"]],
@@ -153,8 +167,10 @@ def deploy_service(template_path: str, network: dict, service: dict, creates_zon
     }
 
 
-def resource_names(template: str) -> list[str]:
+def resource_names(template_path: str) -> list[str]:
     """The logical ids under `Resources:`, which are what stands two spaces in."""
+    with open(template_path) as file:
+        template = file.read()
     section = template.split("\nResources:\n")[1].split("\nOutputs:\n")[0]
     return [line.strip().split(":")[0] for line in section.splitlines() if line[:2] == "  " and line[2:3].isalpha()]
 

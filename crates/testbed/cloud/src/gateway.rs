@@ -10,8 +10,10 @@ pub use fault::{Effect, Fault, FaultId, Faults, When};
 pub use record::{CallKey, RawRequest, Record, Recorder};
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -33,7 +35,10 @@ use crate::service::{Service, ServiceError};
 /// Headers between two hops only; they are made anew for the next one.
 const HOP: [HeaderName; 3] = [CONNECTION, TRANSFER_ENCODING, EXPECT];
 
-type Hook = Arc<dyn Fn(&Call, &Reply) + Send + Sync>;
+/// What follows a call, and is awaited before its caller hears of it.
+pub type Following = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+type Hook = Arc<dyn Fn(&Call, &Reply) -> Option<Following> + Send + Sync>;
 
 /// The gateway. It stops when this is dropped.
 #[derive(Debug)]
@@ -101,6 +106,28 @@ impl Gateway {
     /// Has `hook` called after each call of that operation that succeeded, before its caller hears
     /// of it.
     pub fn on_success(&self, service: &str, operation: &str, hook: impl Fn(&Call, &Reply) + Send + Sync + 'static) {
+        self.hook(service, operation, move |call, reply| {
+            hook(call, reply);
+            None
+        });
+    }
+
+    /// The same for a hook that itself takes time.
+    pub fn on_success_await(
+        &self,
+        service: &str,
+        operation: &str,
+        hook: impl Fn(&Call, &Reply) -> Following + Send + Sync + 'static,
+    ) {
+        self.hook(service, operation, move |call, reply| Some(hook(call, reply)));
+    }
+
+    fn hook(
+        &self,
+        service: &str,
+        operation: &str,
+        hook: impl Fn(&Call, &Reply) -> Option<Following> + Send + Sync + 'static,
+    ) {
         let mut hooks = self.shared.hooks.write().unwrap_or_else(PoisonError::into_inner);
         hooks.push((service.to_owned(), operation.to_owned(), Arc::new(hook)));
     }
@@ -207,7 +234,9 @@ impl Shared {
                 wanted.map(|(.., hook)| Arc::clone(hook)).collect()
             };
             for hook in hooks {
-                hook(&call, &reply);
+                if let Some(following) = hook(&call, &reply) {
+                    following.await;
+                }
             }
         }
         self.recorder.add(Record {

@@ -21,11 +21,9 @@ pub struct Iam {
     pub account: String,
     /// The Region of the ARNs.
     pub region: String,
-    /// The ARN of the role in each instance profile, by the profile's name.
-    pub instance_roles: BTreeMap<String, String>,
     /// The tags of Lambda functions, by name.
     pub functions: BTreeMap<String, BTreeMap<String, String>>,
-    /// Knows the tags of what else a call is about.
+    /// Knows the tags of what else a call is about, and the role in an instance profile.
     pub emulator: moto::Client,
 }
 

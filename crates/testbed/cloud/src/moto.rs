@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::header::{ETAG, HeaderValue, IF_NONE_MATCH};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -193,6 +194,17 @@ pub struct Capacity {
     pub available: u32,
 }
 
+/// A stack of CloudFormation's that is there.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Deployed {
+    /// Its name.
+    pub name: String,
+    /// Its template's text.
+    pub template: String,
+    /// The parameters that it was given; the others have their defaults.
+    pub parameters: BTreeMap<String, String>,
+}
+
 /// A client of the plug-in's routes.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -238,7 +250,21 @@ impl Client {
     /// an association is of), and whatever load balancing and SNS have.
     pub async fn tags(&self, ids: &[String]) -> Result<BTreeMap<String, BTreeMap<String, String>>, Error> {
         let of: Vec<_> = ids.iter().map(|id| ("of", id)).collect();
-        let response = self.http.get(format!("{}/tags", self.base)).query(&of).send().await?;
+        self.get("tags", &of).await
+    }
+
+    /// The ARN of the role in an instance profile; none without such a profile.
+    pub async fn role_in(&self, profile: &str) -> Result<Option<String>, Error> {
+        self.get("role", &[("profile", profile)]).await
+    }
+
+    /// The stacks that are there.
+    pub async fn stacks(&self) -> Result<Vec<Deployed>, Error> {
+        self.get("stacks", &[("", ""); 0]).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, route: &str, query: &impl Serialize) -> Result<T, Error> {
+        let response = self.http.get(format!("{}/{route}", self.base)).query(query).send().await?;
         Ok(response.error_for_status()?.json().await?)
     }
 

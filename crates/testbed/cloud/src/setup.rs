@@ -1,5 +1,5 @@
-//! An account to release into: network, load balancer, buckets, and `infra/service.yaml`, the file
-//! that goes to AWS, deployed for each service through the emulator's CloudFormation.
+//! An account to release into: network, load balancer, buckets, and `infra/service.yaml` and `infra/pipeline.yaml`, the
+//! files that go to AWS, deployed for each service and pipeline through the emulator's CloudFormation.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -79,6 +79,15 @@ impl ServicePlan {
     }
 }
 
+/// A pipeline to set up: the parameters of `infra/pipeline.yaml` that differ.
+#[derive(Clone, Debug, Serialize)]
+pub struct PipelinePlan {
+    /// Its name, e.g. `mzum-web`.
+    pub name: String,
+    /// The parameters beside that and the account's topic.
+    pub parameters: BTreeMap<String, String>,
+}
+
 /// What was set up.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Account {
@@ -115,7 +124,7 @@ pub struct Account {
 pub struct ServiceStack {
     /// The pipeline that releases it.
     pub pipeline: String,
-    /// The pipeline's bucket, versioned: uploads and artifacts.
+    /// The pipeline's bucket, versioned: uploads and artifacts. It is there even if the pipeline isn't set up.
     pub bucket: String,
     /// The pair's ARNs.
     pub target_groups: Vec<String>,
@@ -151,8 +160,15 @@ pub fn ops_environment(gateway_url: &str) -> [(&'static str, String); 5] {
 
 /// Sets everything up through the gateway, as the caller `ops`. `octet` is the VPC's second one: of a
 /// [`crate::network::Network`] if instances are to be processes, else any.
-pub async fn set_up(gateway_url: &str, octet: u8, services: &[ServicePlan]) -> Result<Account, Error> {
-    let plan = serde_json::json!({"template": infra("service.yaml"), "octet": octet, "services": services});
+pub async fn set_up(
+    gateway_url: &str,
+    octet: u8,
+    services: &[ServicePlan],
+    pipelines: &[PipelinePlan],
+) -> Result<Account, Error> {
+    let templates = serde_json::json!({"service": infra("service.yaml"), "pipeline": infra("pipeline.yaml")});
+    let plan =
+        serde_json::json!({"templates": templates, "octet": octet, "services": services, "pipelines": pipelines});
     let mut child = moto::python_module("setup_account")?
         .envs(ops_environment(gateway_url))
         .stdin(Stdio::piped())

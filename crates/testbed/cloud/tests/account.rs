@@ -179,7 +179,7 @@ async fn cloud_with_service() -> (Cloud, Account) {
     cloud.plugin.configure(&timer).await.expect("configured");
     let product = ServicePlan::quick(ROLE, "mzum-web", "web.example.com", 1);
     let plan = [ServicePlan { drain_secs: 0, ..product }];
-    let account = setup::set_up(&cloud.gateway.url(), 16, &plan).await.unwrap_or_else(|error| panic!("{error}"));
+    let account = setup::set_up(&cloud.gateway.url(), 16, &plan, &[]).await.unwrap_or_else(|error| panic!("{error}"));
     (cloud, account)
 }
 

@@ -271,7 +271,7 @@ async fn an_update_never_moves_the_traffic_of_a_released_service() {
     let emulator = Moto::start().await.unwrap_or_else(|error| panic!("{error}"));
     let gateway = Gateway::start(emulator.address()).await.expect("a gateway");
     let plan = [ServicePlan::quick("WEB", "web", "web.example.com", 1)];
-    let account = setup::set_up(&gateway.url(), 16, &plan).await.unwrap_or_else(|error| panic!("{error}"));
+    let account = setup::set_up(&gateway.url(), 16, &plan, &[]).await.unwrap_or_else(|error| panic!("{error}"));
     let at_once = Behaviour { instances: Some(InstancesBy::Timer), boot_secs: Some(0.0), ..Behaviour::default() };
     emulator.client().configure(&at_once).await.expect("configured");
     ops(move || {

@@ -25,7 +25,7 @@ impl Cloud {
         let emulator = Moto::start().await.unwrap_or_else(|error| panic!("{error}"));
         let gateway = Gateway::start(emulator.address()).await.expect("a gateway");
         let plan = [ServicePlan::quick("WEB", "web", "web.example.com", 1)];
-        let account = setup::set_up(&gateway.url(), 16, &plan).await.unwrap_or_else(|error| panic!("{error}"));
+        let account = setup::set_up(&gateway.url(), 16, &plan, &[]).await.unwrap_or_else(|error| panic!("{error}"));
         let stack = Stack {
             name: "tagship".to_owned(),
             account: account.account.clone(),
@@ -38,14 +38,12 @@ impl Cloud {
         };
         let text = std::fs::read_to_string(setup::infra("tagship.yaml")).expect("a file");
         let mut policies = Template::read(&text, stack).and_then(|template| template.policies()).expect("policies");
-        let web = &account.services["WEB"];
         gateway.guard(Iam {
             policies: ["Provision", "Deploy", "Route", "Cleanup"]
                 .map(|name| (name.to_lowercase(), policies.remove(&format!("{name}Role")).expect("a role")))
                 .into(),
             account: account.account.clone(),
             region: REGION.to_owned(),
-            instance_roles: BTreeMap::from([(web.instance_profile.clone(), web.instance_role.clone())]),
             functions: BTreeMap::new(),
             emulator: emulator.client(),
         });

@@ -10,7 +10,7 @@ async fn what_the_gateway_records_can_be_validated() {
     let moto = Moto::start().await.unwrap_or_else(|error| panic!("{error}"));
     let gateway = Gateway::start(moto.address()).await.expect("a gateway");
     let plan = [ServicePlan::quick("WEB", "web", "web.example.com", 1)];
-    setup::set_up(&gateway.url(), 16, &plan).await.unwrap_or_else(|error| panic!("{error}"));
+    setup::set_up(&gateway.url(), 16, &plan, &[]).await.unwrap_or_else(|error| panic!("{error}"));
     let file = tempfile::NamedTempFile::new().expect("a file");
     let Verdict { passed, said } = validate::recorded(gateway.recorder(), file.path()).await.expect("a verdict");
     assert!(passed, "{said}");

@@ -1,12 +1,13 @@
 //! Brings the whole of it up: emulator, gateway, account, functions, instances, balancer, DNS, pipelines.
 
 mod plan;
+mod stacks;
 mod templates;
 
 pub use plan::{Line, Plan, Play};
 
 use crate::instance::instances::{self, Instances};
-use crate::ops::{self, Ops};
+use crate::ops::Ops;
 use crate::services::caller::Caller;
 use crate::services::codedeploy::{self, Agents, CodeDeploy};
 use crate::services::codepipeline::{self, CodePipeline};
@@ -18,6 +19,7 @@ use crate::traffic::balancer::{self, Balancer};
 use crate::traffic::dns::Dns;
 use crate::traffic::probe::{self, Probes};
 use plan::binaries;
+use stacks::Stacks;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,13 +28,12 @@ use tagship_cloud::gateway::Gateway;
 use tagship_cloud::iam::Iam;
 use tagship_cloud::moto::{self, Behaviour, InstancesBy, Moto, TargetsBy};
 use tagship_cloud::network::Network;
-use tagship_cloud::setup::{self, Account, REGION, ServicePlan};
+use tagship_cloud::service::ServiceError;
+use tagship_cloud::setup::{self, Account, PipelinePlan, REGION, ServicePlan};
 use tagship_cloud::state::State;
 use tagship_emulator::policy::Policy;
 use tagship_emulator::template::TemplateError;
-use templates::{
-    account_template, function_policies, instance_roles, make_deployment_groups, on_failure, pipeline_template,
-};
+use templates::{account_template, function_policies, on_failure};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -56,12 +57,20 @@ pub enum Error {
         /// Why.
         source: TemplateError,
     },
+    /// A stack's template.
+    #[error("stack {name}: {source}")]
+    Stack {
+        /// Which.
+        name: String,
+        /// Why.
+        source: TemplateError,
+    },
+    /// An application or a deployment group of a stack's.
+    #[error("CodeDeploy: {0}")]
+    CodeDeploy(#[from] ServiceError),
     /// Files and sockets.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// The first calls.
-    #[error(transparent)]
-    Ops(#[from] ops::Error),
 }
 
 /// A running cloud. Dropping it ends every process that it started.
@@ -121,7 +130,8 @@ impl Local {
         let gateway = Gateway::start(emulator.address()).await?;
         let services: Vec<ServicePlan> =
             plan.lines.iter().flat_map(|line| line.pre_product.iter().chain([&line.product])).cloned().collect();
-        let account = setup::set_up(&gateway.url(), network.octet(), &services).await?;
+        let pipelines: Vec<PipelinePlan> = plan.lines.iter().map(Line::stack).collect();
+        let account = setup::set_up(&gateway.url(), network.octet(), &services, &pipelines).await?;
         let states = moto.watch(LOOK).await?;
 
         let template = account_template(&account)?;
@@ -137,29 +147,20 @@ impl Local {
         gateway.serve("servicequotas", Arc::new(Quotas));
         gateway.serve("logs", Arc::new(lambda::Logs(lambda.clone())));
 
-        let mut pipelines = Vec::new();
-        let mut rules = template.rules().map_err(wrong)?;
         let policies = function_policies(&template).map_err(wrong)?;
         gateway.guard(Iam {
             policies: policies.clone(),
             account: account.account.clone(),
             region: REGION.to_owned(),
-            instance_roles: instance_roles(&account),
             functions: plan.hooks.iter().map(|(name, role)| (name.clone(), tags(role.as_deref()))).collect(),
             emulator: moto.clone(),
         });
-        for line in &plan.lines {
-            let template = pipeline_template(line, &account)?;
-            let wrong = |source| Error::Template { file: "pipeline.yaml", source };
-            pipelines.extend(template.pipelines().map_err(wrong)?);
-            rules.extend(template.rules().map_err(wrong)?);
-        }
         let events = Events::start(
             events::Config {
                 account: account.account.clone(),
                 region: REGION.to_owned(),
                 endpoint_url: gateway.url(),
-                rules,
+                rules: template.rules().map_err(wrong)?,
                 schedule: plan.sweep,
             },
             lambda.clone(),
@@ -172,7 +173,6 @@ impl Local {
                 account: account.account.clone(),
                 region: REGION.to_owned(),
                 endpoint_url: gateway.url(),
-                pipelines,
                 timings: plan.timings,
             },
             lambda.clone(),
@@ -187,12 +187,9 @@ impl Local {
         let config = codedeploy::Config { agents, account: account.account.clone(), region: REGION.to_owned() };
         let codedeploy = Arc::new(CodeDeploy::new(config, states.clone()));
         gateway.serve("codedeploy", codedeploy.clone());
-        gateway.serve("codedeploy-commands", codedeploy);
-
-        let ops = Ops::new(&gateway.url(), REGION);
-        for line in &plan.lines {
-            make_deployment_groups(&ops, line, &account).await?;
-        }
+        gateway.serve("codedeploy-commands", codedeploy.clone());
+        let stacks = Stacks::new(moto.clone(), &account.account, events.clone(), pipelines.clone(), codedeploy);
+        stacks.follow(&gateway).await?;
 
         let mut tasks = JoinSet::new();
         let (instances, probes, balancer) = match plan.play {
@@ -220,8 +217,8 @@ impl Local {
         };
         let dns = Dns::start(states.clone()).await?;
         Ok(Self {
+            ops: Ops::new(&gateway.url(), REGION),
             account,
-            ops,
             gateway,
             lambda,
             events,

@@ -76,18 +76,19 @@ impl Line {
             account: ACCOUNT.into(),
             region: REGION.into(),
             endpoint_url: gateway.url(),
-            rules: template.rules().expect("rules"),
+            rules: Vec::new(),
             schedule: None,
         };
         let events = Events::start(config, lambda.clone());
+        events.keep(template.rules().expect("rules"));
         let config = codepipeline::Config {
             account: ACCOUNT.into(),
             region: REGION.into(),
             endpoint_url: gateway.url(),
-            pipelines: template.pipelines().expect("a pipeline"),
             timings: Timings { reinvoke: Duration::from_millis(10), ..Timings::default() },
         };
         let codepipeline = CodePipeline::start(config, lambda.clone(), events.clone());
+        codepipeline.keep(template.pipelines().expect("a pipeline"));
         gateway.serve("codepipeline", Arc::new(codepipeline));
         gateway.serve("events", Arc::new(events.clone()));
         gateway.serve("lambda", Arc::new(lambda));

@@ -29,7 +29,7 @@ from werkzeug.wrappers import Request, Response  # noqa: E402
 warnings.filterwarnings("ignore", message="Tried to parse ")
 logging.getLogger("moto").addFilter(lambda record: "No Moto CloudFormation support" not in record.getMessage())
 
-from . import alarms, cbor, clock, cloudwatch, ec2, elbv2, route53, speed, state  # noqa: E402
+from . import alarms, cbor, clock, cloudformation, cloudwatch, ec2, elbv2, route53, speed, state  # noqa: E402
 
 READS = ("Describe", "List", "Get", "BatchGet", "Head")
 
@@ -104,6 +104,10 @@ def own_route(request: Request) -> Response:
             return reply(state.snapshot(), headers={"ETag": version})
         case "GET", "/tagship/tags":
             return reply(state.tags(request.args.getlist("of")))
+        case "GET", "/tagship/role":
+            return reply(state.role_in(request.args["profile"]))
+        case "GET", "/tagship/stacks":
+            return reply(cloudformation.stacks())
         case "POST", "/tagship/health":
             elbv2.report(request.get_json(force=True))
             return reply({})
@@ -141,6 +145,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0: any free port")
     args = parser.parse_args()
     alarms.install()
+    cloudformation.install()
     cloudwatch.install()
     ec2.install()
     elbv2.install()

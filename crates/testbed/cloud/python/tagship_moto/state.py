@@ -1,12 +1,14 @@
 """The snapshot that the balancer, the name server and the instance manager work from: GET /tagship/state.
 
-And the tags that a role's conditions are held against: GET /tagship/tags.
+And what IAM is asked with: the tags that a role's conditions are held against, GET /tagship/tags, and the role in an instance
+profile, GET /tagship/role.
 """
 
 import base64
 
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
+from moto.iam.models import iam_backends
 from moto.route53.models import route53_backends
 from moto.sns.models import sns_backends
 
@@ -45,6 +47,12 @@ def tags(ids: list[str]) -> dict[str, dict[str, str]]:
                 topics = [b.topics[id] for b in _all(sns_backends) if id in b.topics]
                 found |= {id: dict(topic._tags) for topic in topics}
     return found
+
+
+def role_in(profile: str) -> str | None:
+    """The ARN of the role in this instance profile, if there is one."""
+    profiles = [each for b in _all(iam_backends) for each in list(b.instance_profiles.values()) if each.name == profile]
+    return next((role.arn for each in profiles for role in each.roles), None)
 
 
 def _attached(backend, id: str) -> list:

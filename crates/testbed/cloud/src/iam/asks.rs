@@ -39,7 +39,7 @@ impl Asked<'_> {
     pub(super) async fn requests(&self) -> Vec<Request> {
         let Call { service, operation, .. } = self.call;
         match (service.as_str(), operation.as_str()) {
-            ("ec2", "RunInstances") => self.launch(),
+            ("ec2", "RunInstances") => self.launch().await,
             ("ec2", "AllocateAddress") => self.allocation(),
             ("ec2", "CreateTags") => self.tagging().await,
             ("ec2", "TerminateInstances" | "StopInstances") => {
@@ -169,7 +169,7 @@ impl Asked<'_> {
         self.creation("elastic-ip", self.specified().get("elastic-ip"))
     }
 
-    fn launch(&self) -> Vec<Request> {
+    async fn launch(&self) -> Vec<Request> {
         let (form, specified) = (self.form(), self.specified());
         let tokens = form.get("MetadataOptions.HttpTokens").map_or("optional", String::as_str);
         let mut requests: Vec<Request> = ["instance", "volume", "network-interface"]
@@ -189,7 +189,10 @@ impl Asked<'_> {
             requests.push(self.of(format!("arn:aws:ec2:{}::image/{image}", self.iam.region)));
         }
         if let Some(profile) = form.get("IamInstanceProfile.Name") {
-            let role = self.iam.instance_roles.get(profile).cloned();
+            let role = self.iam.emulator.role_in(profile).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, profile, "its role isn't known");
+                None
+            });
             let mut pass = request("iam:PassRole", role.unwrap_or_else(|| format!("the role of {profile}")));
             pass.context.insert("iam:PassedToService".to_owned(), vec!["ec2.amazonaws.com".to_owned()]);
             requests.push(pass);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tagship_cloud::setup::ServicePlan;
+use tagship_cloud::setup::{PipelinePlan, ServicePlan};
 use tagship_emulator::engine::Timings;
 
 /// One pipeline and its services.
@@ -39,6 +39,16 @@ impl Line {
             parameters: BTreeMap::new(),
             settled: true,
         }
+    }
+
+    /// Its stack of infra/pipeline.yaml.
+    pub(super) fn stack(&self) -> PipelinePlan {
+        let mut parameters = self.parameters.clone();
+        parameters.insert("ServiceRole".to_owned(), self.product.service_role.clone());
+        if let Some(service) = &self.pre_product {
+            parameters.insert("PreProductServiceRole".to_owned(), service.service_role.clone());
+        }
+        PipelinePlan { name: self.pipeline.clone(), parameters }
     }
 
     /// What infra/service.yaml offers, with this line's settings over it.

@@ -1,32 +1,10 @@
-//! What infra/'s templates, the files that go to AWS, say of a line: its pipeline, rules and deployment groups.
+//! What infra/tagship.yaml, the file that goes to AWS, says of the account: its rules and the functions' roles.
 
-use super::{ARTIFACT_BUCKETS, Error, Line};
-use crate::ops::Ops;
-use serde_json::Value;
+use super::{ARTIFACT_BUCKETS, Error};
 use std::collections::BTreeMap;
 use tagship_cloud::setup::{self, Account, REGION};
 use tagship_emulator::policy::Policy;
 use tagship_emulator::template::{Stack, Template, TemplateError};
-
-pub(super) fn pipeline_template(line: &Line, account: &Account) -> Result<Template, Error> {
-    let mut parameters = line.parameters.clone();
-    parameters.insert("PipelineName".to_owned(), line.pipeline.clone());
-    parameters.insert("ServiceRole".to_owned(), line.product.service_role.clone());
-    parameters.insert("TopicArn".to_owned(), account.topic.clone());
-    if let Some(service) = &line.pre_product {
-        parameters.insert("PreProductServiceRole".to_owned(), service.service_role.clone());
-    }
-    let stack = Stack {
-        name: line.pipeline.clone(),
-        account: account.account.clone(),
-        region: REGION.to_owned(),
-        parameters,
-        ..Stack::default()
-    };
-    let file = "pipeline.yaml";
-    let text = std::fs::read_to_string(setup::infra(file))?;
-    Template::read(&text, stack).map_err(|source| Error::Template { file, source })
-}
 
 /// What an account has once: the sweep, what tells people, and the functions' roles.
 pub(super) fn account_template(account: &Account) -> Result<Template, Error> {
@@ -78,45 +56,4 @@ pub(super) fn on_failure(template: &Template) -> Result<BTreeMap<String, String>
         Some((properties["FunctionName"].as_str()?.to_owned(), function.to_owned()))
     });
     Ok(told.collect())
-}
-
-/// The role in each instance profile.
-pub(super) fn instance_roles(account: &Account) -> BTreeMap<String, String> {
-    let services = account.services.values();
-    services.map(|service| (service.instance_profile.clone(), service.instance_role.clone())).collect()
-}
-
-/// CodeDeploy's application and groups, as infra/pipeline.yaml has them.
-pub(super) async fn make_deployment_groups(ops: &Ops, line: &Line, account: &Account) -> Result<(), Error> {
-    let file = "pipeline.yaml";
-    let template = pipeline_template(line, account)?;
-    let of = |kind: &str| template.resources(kind).map_err(|source| Error::Template { file, source });
-    let call = async |operation: &str, body: Value| {
-        ops.json("codedeploy", &format!("CodeDeploy_20141006.{operation}"), body).await
-    };
-    for (_, resource) in of("AWS::CodeDeploy::Application")? {
-        call("CreateApplication", camel(&resource)).await?;
-    }
-    for (_, resource) in of("AWS::CodeDeploy::DeploymentGroup")? {
-        call("CreateDeploymentGroup", camel(&resource)).await?;
-    }
-    Ok(())
-}
-
-/// CloudFormation's keys (`Ec2TagSet`) as the API has them (`ec2TagSet`); those of a tag filter stay as they are.
-fn camel(properties: &Value) -> Value {
-    match properties {
-        Value::Object(fields) if fields.contains_key("Key") => properties.clone(),
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(key, value)| {
-                let mut letters = key.chars();
-                let first = letters.next().map(|letter| letter.to_ascii_lowercase());
-                (first.into_iter().chain(letters).collect::<String>(), camel(value))
-            })
-            .collect(),
-        // A group of filters is a list by itself there.
-        Value::Array(items) => items.iter().map(|item| camel(item.get("Ec2TagGroup").unwrap_or(item))).collect(),
-        other => other.clone(),
-    }
 }

@@ -101,6 +101,28 @@ impl CodeDeploy {
         Self { config, states, store: Mutex::default(), changes: watch::Sender::new(0) }
     }
 
+    /// Has these applications and groups from now on and no others, as CreateApplication and CreateDeploymentGroup take
+    /// them; those that are there already stay as they are.
+    pub fn keep(&self, applications: &[Value], groups: &[Value]) -> Result<(), ServiceError> {
+        let now = Timestamp::now();
+        let of = |application: &str, group: &str| {
+            groups.iter().any(|it| it["applicationName"] == application && it["deploymentGroupName"] == group)
+        };
+        self.store(now).applications.retain(|name, there| {
+            there.retain(|group, _| of(name, group));
+            applications.iter().any(|it| it["applicationName"] == name.as_str())
+        });
+        for (operation, bodies) in [("CreateApplication", applications), ("CreateDeploymentGroup", groups)] {
+            for body in bodies {
+                match self.answer(operation, body, now) {
+                    Err(error) if error.code.ends_with("AlreadyExistsException") => {}
+                    answer => drop(answer?),
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The store as it is at `now`: what time alone brings about has happened.
     fn store(&self, now: Timestamp) -> MutexGuard<'_, Store> {
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);

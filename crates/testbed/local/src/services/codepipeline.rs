@@ -34,8 +34,6 @@ pub struct Config {
     pub region: String,
     /// The gateway's URL: S3 and SNS are behind it.
     pub endpoint_url: String,
-    /// The pipelines.
-    pub pipelines: Vec<Pipeline>,
     /// How long it waits.
     pub timings: Timings,
 }
@@ -49,6 +47,7 @@ pub struct CodePipeline {
 struct Shared {
     account: String,
     region: String,
+    timings: Timings,
     aws: Caller,
     lambda: Lambda,
     events: Events,
@@ -79,23 +78,14 @@ fn new_id() -> Id {
 }
 
 impl CodePipeline {
-    /// Runs the pipelines, and lets `events` start them.
+    /// Has no pipeline yet; lets `events` start those that come.
     pub fn start(config: Config, lambda: Lambda, events: Events) -> Self {
-        let line = |pipeline: Pipeline| {
-            let origin = Origin {
-                account: config.account.clone(),
-                region: config.region.clone(),
-                pipeline: pipeline.name.clone(),
-            };
-            let name = pipeline.name.to_string();
-            let engine = Engine::new(pipeline, config.timings, new_id as fn() -> Id);
-            (name, Line { engine, origin, created: Timestamp::now(), started: BTreeMap::new() })
-        };
         let shared = Arc::new(Shared {
             aws: Caller::new(&config.endpoint_url, &config.region, "codepipeline"),
-            lines: Mutex::new(config.pipelines.iter().cloned().map(line).collect()),
+            lines: Mutex::default(),
             account: config.account,
             region: config.region,
+            timings: config.timings,
             lambda,
             events,
             changed: Arc::default(),
@@ -111,9 +101,39 @@ impl CodePipeline {
         Self { shared }
     }
 
+    /// Runs these pipelines from now on and no others. One that is there already goes on as it is, unless its structure is
+    /// another: that cancels its executions, as on AWS, and its past is forgotten, which AWS doesn't.
+    pub fn keep(&self, pipelines: Vec<Pipeline>) {
+        let now = Timestamp::now();
+        let there: Vec<String> = self.shared.lines().keys().cloned().collect();
+        for name in there {
+            let stays = self.look(&name, |engine| pipelines.contains(engine.pipeline()));
+            if stays != Some(true) {
+                self.shared.with(&name, |line| line.cancel(now));
+                self.shared.lines().remove(&name);
+            }
+        }
+        for pipeline in pipelines {
+            let mut lines = self.shared.lines();
+            lines.entry(pipeline.name.to_string()).or_insert_with(|| self.shared.line(pipeline, now));
+        }
+    }
+
     /// Looks at a pipeline's engine; `None` if there is no such pipeline.
     pub fn look<T>(&self, pipeline: &str, look: impl FnOnce(&Engine<fn() -> Id>) -> T) -> Option<T> {
         self.shared.lines().get(pipeline).map(|line| look(&line.engine))
+    }
+}
+
+impl Line {
+    /// Cancels what is under way.
+    fn cancel(&mut self, now: Timestamp) {
+        let executions = self.engine.executions().iter();
+        let running: Vec<Id> = executions.filter(|it| !it.status.ended()).map(|it| it.id.clone()).collect();
+        for id in running {
+            // It ends here at the latest.
+            let _ = self.engine.cancel(now, &id);
+        }
     }
 }
 
@@ -150,6 +170,13 @@ impl Shared {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
         tasks.spawn(task);
+    }
+
+    /// A pipeline that has never run.
+    fn line(&self, pipeline: Pipeline, now: Timestamp) -> Line {
+        let (account, region, name) = (self.account.clone(), self.region.clone(), pipeline.name.clone());
+        let engine = Engine::new(pipeline, self.timings, new_id as fn() -> Id);
+        Line { engine, origin: Origin { account, region, pipeline: name }, created: now, started: BTreeMap::new() }
     }
 
     /// Does something to a pipeline, and then what its engine wants; `None` if there is none.

@@ -33,7 +33,7 @@ pub struct Config {
     pub region: String,
     /// The gateway's URL: SNS is behind it.
     pub endpoint_url: String,
-    /// The rules.
+    /// The rules of the account; those of stacks come and go.
     pub rules: Vec<Rule>,
     /// How often a scheduled rule is set off, instead of its own rate.
     pub schedule: Option<Duration>,
@@ -48,7 +48,10 @@ pub struct Events {
 struct Shared {
     account: String,
     region: String,
-    rules: Vec<Rule>,
+    /// The account's.
+    own: Vec<Rule>,
+    /// All of them.
+    rules: RwLock<Arc<Vec<Rule>>>,
     lambda: Lambda,
     sns: Caller,
     start_pipeline: RwLock<Option<StartPipeline>>,
@@ -61,7 +64,7 @@ struct Shared {
 
 impl std::fmt::Debug for Events {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Events").field("rules", &self.shared.rules.len()).finish_non_exhaustive()
+        f.debug_struct("Events").field("rules", &self.shared.rules().len()).finish_non_exhaustive()
     }
 }
 
@@ -72,7 +75,8 @@ impl Events {
             sns: Caller::new(&config.endpoint_url, &config.region, "events"),
             account: config.account,
             region: config.region,
-            rules: config.rules,
+            rules: RwLock::new(Arc::new(config.rules.clone())),
+            own: config.rules,
             lambda,
             start_pipeline: RwLock::default(),
             deliveries: RwLock::default(),
@@ -80,22 +84,27 @@ impl Events {
             tasks: Mutex::default(),
             alarms: tokio::sync::Mutex::default(),
         });
-        for (index, rule) in shared.rules.iter().enumerate() {
+        for rule in &shared.own {
             if let On::Every(rate) = rule.on {
-                let weak = Arc::downgrade(&shared);
+                let (weak, rule) = (Arc::downgrade(&shared), rule.clone());
                 let rate = config.schedule.unwrap_or(rate);
                 shared.spawn(async move {
                     loop {
                         tokio::time::sleep(rate).await;
                         let Some(shared) = weak.upgrade() else { return };
-                        let rule = &shared.rules[index];
                         let event = shared.event("aws.events", "Scheduled Event", json!([rule.arn]), json!({}));
-                        shared.deliver(rule, &event);
+                        shared.deliver(&rule, &event);
                     }
                 });
             }
         }
         Self { shared }
+    }
+
+    /// Has these rules from now on beside the account's own. Time sets none of them off.
+    pub fn keep(&self, rules: Vec<Rule>) {
+        let all = self.shared.own.iter().cloned().chain(rules).collect();
+        *self.shared.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(all);
     }
 
     /// Says how pipelines are started.
@@ -118,7 +127,7 @@ impl Events {
         let event = Arc::new(event);
         // Nobody may be listening.
         let _ = self.shared.listeners.send(Arc::clone(&event));
-        for rule in &self.shared.rules {
+        for rule in self.shared.rules().iter() {
             if matches!(&rule.on, On::Event(pattern) if pattern.matches(&event)) {
                 self.shared.deliver(rule, &event);
             }
@@ -176,7 +185,8 @@ impl Events {
     }
 
     fn rules(&self, prefix: &str) -> Value {
-        let rules = self.shared.rules.iter().filter(|rule| rule.name.starts_with(prefix)).map(|rule| {
+        let rules = self.shared.rules();
+        let rules = rules.iter().filter(|rule| rule.name.starts_with(prefix)).map(|rule| {
             let mut told = json!({"Name": rule.name, "Arn": rule.arn, "State": "ENABLED"});
             match &rule.on {
                 On::Event(_) => told["EventPattern"] = rule.pattern.to_string().into(),
@@ -188,7 +198,8 @@ impl Events {
     }
 
     fn targets(&self, name: &str) -> Result<Value, ServiceError> {
-        let rule = self.shared.rules.iter().find(|rule| rule.name == name).ok_or_else(|| {
+        let rules = self.shared.rules();
+        let rule = rules.iter().find(|rule| rule.name == name).ok_or_else(|| {
             ServiceError::client(
                 "ResourceNotFoundException",
                 format!("Rule {name} does not exist on EventBus default."),
@@ -263,6 +274,10 @@ impl Service for Events {
 }
 
 impl Shared {
+    fn rules(&self) -> Arc<Vec<Rule>> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
