@@ -8,7 +8,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 use tagship_local::ops::Ops;
-use tagship_local::setup::REGION;
+use tagship_local::setup::{REGION, infra};
 use tagship_tests::person::{lookup, succeeded};
 use tagship_tests::up::{Up, until, word_after};
 use tagship_tests::words::says;
@@ -18,6 +18,8 @@ use tokio::runtime::Runtime;
 /// which takes a second's work each time.
 struct Person<'a> {
     up: &'a Up,
+    /// The pipeline that is looked at, and its service.
+    line: (&'static str, &'static str),
     commands: Vec<String>,
     typed: BTreeSet<String>,
     runtime: Runtime,
@@ -28,7 +30,7 @@ impl<'a> Person<'a> {
     fn of(up: &'a Up) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let ops = Ops::new(up.address(), REGION);
-        Self { up, commands: up.commands(), typed: BTreeSet::new(), runtime, ops }
+        Self { up, line: ("web", "WEB_PRODUCT"), commands: up.commands(), typed: BTreeSet::new(), runtime, ops }
     }
 
     /// Types the one printed command that has all of `parts` in it, after `change`; answers what it prints.
@@ -39,7 +41,7 @@ impl<'a> Person<'a> {
         self.typed.insert(command.clone());
         let exports = self.commands.iter().find(|command| command.starts_with(". ")).expect("the variables");
         let script = format!("{exports}\n{}", change(command));
-        let output = Command::new("sh").args(["-c", &script]).output().expect("a shell");
+        let output = Command::new("sh").args(["-c", &script]).current_dir(infra("..")).output().expect("a shell");
         succeeded(&script, &output)
     }
 
@@ -50,14 +52,20 @@ impl<'a> Person<'a> {
 
     /// The newest execution's id and status.
     fn newest(&self) -> (String, String) {
-        let executions = self.runtime.block_on(self.ops.executions("web")).unwrap_or_else(|error| panic!("{error}"));
+        let executions =
+            self.runtime.block_on(self.ops.executions(self.line.0)).unwrap_or_else(|error| panic!("{error}"));
         executions.into_iter().next().unwrap_or_default()
     }
 
     /// Types a command that starts an execution, and answers which.
     fn starts(&mut self, parts: &[&str]) -> String {
+        self.starts_by(parts, str::to_owned)
+    }
+
+    /// The same after `change`.
+    fn starts_by(&mut self, parts: &[&str], change: impl Fn(&str) -> String) -> String {
         let (before, _) = self.newest();
-        self.types(parts, str::to_owned);
+        self.types(parts, change);
         until("a new execution", || {
             let (newest, status) = self.newest();
             if newest == before { Err(status) } else { Ok(newest) }
@@ -75,7 +83,7 @@ impl<'a> Person<'a> {
     /// An action's latest execution, once it belongs to `execution` and `is` so.
     fn action(&self, execution: &str, name: &str, is: impl Fn(&Value) -> bool) -> Value {
         until(&format!("{name} of {execution}"), || {
-            let state = self.asks("GetPipelineState", json!({"name": "web"}));
+            let state = self.asks("GetPipelineState", json!({"name": self.line.0}));
             found(&state, execution, name).filter(|latest| is(latest)).cloned().ok_or_else(|| state.to_string())
         })
     }
@@ -90,9 +98,18 @@ impl<'a> Person<'a> {
         self.types(&["put-approval-result", action], |command| command.replace("TOKEN", &token));
     }
 
+    /// Answers an approval with the printed command, as soon as it is asked for.
+    fn answers(&mut self, release: &str, approval: &str, answer: &str) {
+        self.action(release, approval, |latest| latest["token"].is_string());
+        let service = self.line.1;
+        self.types(&[&format!("tagship {answer} {service}")], |command| {
+            command.replace(service, &format!("{service} --yes --release {release} --approval {approval}"))
+        });
+    }
+
     /// Waits until tagship's history has an execution's end.
     fn marked(&self, execution: &str) {
-        let (bucket, marker) = (word_after(&self.up.more, "s3 ls --recursive s3://"), marker(execution));
+        let (bucket, marker) = (word_after(&self.up.more, "s3 ls --recursive s3://"), marker(self.line.1, execution));
         until(&marker, || {
             let found = self.runtime.block_on(self.ops.object(bucket, &marker));
             found.unwrap_or_else(|error| panic!("{error}")).ok_or_else(|| "nothing yet".to_owned())
@@ -131,8 +148,8 @@ fn found<'s>(state: &'s Value, execution: &str, name: &str) -> Option<&'s Value>
     actions.find(|action| action["actionName"] == name).map(|action| &action["latestExecution"])
 }
 
-fn marker(execution: &str) -> String {
-    format!("ended/WEB_PRODUCT/{execution}.json")
+fn marker(service: &str, execution: &str) -> String {
+    format!("ended/{service}/{execution}.json")
 }
 
 #[test]
@@ -171,7 +188,8 @@ fn what_it_prints_works_as_printed() {
     person.sees("good");
     assert_eq!(person.resolves("live"), live);
 
-    let (listed, ended) = (person.types(&["list-pipeline-executions"], str::to_owned), executions.map(marker));
+    let listed = person.types(&["list-pipeline-executions"], str::to_owned);
+    let ended = executions.map(|execution| marker("WEB_PRODUCT", execution));
     says("list-pipeline-executions", &listed, &executions);
     let history = person.types(&["s3 ls"], str::to_owned);
     says("s3 ls", &history, &ended.each_ref().map(String::as_str));
@@ -223,18 +241,10 @@ fn fits_a_terminal(up: &Up) {
 
 /// A release by the commands of the first screen; its story is told from its beginning to its end.
 fn by_command(person: &mut Person<'_>) {
-    let (before, _) = person.newest();
-    person.types(&["tagship release WEB"], |command| command.replace("good.zip", "good.zip --yes --detach"));
-    let release = until("the release", || {
-        let (newest, status) = person.newest();
-        if newest == before { Err(status) } else { Ok(newest) }
-    });
-    for approval in ["QaApproval", "FinalApproval"] {
-        person.action(&release, approval, |latest| latest["token"].is_string());
-        person.types(&["tagship approve"], |command| {
-            command.replace("WEB_PRODUCT", &format!("WEB_PRODUCT --yes --release {release} --approval {approval}"))
-        });
-    }
+    let detached = |command: &str| command.replace("good.zip", "good.zip --yes --detach");
+    let release = person.starts_by(&["tagship release WEB"], detached);
+    person.answers(&release, "QaApproval", "approve");
+    person.answers(&release, "FinalApproval", "approve");
     person.ends(&release, "Succeeded");
     let id = &release[..8];
     person.up.tells(&[
@@ -260,14 +270,65 @@ fn by_command(person: &mut Person<'_>) {
     says("settings edit", &count, &["-  \"COUNT\": 2", "+  \"COUNT\": 1", "are written"]);
 }
 
-/// A second service, from its settings to its first release.
+/// A second service, from nothing to its second release, which is rejected when it is live.
 fn second_service(person: &mut Person<'_>) {
+    person.line = ("shop", "SHOP_PRODUCT");
+    let flags = person.types(&["onboard SHOP", "--listener"], str::to_owned);
+    let said = person.types(&["onboard SHOP", "--answers"], str::to_owned);
+    assert_eq!(said, flags, "the same answers by flags");
+    let samples = word_after(&person.up.text, "  . ").replace("/env", "/samples");
+    let begins = |line: &&str| ["infra/", "tagship "].iter().any(|word| line.starts_with(word));
+    let printed: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("  ")).filter(begins).collect();
+    assert_eq!(printed.len(), 4, "{said}");
+    for command in printed {
+        let told = person.commands.contains(&command.replace(&samples, "$SAMPLES"));
+        assert!(told, "{command:?} isn't among {:#?}", person.commands);
+    }
+    let edit = |name: &str, change: &dyn Fn(&mut Value)| {
+        let path = format!("{samples}/{name}");
+        let mut content = serde_json::from_str(&fs::read_to_string(&path).expect("a file")).expect("JSON");
+        change(&mut content);
+        fs::write(&path, content.to_string()).expect("written");
+    };
+    edit("shop-product.service.json", &|file| file["Parameters"]["DrainSeconds"] = "2".into());
+    edit("shop-product.settings.json", &|settings| {
+        settings["DRAIN"] = 2.into();
+        settings["TIMEOUTS"] = json!({"WATCH": 3});
+    });
+    for (stack, makes) in [("shop-service", "TargetGroups"), ("shop-pipeline", "shop-releases-")] {
+        let made = person.types(&["deploy.sh", stack], |command| format!("echo y | {command}"));
+        says(stack, &made, &["Add", "Do it?", makes]);
+    }
     let set = person.types(&["settings set SHOP"], |command| format!("{command} --yes"));
     says("settings set", &set, &["are written"]);
-    says("doctor", &person.types(&["doctor SHOP"], str::to_owned), &["installation"]);
-    let followed = person.types(&["tagship release SHOP"], |command| format!("{command} --yes || [ $? -eq 4 ]"));
-    says("release", &followed, &["has begun", "QaApproval waits for an answer"]);
-    person.up.tells(&["a release of pipeline shop begins", "provision ok", "deploy ok", "QaApproval: waits"]);
+    says("doctor", &person.types(&["doctor SHOP"], str::to_owned), &["event rules   ok"]);
+
+    let release = person.starts_by(&["tagship release SHOP"], |command| format!("{command} --yes || [ $? -eq 4 ]"));
+    person.answers(&release, "QaApproval", "approve");
+    person.answers(&release, "FinalApproval", "approve");
+    person.ends(&release, "Succeeded");
+    let serves = |person: &mut Person<'_>| {
+        let said = person.types(&["curl", "Host: shop"], str::to_owned);
+        assert!(said.to_lowercase().contains("x-version: good"), "{said}");
+    };
+    serves(person);
+
+    // Its event rules give the traffic back and discard what was rejected.
+    let rejected = person.starts_by(&["tagship release SHOP"], |command| format!("{command} --yes --detach"));
+    person.answers(&rejected, "QaApproval", "approve");
+    person.answers(&rejected, "FinalApproval", "reject");
+    person.ends(&rejected, "Failed");
+    person.marked(&rejected);
+    serves(person);
+    let (first, second) = (&release[..8], &rejected[..8]);
+    person.up.tells(&[
+        &format!("{first}: a release of pipeline shop begins"),
+        &format!("{first} route do: set HTTP:80 rule 20 (shop.example.com) to shop group"),
+        &format!("{first} its pipeline execution: succeeded"),
+        &format!("{second} FinalApproval: rejected"),
+        &format!("{second} route rollback ok"),
+        &format!("{second} cleanup discard ok"),
+    ]);
 }
 
 /// Ends it while a fleet is there, and a function waits for it to be healthy, in vain.

@@ -275,7 +275,7 @@ fn functions(plan: &Plan, account: &Account, on_failure: &BTreeMap<String, Strin
         }
         let mut environment = bucket.clone();
         if name == "provision" {
-            environment.extend(plan.lines.iter().filter(|line| line.settled).flat_map(|line| settings(line, account)));
+            environment.extend(plan.lines.iter().flat_map(|line| settings(line, account)));
         }
         Ok(Function {
             name: format!("tagship-{name}"),

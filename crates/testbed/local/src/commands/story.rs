@@ -10,6 +10,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::time::Duration;
 use tagship_cloud::gateway::Call;
+use tagship_cloud::state::State;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
@@ -33,14 +34,6 @@ pub(super) async fn tell(local: &Local, teller: &Teller) {
         // The receiver goes with the one who tells.
         let _ = mail(call, &chat).map(|mail| sends.send(mail));
     });
-    for service in local.account.services.values() {
-        for (group, letter) in service.target_groups.iter().zip(["A", "B"]) {
-            let alias = format!("{} group {letter}", service.pipeline);
-            // The ARN has the name in it, and comes first.
-            teller.call(group, &alias);
-            teller.call(group.split('/').nth(1).unwrap_or(group), &alias);
-        }
-    }
     let mut events = local.events.listen();
     let mut story = Story { teller, logs: Logs::of(local), said: BTreeMap::new() };
     loop {
@@ -58,10 +51,25 @@ pub(super) async fn tell(local: &Local, teller: &Teller) {
                 story.mail(&mail);
             }
             () = tokio::time::sleep(LOOK) => {
+                pairs(&local.states.borrow(), teller);
                 story.decisions();
                 teller.bar.set_message(format!("weights {}", weights(&local.states.borrow())));
             }
         }
+    }
+}
+
+/// Calls each service's target groups `web group A` and `web group B`; services come while it tells.
+fn pairs(state: &State, teller: &Teller) {
+    let mut letters = BTreeMap::new();
+    for group in &state.target_groups {
+        let Some(service) = group.tags.get("tagship:service") else { continue };
+        let letter = letters.entry(service).or_insert('A'..='Z').next().unwrap_or_default();
+        let label = service.to_lowercase().replace('_', "-");
+        let alias = format!("{} group {letter}", label.trim_end_matches("-product"));
+        // The ARN has the name in it, and comes first.
+        teller.call(&group.arn, &alias);
+        teller.call(&group.name, &alias);
     }
 }
 

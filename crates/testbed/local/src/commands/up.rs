@@ -4,24 +4,24 @@ use crate::artifact::{Variant, pack};
 use crate::commands::teller::Teller;
 use crate::commands::{demo, page, story};
 use crate::local::{Line, Local, Plan};
+use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::Path;
-use tagship_cloud::setup::ops_environment;
+use tagship_cloud::setup::{Account, ops_environment};
 
 const PIPELINE: &str = "web";
 const ROLE: &str = "WEB_PRODUCT";
 const HOST: &str = "web.example.com";
-/// A second service: its stacks are there, its settings aren't.
-const SECOND: (&str, &str, &str) = ("shop", "SHOP_PRODUCT", "shop.example.com");
+/// A second service, of which there is nothing yet.
+const SECOND: &str = "SHOP_PRODUCT";
+const SECOND_HOST: &str = "shop.example.com";
 /// What is told begins so far to the right: a release's first eight characters stand there.
 const WHO: u16 = 9;
 
 /// Brings it up, says what to try, and tells what happens until it is dropped.
 pub async fn run() -> Result<(), demo::Error> {
     println!("setting up an account on this machine …");
-    let (pipeline, role, host) = SECOND;
-    let second = Line { settled: false, ..Line::quick(pipeline, role, host, 20) };
-    let local = Local::start(Plan::new(vec![Line::quick(PIPELINE, ROLE, HOST, 10), second.clone()])).await?;
+    let local = Local::start(Plan::new(vec![Line::quick(PIPELINE, ROLE, HOST, 10)])).await?;
     let dir = local.dir.path();
     let samples = dir.join("samples");
     std::fs::create_dir_all(&samples)?;
@@ -30,11 +30,11 @@ pub async fn run() -> Result<(), demo::Error> {
     {
         std::fs::write(samples.join(format!("{name}.zip")), pack(name, variant)?)?;
     }
-    let settings = second.settings(&local.account.services[role].settings);
-    std::fs::write(samples.join("shop.json"), format!("{settings:#}\n"))?;
+    let answers = answers(&local.account);
+    std::fs::write(samples.join("shop.json"), format!("{answers:#}\n"))?;
     std::fs::write(dir.join("env"), environment(&local, &samples))?;
     let more = dir.join("more");
-    std::fs::write(&more, further(&local).await)?;
+    std::fs::write(&more, further(&local, &answers).await)?;
     let page = page::serve(&local).await;
     let opens = match &page {
         Ok(page) => format!("The page opens once, with this file:\n  {}", page.file.display()),
@@ -63,6 +63,32 @@ fn environment(local: &Local, samples: &Path) -> String {
     text
 }
 
+/// What `tagship onboard` is to know of the second service, by the names of its flags.
+fn answers(account: &Account) -> Value {
+    json!({
+        "listener": [account.http_listener],
+        "host": [SECOND_HOST],
+        "subnet": account.subnets,
+        "ami": account.image,
+        "instance-type": "t3.micro",
+        "zone": "cd.internal",
+        "viewer-cidr": "127.0.0.0/8",
+        "topic": account.topic,
+    })
+}
+
+/// The answers as flags, each on a line.
+fn flags(answers: &Value) -> String {
+    let each = |value: &Value| value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+    let mut flags = String::new();
+    for (name, value) in answers.as_object().into_iter().flatten() {
+        for value in each(value) {
+            let _ = writeln!(flags, "      --{name} {} \\", value.as_str().unwrap_or_default());
+        }
+    }
+    flags
+}
+
 /// The first screen: 80 columns, 24 lines with the one before it and the one after.
 fn first(dir: &Path, opens: &str, address: &str) -> String {
     let dir = dir.display();
@@ -75,9 +101,9 @@ In another terminal:
   tagship status {ROLE}                     # or history, why, plan
   tagship settings edit {ROLE}
   curl -i -H 'Host: {HOST}' http://{address}/   # HTTP listener
-A second service is set up, all but its settings:
-  tagship settings set SHOP_PRODUCT $SAMPLES/shop.json
-  tagship doctor SHOP_PRODUCT
+A second service, from nothing. In the directory where tagship is checked out:
+  tagship onboard {SECOND} --answers $SAMPLES/shop.json --into $SAMPLES
+and then what that prints.
 Your own build is a zip with an appspec.yml. All instances share this machine,
 so its hooks find two variables here that AWS doesn't set:
   $INSTANCE_ROOT  the instance's disk: write to $INSTANCE_ROOT/opt/web
@@ -91,14 +117,17 @@ Ctrl-C ends all of it. What happens is told here:
 }
 
 /// What doesn't fit the first screen.
-async fn further(local: &Local) -> String {
+async fn further(local: &Local, answers: &Value) -> String {
     let service = &local.account.services[ROLE];
-    let mut listeners = String::new();
+    let (mut listeners, mut second) = (String::new(), String::new());
     if let Some(balancer) = &local.balancer {
         let (name, arn) = ("HTTPS", &local.account.https_listener);
         let address = balancer.address(arn).await;
         let _ = writeln!(listeners, "  curl -i -H 'Host: {HOST}' http://{address}/   # {name} listener");
+        let address = balancer.address(&local.account.http_listener).await;
+        second = format!("  curl -i -H 'Host: {SECOND_HOST}' http://{address}/");
     }
+    let flags = flags(answers);
     let (bucket, topic) = (&service.bucket, &local.account.topic);
     let (dns, holds) = (local.dns.address().port(), &local.account.bucket);
     let logs = local.logs();
@@ -113,9 +142,25 @@ async fn further(local: &Local) -> String {
   tagship settings show {ROLE}
   tagship dashboard --act
 
-The second service, released as the first is:
+The second service as the first screen begins it; its answers may be flags instead of a file:
 
-  tagship release SHOP_PRODUCT $SAMPLES/good.zip
+  tagship onboard {SECOND} \\
+{flags}      --into $SAMPLES
+
+It prints these commands. infra/deploy.sh shows what each stack makes, and asks:
+
+  infra/deploy.sh shop-service infra/service.yaml $SAMPLES/shop-product.service.json
+  infra/deploy.sh shop-pipeline infra/pipeline.yaml $SAMPLES/shop.pipeline.json
+  tagship settings set {SECOND} $SAMPLES/shop-product.settings.json
+  tagship doctor {SECOND}
+
+It waits as long as on AWS. DrainSeconds in the first file, DRAIN and TIMEOUTS in the last (docs/SETTINGS.md) make it quick,
+as {ROLE} is. Then it is released, answered and reached as that is:
+
+  tagship release {SECOND} $SAMPLES/good.zip
+  tagship approve {SECOND}
+  tagship reject {SECOND}
+{second}
 
 Or with the AWS CLI. Upload a release:
 

@@ -21,8 +21,6 @@ pub struct Line {
     pub settings: Value,
     /// Parameters of infra/pipeline.yaml, e.g. `ExecutionMode`.
     pub parameters: BTreeMap<String, String>,
-    /// Whether its services' settings have been written; else somebody is to write them.
-    pub settled: bool,
 }
 
 impl Line {
@@ -37,7 +35,6 @@ impl Line {
                 "TIMEOUTS": {"BOOT": 60, "INSTALL": 60, "HEALTHY": 8, "WATCH": 3, "SETTLE": 15},
             }),
             parameters: BTreeMap::new(),
-            settled: true,
         }
     }
 
