@@ -41,7 +41,7 @@ pub struct Watched {
 
 /// How much later than planned a look may come, in seconds, before what was found may have changed and changed back
 /// meanwhile: while AWS throttles, or a process stands still, nobody looks.
-const UNWATCHED_SECS: i64 = 30;
+pub(super) const UNWATCHED_SECS: i64 = 30;
 
 impl Watched {
     /// Since when looks follow each other, if another one has been made by then.

@@ -2,7 +2,7 @@
 
 use crate::engine::admission::{Gate, Standing};
 use crate::engine::after::after;
-use crate::engine::memo::{Memo, Watched};
+use crate::engine::memo::{Memo, UNWATCHED_SECS, Watched};
 use crate::engine::planner::{Decision, Planner, Situation, View};
 use crate::engine::port::{Applied, Look, Port};
 use crate::settings::Settings;
@@ -35,6 +35,8 @@ const REST_MAX_SECS: i64 = 32;
 pub const YIELD_SECS: i64 = 5;
 
 /// No change is made by an observation that began longer ago than this; longer than any takes by itself.
+///
+/// What serves is taken away by a younger one: `UNWATCHED_SECS`. Meanwhile it may have got weight, and lost it again.
 pub const STALE_SECS: i64 = 120;
 
 /// How old an observation may be, in seconds, for the next decision to use it. What the action itself has changed since
@@ -296,7 +298,11 @@ impl<P: Planner, T: Port> Invocation<'_, P, T> {
             port.pause().await;
         }
         // The process may have stood still for a while: then what it has seen is too old to decide by.
-        if port.now().duration_since(world.now) > SignedDuration::from_secs(STALE_SECS) {
+        let oldest = match step.change() {
+            crate::Change::Deregister | crate::Change::Terminate | crate::Change::Retire => UNWATCHED_SECS,
+            _ => STALE_SECS,
+        };
+        if port.now().duration_since(world.now) > SignedDuration::from_secs(oldest) {
             return Ok(Round::Again);
         }
         // The right to change is read again just before the change. Writes of the hold itself are guarded by their ETag.

@@ -107,6 +107,8 @@ pub struct Day {
     born: u32,
     calls: BTreeMap<u64, Call>,
     deliveries: usize,
+    /// When CodePipeline first didn't know an execution that is there.
+    forgotten: BTreeMap<ReleaseId, Ms>,
     /// Changes by job: rule 8 bounds them.
     changes: BTreeMap<(ServiceRole, ReleaseId, &'static str), u32>,
 }
@@ -150,6 +152,7 @@ impl Day {
             changing: Vec::new(),
             callers: Vec::new(),
             faults: BTreeMap::new(),
+            forgotten: BTreeMap::new(),
             requests: BTreeMap::new(),
             coverage: Coverage::default(),
             direct: Vec::new(),

@@ -41,9 +41,6 @@ pub struct RemovalMemory {
     /// Since when test traffic has been seen to lead to the approved release, without a break.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tested_since: Option<Timestamp>,
-    /// Whether no name has been seen to lead to what goes.
-    #[serde(skip_serializing_if = "is_false")]
-    pub unnamed: bool,
     /// Since when all that goes has been deregistered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deregistered_since: Option<Timestamp>,
@@ -53,10 +50,6 @@ pub struct RemovalMemory {
     /// Instances that a person has protected against termination: they are left behind.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub protected: Vec<String>,
-}
-
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 impl Memory for RemovalMemory {
@@ -111,11 +104,9 @@ impl Removal<'_> {
             }
             postmortem::keep(now, held)?;
         }
-        let zone = hold.settings.zone.as_deref().filter(|_| !memory.unnamed);
-        now.world.need(Parts::ADDRESSES.and(Parts::NAMES.when(zone.is_some())))?;
-        if let Some(zone) = zone {
+        now.world.need(Parts::ADDRESSES.and(Parts::NAMES.when(hold.settings.zone.is_some())))?;
+        if let Some(zone) = hold.settings.zone.as_deref() {
             first(self.names(now, zone)?)?;
-            memory.unnamed = true;
         }
         if pair {
             self.drain(now, now.world.routing()?, hold, memory)?;

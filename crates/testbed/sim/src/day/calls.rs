@@ -12,7 +12,7 @@ use crate::port::{Answer, Ask};
 use rand::RngExt;
 use tagship::{
     Action, CallId, Called, Decision, Error, Execution, ExecutionState, Hold, HookAnswer, HookCall, Job, Kind, Outcome,
-    Parts, STALE_SECS, StageName, Step, World,
+    Parts, ReleaseId, STALE_SECS, StageName, Step, World, execution_of,
 };
 use tagship_emulator::report::{Failure, Success};
 
@@ -288,6 +288,12 @@ impl Day {
         self.after(back, Event::Reply(number));
     }
 
+    /// CodePipeline doesn't know an execution for a moment, once: what it doesn't know for longer was deleted.
+    fn forgets(&mut self, release: ReleaseId) -> bool {
+        let now = self.cloud.now;
+        now - *self.forgotten.entry(release).or_insert(now) <= MINUTE
+    }
+
     pub(super) fn answer(&mut self, call: &Call) -> Option<Answer> {
         let job = &call.job;
         match &call.asked {
@@ -296,7 +302,8 @@ impl Day {
                 Some(Answer::Holding(Box::new(Ok(self.cloud.holding(role, release)))))
             }
             Asked::Port(Ask::Observe { parts, holding, settings, .. }) => {
-                let blind = self.chance(|odds| odds.unknown);
+                let asks = execution_of(job, holding).map(|(_, release)| release.clone());
+                let blind = self.chance(|odds| odds.unknown) && asks.is_some_and(|release| self.forgets(release));
                 let (pipes, look) = (&self.pipes, (*parts, settings.as_deref()));
                 let behind = timestamp(self.cloud.now - self.cloud.nature.lag);
                 let world = self.cloud.observe(job, look, holding, |pipeline, release| {
