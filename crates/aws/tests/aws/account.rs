@@ -85,7 +85,7 @@ impl Account {
         };
         moto.client().configure(&timer).await.expect("configured");
         let plan = [ServicePlan::quick(ROLE, "mzum-web", "web.example.com", 1)];
-        let mut account = setup::set_up(&gateway.url(), 16, &plan).await.unwrap_or_else(|error| panic!("{error}"));
+        let mut account = setup::set_up(&gateway.url(), 16, &plan, &[]).await.unwrap_or_else(|error| panic!("{error}"));
         let stack = account.services.remove(ROLE).expect("the service");
         let settings = stack.settings.to_string();
         let cloud = cloud(&gateway.url(), &[("TAGSHIP_BUCKET", &account.bucket), (ROLE, &settings)]).await;
