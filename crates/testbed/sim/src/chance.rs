@@ -30,7 +30,7 @@ pub fn plan(seed: u64, mistake: Option<Mistake>) -> Plan {
             service.settings.hooks = hooks(&mut hooked);
             service.settings.timeouts.hook_secs = [120, 600, 3_600][hooked.random_range(0..3)];
         }
-        if !service.settings.shift.at_once() && hooked.random_bool(0.1) {
+        if !service.settings.shift.at_once() && hooked.random_bool(0.25) {
             acts.push((0, PersonAct::Wreck(service.role.clone(), ((BUSY - HOUR) / MINUTE) as u32)));
         }
     }
@@ -192,9 +192,9 @@ fn act(rng: &mut Xoshiro256PlusPlus, services: &[ServicePlan]) -> (Ms, PersonAct
         33 | 34 => PersonAct::PointTest(role),
         31 | 32 => PersonAct::Halt(role, rng.random_range(0..6), back),
         28..31 => {
-            let (state, times) = match rng.random_range(0..10) {
-                0..6 => (AlarmState::Alarm, 3),
-                6 => (AlarmState::NoData, 3),
+            let (state, times) = match rng.random_range(0..20) {
+                0..15 => (AlarmState::Alarm, 3),
+                15 | 16 => (AlarmState::NoData, 3),
                 _ => (AlarmState::Missing, 12),
             };
             PersonAct::Ring(role, state, times * back)
