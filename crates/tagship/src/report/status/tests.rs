@@ -99,7 +99,6 @@ fn what_can_be_done_depends_on_what_is_open() {
                 act("FinalApproval", Does::Ask),
                 act("Cleanup", invoke(Action::Retire)),
             ],
-            ..Stage::default()
         };
         Pipeline { name: "web".to_owned(), stages: vec![stage] }
     };
