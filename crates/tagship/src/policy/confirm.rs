@@ -1,7 +1,7 @@
 //! Whether a release's execution has ended as somebody says who is no pipeline: CodePipeline has the word.
 
 use crate::policy::cleanup::ABANDONED_SECS;
-use crate::{Action, Decision, Error, ExecutionState, First, Situation};
+use crate::{Action, Decision, Done, Error, ExecutionState, First, Situation};
 use jiff::{SignedDuration, Timestamp};
 use std::ops::ControlFlow::{Break, Continue};
 
@@ -49,9 +49,16 @@ pub(super) fn confirmed(now: &Situation<'_>) -> First<()> {
     // Deleted, with its pipeline or by its age: it can't go on. That it succeeded, nobody says. Of one that was known
     // sweep must have seen it too, long before.
     let long = |since: Timestamp| now.world.now().duration_since(since) >= SignedDuration::from_secs(ABANDONED_SECS);
-    let gone = now.held().is_none_or(|held| !held.hold.checked || held.hold.missing_since.is_some_and(long));
-    if execution.state == NotFound && gone && action != Action::Retire {
-        return Continue(());
+    if execution.state == NotFound && action != Action::Retire {
+        match now.held() {
+            Some(held) if !held.hold.checked || held.hold.missing_since.is_some_and(long) => return Continue(()),
+            Some(_) => {}
+            // It may run all the same: one answer doesn't say that it was deleted, and there is nothing to undo.
+            None => {
+                let message = format!("{release} doesn't hold {}, and CodePipeline {says}", now.job.role);
+                return Break(Decision::Done(Done { nothing: true, message, ..Done::default() }));
+            }
+        }
     }
     Break(Decision::Fail(Error::release(format!(
         "{action} of {release} was invoked directly. It works only after the execution {awaited}, but CodePipeline \

@@ -339,7 +339,10 @@ impl Day {
             Event::Guard => {
                 // The function looks at one after another.
                 self.guard(&Occasion::Minute);
-                self.checks.stranded(&self.cloud);
+                // Where invocations stand still and events get lost, it may take an hour until somebody looks.
+                if self.plan.odds.lose_event == 0.0 {
+                    self.checks.stranded(&self.cloud);
+                }
                 self.after(GUARD, Event::Guard);
             }
         }
