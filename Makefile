@@ -21,7 +21,7 @@ binaries:
 
 BUILT := $(or $(CARGO_TARGET_DIR),target)/debug
 
-# Without the command, the tests and the simulator: a third less to compile. Once the whole is built, that serves too.
+# Without the command and its three SDKs, the tests and the simulator. Once the whole is built, that serves too.
 DEMO := $(if $(wildcard $(BUILT)/tagship)$(filter --dashboard,$(MAKECMDGOALS)),--workspace,\
 	$(addprefix --package tagship-,local provision deploy route cleanup))
 

@@ -55,7 +55,11 @@ pub(super) fn confirmed(now: &Situation<'_>) -> First<()> {
             Some(_) => {}
             // It may run all the same: one answer doesn't say that it was deleted, and there is nothing to undo.
             None => {
-                let message = format!("{release} doesn't hold {}, and CodePipeline {says}", now.job.role);
+                let message = format!(
+                    "nothing was changed: {release} doesn't hold {}, and CodePipeline {says}. If there is one to {action}, \
+                     correct release and pipeline in the invocation",
+                    now.job.role
+                );
                 return Break(Decision::Done(Done { nothing: true, message, ..Done::default() }));
             }
         }

@@ -356,8 +356,9 @@ fn who_asks_directly_is_believed_once_codepipeline_says_the_same() {
         let found = of(action, &Holding::default(), Some(Running), 0);
         assert!(found.starts_with("fail:"), "{action} would mark a release that runs: {found}");
         let found = of(action, &Holding::default(), Some(NotFound), 0);
-        let nothing = "done: r0000002 doesn't hold WEB_PRODUCT, and CodePipeline knows no such execution";
-        assert_eq!(found, nothing, "{action} would mark a release that may run");
+        let nothing =
+            "done: nothing was changed: r0000002 doesn't hold WEB_PRODUCT, and CodePipeline knows no such execution";
+        assert!(found.starts_with(nothing), "{action} would mark a release that may run: {found}");
         let found = of(action, &Holding::default(), Some(Ended), 0);
         assert!(found.starts_with("do: mark r0000002 as discarded"), "{found}");
     }
