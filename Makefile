@@ -19,15 +19,13 @@ $(VENV)/installed: crates/testbed/cloud/python/requirements.txt
 binaries:
 	cargo build --workspace
 
-BUILT := $(or $(CARGO_TARGET_DIR),target)/debug
-
-# Without the command and its three SDKs, the tests and the simulator. Once the whole is built, that serves too.
-DEMO := $(if $(wildcard $(BUILT)/tagship)$(filter --dashboard,$(MAKECMDGOALS)),--workspace,\
-	$(addprefix --package tagship-,local provision deploy route cleanup))
+# All that the demo runs: neither the tests nor the simulator. With these, the SDKs have the features that they have in
+# the whole workspace, so that neither builds them again for the other.
+DEMO := $(addprefix --package tagship-,local provision deploy route cleanup cli)
 
 demo: venv ## releases under load on this machine; `make demo -- --dashboard` opens the page meanwhile
 	cargo build $(DEMO)
-	$(BUILT)/tagship-local demo $(filter --dashboard,$(MAKECMDGOALS))
+	$(or $(CARGO_TARGET_DIR),target)/debug/tagship-local demo $(filter --dashboard,$(MAKECMDGOALS))
 
 # What follows `--` are goals for make: this one is a flag for demo.
 --dashboard:

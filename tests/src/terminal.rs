@@ -4,7 +4,7 @@
 use crate::forms::Forms;
 use serde_json::Value;
 use std::process::{Command, Output, Stdio};
-use tagship_local::{Local, Plan, moto};
+use tagship_local::{Local, moto};
 
 /// Has a command run in a terminal of so many columns, and types each answer once its question is shown.
 const SCREEN: &str = "
@@ -52,7 +52,7 @@ impl<'a> Terminal<'a> {
 
     /// As somebody with this access key would run it.
     pub fn command(&self, who: &str, words: &[&str]) -> Command {
-        let mut command = Command::new(Plan::new(Vec::new()).functions.join("tagship"));
+        let mut command = Command::new(tagship_local::command().expect("built"));
         command
             .args(words)
             .current_dir(self.dir.path())

@@ -67,7 +67,7 @@ async fn look(local: &Local, words: &[&str]) -> (Vec<Record>, Value) {
         });
     }
     let home = tempfile::tempdir().expect("a directory");
-    let output = Command::new(Plan::new(Vec::new()).functions.join("tagship"))
+    let output = Command::new(tagship_local::command().expect("built"))
         .args(words)
         .args(["--output", "json"])
         .env_clear()

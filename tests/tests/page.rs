@@ -37,7 +37,7 @@ impl Drop for Dashboard {
 impl Dashboard {
     /// As a caller of this name, by which its calls are known.
     fn start(local: &Local, home: &Path, caller: &str, flags: &[&str]) -> Self {
-        let mut process = Command::new(Plan::new(Vec::new()).functions.join("tagship"))
+        let mut process = Command::new(tagship_local::command().expect("built"))
             .args(["dashboard", "--no-open", "--output", "json"])
             .args(flags)
             .env_clear()

@@ -13,7 +13,7 @@ pub mod ops;
 pub mod commands;
 
 pub use instance::{agent, instances, processes};
-pub use local::{Error, Line, Local, Plan, Play};
+pub use local::{Error, Line, Local, Plan, Play, command};
 pub use services::{caller, codedeploy, codepipeline, events, hook, lambda, tether};
 pub use traffic::{balancer, dns, load, probe};
 

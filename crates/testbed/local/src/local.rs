@@ -4,7 +4,7 @@ mod plan;
 mod stacks;
 mod templates;
 
-pub use plan::{Line, Plan, Play};
+pub use plan::{Line, Plan, Play, command};
 
 use crate::instance::instances::{self, Instances};
 use crate::ops::Ops;
@@ -40,7 +40,7 @@ use tokio::task::JoinSet;
 /// Why it doesn't come up.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A Lambda binary isn't built.
+    /// A function, or the command, isn't built.
     #[error("{0} is not built: run `cargo build --workspace` (make does)")]
     NotBuilt(PathBuf),
     /// The emulator.
@@ -269,10 +269,7 @@ fn functions(plan: &Plan, account: &Account, on_failure: &BTreeMap<String, Strin
         ("TAGSHIP_MINUTE".to_owned(), plan.minute_secs.to_string()),
     ]);
     let own = ["provision", "deploy", "route", "cleanup"].map(|name| {
-        let program = plan.functions.join(name);
-        if !program.exists() {
-            return Err(Error::NotBuilt(program));
-        }
+        let program = plan::built(plan.functions.join(name))?;
         let mut environment = bucket.clone();
         if name == "provision" {
             environment.extend(plan.lines.iter().flat_map(|line| settings(line, account)));

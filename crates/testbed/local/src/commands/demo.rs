@@ -6,7 +6,7 @@ use crate::artifact::{Variant, pack};
 use crate::commands::page;
 use crate::commands::teller::{Chapter, Teller, weights};
 use crate::leftovers::leftovers;
-use crate::local::{self, Line, Local, Plan};
+use crate::local::{self, Line, Local, Plan, command};
 use crate::ops;
 use crate::traffic::load::{self, Load, Site, Tally};
 use serde_json::json;
@@ -68,6 +68,8 @@ pub async fn run(args: Args) -> Result<(), Error> {
          instances and the load balancer are played on this machine. It takes about four minutes.",
     );
     teller.say("", "setting up: network, balancer, pipeline, service (from infra/, the files that go to AWS)");
+    // The last releases need it: better said now.
+    command()?;
     let plan = Plan { minute_secs: MINUTE_SECS, ..Plan::new(vec![line()]) };
     let local = Arc::new(Local::start(plan).await?);
     for (group, alias) in local.account.services[ROLE].target_groups.iter().zip(["group A", "group B"]) {
@@ -205,7 +207,7 @@ async fn in_steps(local: &Local, teller: &Teller) -> Result<(), Error> {
     let file = local.dir.path().join("settings.json");
     std::fs::write(&file, settings.to_string())?;
     teller.say("", &format!("ops: tagship settings set {ROLE} settings.json, with \"SHIFT\": {}", settings["SHIFT"]));
-    let set = tokio::process::Command::new(Plan::new(Vec::new()).functions.join("tagship"))
+    let set = tokio::process::Command::new(command()?)
         .args(["settings", "set", ROLE, "--yes"])
         .arg(&file)
         .envs(ops_environment(&local.gateway.url()))

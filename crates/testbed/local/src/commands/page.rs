@@ -1,6 +1,6 @@
 //! The page of a cloud on this machine: `tagship dashboard`, run as a process beside it.
 
-use crate::local::{Local, Plan};
+use crate::local::{Local, command};
 use crate::services::tether;
 use console::Term;
 use serde::Deserialize;
@@ -28,9 +28,9 @@ struct Told {
 
 /// Serves it, and opens it in the browser of whoever sits here.
 pub(super) async fn serve(local: &Local) -> io::Result<Page> {
-    let plan = Plan::new(Vec::new());
-    let mut process = Command::new(plan.functions.join("tagship-local"))
-        .args(tether::arguments(&plan.functions.join("tagship")))
+    let program = command().map_err(io::Error::other)?;
+    let mut process = Command::new(program.with_file_name("tagship-local"))
+        .args(tether::arguments(&program))
         .args(["dashboard", "--act", "--no-open", "--output", "json"])
         .env_remove("AWS_PROFILE")
         // Its file goes with the cloud, however both end.

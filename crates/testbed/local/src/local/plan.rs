@@ -1,5 +1,6 @@
 //! What is to be brought up: pipelines, their services, and how instances and time are played.
 
+use super::Error;
 use crate::traffic::balancer;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -108,6 +109,16 @@ impl Plan {
             hooks: Vec::new(),
         }
     }
+}
+
+/// The command `tagship`, beside this program.
+pub fn command() -> Result<PathBuf, Error> {
+    built(binaries().join("tagship"))
+}
+
+/// This program, if it has been built.
+pub(super) fn built(program: PathBuf) -> Result<PathBuf, Error> {
+    if program.exists() { Ok(program) } else { Err(Error::NotBuilt(program)) }
 }
 
 /// Where this program is, and so the functions are too.
