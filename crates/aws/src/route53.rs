@@ -3,32 +3,57 @@
 use crate::Cloud;
 use crate::error::{Called, required};
 use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType};
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tagship::settings::{Settings, only_zone};
 use tagship::{Error, Kind, NameChange, Record, ServiceRole};
 
 /// Zone ids by name, for one invocation.
 #[derive(Default)]
-pub(crate) struct Zones(Mutex<HashMap<String, String>>);
+pub(crate) struct Zones(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    ids: HashMap<String, String>,
+    /// Ids that the hold may still have.
+    gone: HashSet<String>,
+}
 
 impl Zones {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The id of the one private zone of this name.
     async fn id(&self, cloud: &Cloud, zone: &str) -> Result<String, Error> {
-        let known = |zones: &Self| zones.0.lock().unwrap_or_else(PoisonError::into_inner).get(zone).cloned();
-        if let Some(id) = known(self) {
+        let known = self.known().ids.get(zone).cloned();
+        if let Some(id) = known {
             return Ok(id);
         }
         let id = only_zone(zone, find(cloud, zone).await?).map_err(Error::configuration)?;
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(zone.to_owned(), id.clone());
+        self.known().ids.insert(zone.to_owned(), id.clone());
         Ok(id)
     }
 
     /// Provision has looked it up, and the hold has it: nobody asks Route 53 again, which allows ten requests a second.
     pub(crate) fn know(&self, settings: &Settings) {
         if let (Some(zone), Some(id)) = (&settings.zone, &settings.zone_id) {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(zone.clone(), id.clone());
+            let mut known = self.known();
+            if !known.gone.contains(id) {
+                known.ids.insert(zone.clone(), id.clone());
+            }
         }
+    }
+
+    /// Whether Route 53 has just said that this zone is deleted. There may be another one of its name by now: so it is
+    /// looked up again, once for each id.
+    fn deleted(&self, zone: &str, id: &str, error: &Error) -> bool {
+        let mut known = self.known();
+        let deleted = error.code.as_deref() == Some("NoSuchHostedZone") && known.gone.insert(id.to_owned());
+        if deleted {
+            known.ids.remove(zone);
+        }
+        deleted
     }
 }
 
@@ -47,17 +72,28 @@ fn plain(name: &str) -> String {
     name.trim_end_matches('.').to_ascii_lowercase()
 }
 
-/// A records under `<service>.<zone>`. Route 53 sorts by the labels reversed, so they are neighbours.
+/// A records under `<service>.<zone>`.
 pub(crate) async fn names(cloud: &Cloud, zones: &Zones, role: &ServiceRole, zone: &str) -> Result<Vec<Record>, Error> {
-    const ACTION: &str = "route53:ListResourceRecordSets";
     let id = zones.id(cloud, zone).await?;
+    match records(cloud, &id, role, zone).await {
+        Err(error) if zones.deleted(zone, &id, &error) => {
+            let id = zones.id(cloud, zone).await?;
+            records(cloud, &id, role, zone).await
+        }
+        found => found,
+    }
+}
+
+/// The records of one zone. Route 53 sorts by the labels reversed, so they are neighbours.
+async fn records(cloud: &Cloud, id: &str, role: &ServiceRole, zone: &str) -> Result<Vec<Record>, Error> {
+    const ACTION: &str = "route53:ListResourceRecordSets";
     let service = format!("{}.{}", role.label(), plain(zone));
     let below = format!(".{service}");
     let mut names = Vec::new();
     let mut start = (service.clone(), None, None);
     loop {
         let (name, kind, identifier) = start;
-        let request = cloud.route53().list_resource_record_sets().hosted_zone_id(&id).start_record_name(name);
+        let request = cloud.route53().list_resource_record_sets().hosted_zone_id(id).start_record_name(name);
         let request = request.set_start_record_type(kind).set_start_record_identifier(identifier).max_items(300);
         let page = request.send().await.called(ACTION, zone)?;
         for set in page.resource_record_sets() {
@@ -104,6 +140,9 @@ pub(crate) async fn change(cloud: &Cloud, zones: &Zones, zone: &str, changes: &[
     }
     let batch = batch.build().map_err(unbuilt)?;
     let request = cloud.route53_changes().change_resource_record_sets().hosted_zone_id(&id).change_batch(batch);
-    request.send().await.called(ACTION, zone)?;
-    Ok(())
+    match request.send().await.called(ACTION, zone) {
+        // Nothing was changed: what there is in the zone of this name now is read first.
+        Err(error) if zones.deleted(zone, &id, &error) => Err(Error { kind: Kind::Conflict, ..error }),
+        changed => changed.map(drop),
+    }
 }

@@ -7,3 +7,4 @@ mod figures;
 mod holds;
 mod limits;
 mod switches;
+mod zones;
