@@ -84,6 +84,15 @@ fn remember_short(held: &Held, dead: &[&Instance], memory: &mut ProvisionMemory)
     }
 }
 
+/// Whether this instance is, or was, in that subnet. EC2 forgets where a terminated one was: its token says so. One
+/// that tells neither counts in every subnet.
+fn was_in(instance: &Instance, subnet: &str, settings: &Settings) -> bool {
+    let Some(token) = instance.client_token.as_deref().filter(|_| instance.subnet.is_none()) else {
+        return instance.subnet.as_deref().is_none_or(|is| is == subnet);
+    };
+    settings.instance_type.iter().any(|kind| token.starts_with(&place(subnet, kind)))
+}
+
 /// How the client tokens of launches of a type in a subnet begin.
 fn place(subnet: &str, kind: &str) -> String {
     let mut place = sha256(&format!("{subnet}\n{kind}"));
@@ -145,18 +154,14 @@ fn launch<T>(
         lasting.remove(root);
     }
     let subnet = &subnets[n];
-    // EC2 forgets the subnet of a terminated instance: such a one counts in every subnet, also where a describe that is
-    // behind shows it alive again.
-    let there = |instance: &&&Instance| instance.subnet.as_ref().is_none_or(|there| there == subnet);
-    let gone = dead.iter().filter(|instance| there(instance) || memory.gone.contains(&instance.id)).count();
+    let gone = dead.iter().filter(|instance| was_in(instance, subnet, settings)).count();
     let launch = Launch {
         role: now.job.role.clone(),
         release: now.job.release.clone(),
         subnet: subnet.clone(),
         instance_type: instance_type.clone(),
         count: (want[n] - have[n]) as u32,
-        client_token: Need { held, subnet, instance_type, ever: have[n] + gone + memory.spent, now: have[n] }
-            .token(now.job),
+        client_token: Need { held, subnet, instance_type, ever: have[n] + gone + memory.spent }.token(now.job),
         ami: ami.clone(),
         security_groups: security_groups.clone(),
         instance_profile: settings.instance_profile.clone(),
@@ -236,20 +241,18 @@ struct Need<'a> {
     held: &'a Held,
     subnet: &'a str,
     instance_type: &'a str,
-    /// Instances of the release that the subnet has ever had.
+    /// Instances of the release that the subnet has ever had: each launch makes them more.
     ever: usize,
-    /// Those that it has now.
-    now: usize,
 }
 
 impl Need<'_> {
     /// The client token: the same for the same need, however often it is looked at, and whoever looks. 64 hexadecimal
-    /// digits. The count is left out on purpose: where a describe lags, another count is a conflict, not another
-    /// launch.
+    /// digits. The count is left out on purpose: where a describe lags, or another instance has died meanwhile, another
+    /// count is a conflict, not another launch.
     fn token(&self, job: &Job) -> String {
-        let Need { held, subnet, instance_type, ever, now } = self;
+        let Need { held, subnet, instance_type, ever } = self;
         let since = held.hold.since;
-        let what = format!("{}\n{}\n{since}\n{subnet}\n{instance_type}\n{ever}\n{now}", job.role, job.release);
+        let what = format!("{}\n{}\n{since}\n{subnet}\n{instance_type}\n{ever}", job.role, job.release);
         let mut token = place(subnet, instance_type) + &sha256(&what);
         token.truncate(64);
         token

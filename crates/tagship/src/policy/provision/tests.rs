@@ -1,7 +1,7 @@
 //! Situations of provision, and what is decided in each.
 
 use super::*;
-use crate::settings::{Eip, Selector, ShiftStep, Volume, sha256};
+use crate::settings::{Choice, Eip, Selector, ShiftStep, Volume, sha256};
 use crate::testing::*;
 use crate::{
     Address, Artifact, Balancer, Build, Devices, Execution, ExecutionState, Holding, Launch, Offer, Previous,

@@ -139,13 +139,13 @@ fn what_was_seen_to_be_gone_stays_gone() {
 
 #[test]
 fn a_launch_is_told_by_its_need_alone() {
-    let token = |change: &dyn Fn(&mut Case)| {
+    fn token(change: impl FnOnce(&mut Case)) -> String {
         let mut case = Case::new();
         case.fleet([]);
         change(&mut case);
         case.launch().client_token
-    };
-    let first = token(&|_| {});
+    }
+    let first = token(|_| {});
     assert!(first.len() == 64 && first.bytes().all(|byte| byte.is_ascii_hexdigit()), "{first}");
     let same: [&dyn Fn(&mut Case); 3] = [
         &|case| case.world.now = at(500),
@@ -156,24 +156,44 @@ fn a_launch_is_told_by_its_need_alone() {
     for change in same {
         assert_eq!(token(change), first);
     }
-    let gone = |subnet: Option<&str>| {
-        let subnet = subnet.map(str::to_owned);
+    // EC2 forgets where a terminated instance was: its token says so. One that tells neither may have been anywhere.
+    let gone = |subnet: Option<&str>, launched_by: Option<&str>| {
+        let (subnet, client_token) = (subnet.map(str::to_owned), launched_by.map(str::to_owned));
         move |case: &mut Case| {
             case.fleet([9]);
             let dead = case.instance(9);
-            (dead.state, dead.subnet) = (InstanceState::Terminated, subnet.clone());
+            (dead.state, dead.subnet, dead.client_token) = (InstanceState::Terminated, subnet, client_token);
         }
     };
-    let replaced = token(&gone(Some("subnet-a")));
-    for forgotten in [Some("subnet-b"), None] {
-        assert_eq!(token(&gone(forgotten)), replaced, "EC2 forgets where a terminated instance was");
-    }
+    let elsewhere = {
+        let mut case = Case::new();
+        case.exhausted(&[("a", "t3.micro"), ("a", "t3a.micro")]);
+        case.fleet([]);
+        case.launch().client_token
+    };
+    let replaced = token(gone(Some("subnet-a"), None));
+    assert_eq!(token(gone(None, Some(&first))), replaced);
+    assert_eq!(token(gone(None, None)), replaced);
+    assert_eq!(token(gone(Some("subnet-b"), None)), first);
+    assert_eq!(token(gone(None, Some(&elsewhere))), first);
+    // Another one has died meanwhile, and the describe doesn't show the replacement yet: a conflict, not one too many.
+    let died = |states: [InstanceState; 2]| {
+        move |case: &mut Case| {
+            case.hold().settings.subnet = Choice::Ids(vec!["subnet-a".to_owned()]);
+            case.fleet([1, 2]);
+            for (n, state) in [(1, states[0]), (2, states[1])] {
+                (case.instance(n).state, case.instance(n).subnet) = (state, Some("subnet-a".to_owned()));
+            }
+        }
+    };
+    let (gone, runs) = (InstanceState::Terminated, InstanceState::Running);
+    assert_eq!(token(died([gone, runs])), token(died([gone, gone])));
     let mut all = vec![
         first,
         replaced,
-        token(&|case| case.hold().since = at(1)),
-        token(&|case| case.exhausted(&[("a", "t3.micro")])),
-        token(&|case| case.fleet([1])),
+        token(|case| case.hold().since = at(1)),
+        token(|case| case.exhausted(&[("a", "t3.micro")])),
+        token(|case| case.fleet([1])),
     ];
     all.sort_unstable();
     all.dedup();
