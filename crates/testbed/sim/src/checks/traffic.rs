@@ -70,10 +70,11 @@ impl Checks {
         let Some(found) = cloud.switches.get(switch) else { return };
         let role = &act.job.role;
         let from = act.looked - cloud.nature.lag;
-        let compared = found
-            .weights
-            .at(act.sent)
-            .is_some_and(|is| weights.iter().all(|(arn, expected, _)| is.contains(&(arn.clone(), *expected))));
+        // What changed in the very millisecond may have changed right after it was compared.
+        let seen = [act.sent - 1, act.sent].into_iter().filter_map(|at| found.weights.at(at));
+        let expected =
+            |is: &Vec<(String, u32)>| weights.iter().all(|(arn, expected, _)| is.contains(&(arn.clone(), *expected)));
+        let compared = seen.into_iter().any(expected);
         // Two that do the same at the same time overwrite nothing.
         let same = weights.iter().all(|(arn, _, to)| found.weights.now().contains(&(arn.clone(), *to)));
         if !compared && !same {
