@@ -181,7 +181,7 @@ fn whole<'a>(now: &Situation<'a>, held: &Held, memory: &mut DeployMemory) -> Fir
     }
     memory.incomplete_looks = memory.incomplete_looks.saturating_add(1);
     Break(if memory.incomplete_looks < LOOKS {
-        Decision::wait(format!("the fleet to be whole; {found}"))
+        Decision::wait(format!("the fleet to be complete; {found}"))
     } else {
         now.give_up(Kind::Release, format!("{found}. Deploy doesn't replace instances"))
     })

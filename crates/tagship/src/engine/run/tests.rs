@@ -66,7 +66,7 @@ fn a_failure_tells_what_was_seen_and_what_is_left_behind() {
     let judged = fails(|world| {
         world.routing.as_mut().expect("routing").groups[1].targets[0].health = Health::Unhealthy;
     });
-    assert!(judged.message.contains("is no longer whole"), "{judged}");
+    assert!(judged.message.contains("is no longer healthy"), "{judged}");
     let denied = fails(|_| {});
     assert_eq!((denied.kind, denied.code.as_deref()), (Kind::Denied, Some("AccessDenied")));
     assert_eq!(

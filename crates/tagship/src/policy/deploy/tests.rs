@@ -150,15 +150,19 @@ fn the_fleet_must_be_whole() {
         case.world.instances[3].reason = Some("Server.SpotInstanceTermination".to_owned());
     };
     let found = "1 instance of this release runs, COUNT is 2: i-22 is Terminated (Server.SpotInstanceTermination)";
-    looks(1, dead, &format!("wait: the fleet to be whole; {found}"));
+    looks(1, dead, &format!("wait: the fleet to be complete; {found}"));
     looks(
         10,
         dead,
         &format!("fail: {found}. Deploy doesn't replace instances. Left behind of release r0000002: 1 instance (i-21)"),
     );
     looks(10, |case| drop(case.world.instances.pop()), "fail: 1 instance of this release runs, COUNT is 2. Deploy");
-    looks(1, |case| case.world.instances.push(instance(2, 3)), "wait: the fleet to be whole; 3 instances");
-    looks(1, |case| case.world.instances[3].state = InstanceState::Pending, "wait: the fleet to be whole; 1 instance");
+    looks(1, |case| case.world.instances.push(instance(2, 3)), "wait: the fleet to be complete; 3 instances");
+    looks(
+        1,
+        |case| case.world.instances[3].state = InstanceState::Pending,
+        "wait: the fleet to be complete; 1 instance",
+    );
     // A surplus that was taken away is no loss; and the looks count in a row only.
     let surplus = |case: &mut Case| {
         case.world.instances.push(instance(2, 3));

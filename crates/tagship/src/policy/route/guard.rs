@@ -122,7 +122,7 @@ fn told(now: &Situation<'_>, held: &Held, why: &str, alarm: String, because: &st
     report.ending = Ending::Rings;
     let then = Some(Box::new(Done { message, report, ..Done::default() }));
     let step = Situation::rewrite(held, |hold| hold.ringing.push(alarm));
-    Decision::Do { step, why: "it is told, and counts again once it has been OK", then }
+    Decision::Do { step, why: "people are told, and the alarm counts again once it has been OK", then }
 }
 
 /// Weights first; then the execution is stopped, where nobody else ends it.

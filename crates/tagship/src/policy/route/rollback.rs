@@ -123,11 +123,11 @@ fn give_back(held: &Held, traffic: Traffic, memory: &RollbackMemory) -> Decision
     }
     match traffic.predecessor.toward {
         Some(step) => Decision::act(step.sticky(memory.keeps_sticky), "the predecessor serves again"),
-        None if traffic.faults.is_empty() => Decision::wait("the switches to agree"),
+        None if traffic.faults.is_empty() => Decision::wait("all switches to lead to the same group"),
         None => Decision::Fail(Error::problems(
             format!(
-                "release {} was rejected or failed, and every switch that can serves {} again. These can't go back by \
-                 themselves: change them by hand. Rollback then goes on by itself",
+                "release {} was rejected or failed, and every switch that can be moved back serves {} again. \
+                 These can't go back by themselves: change them by hand. Rollback then goes on by itself",
                 held.hold.release,
                 predecessor_name(held)
             ),

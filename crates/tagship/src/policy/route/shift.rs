@@ -191,7 +191,7 @@ fn forward(now: &Situation<'_>, held: &Held, traffic: Traffic, memory: &mut Shif
         return begin(now, held, &traffic);
     }
     Break(match traffic.candidate.toward {
-        Some(step) => Decision::act(step, "the candidate is whole: a switch moves"),
+        Some(step) => Decision::act(step, "all of the candidate is healthy: a switch moves"),
         None => {
             let moved_at = now.world.since();
             let step = Situation::rewrite(held, |hold| hold.moved_at = Some(moved_at));
@@ -237,7 +237,7 @@ fn fit(now: &Situation<'_>, held: &Held, traffic: &Traffic, memory: &mut ShiftMe
     }
     let fleet = "its fleet, which discard removes";
     let message = format!(
-        "release {} of {} is no longer whole, so no traffic was moved to it: {why}. Left behind: {fleet}. Start a new \
+        "release {} of {} is no longer healthy, so no traffic was moved to it: {why}. Left behind: {fleet}. Start a new \
          execution",
         held.hold.release, now.job.role
     );
@@ -390,7 +390,7 @@ fn stuck(now: &Situation<'_>, held: &Held, traffic: &Traffic, why: &str) -> Erro
         )
     } else {
         format!(
-            "{why}. All switches that can go back have. Now: {weights}. Change by hand: {}; then rollback goes on",
+            "{why}. All switches that can be moved back have been. Now: {weights}. Change by hand: {}; then rollback goes on",
             traffic.faults.join("; ")
         )
     };

@@ -94,7 +94,7 @@ pub(super) fn forward(
         Some(since) => {
             baking(now, held, (split, since), (&pair, traffic.candidate.healthy), memory)?;
             whole(now, held, traffic, memory)?;
-            let why = "the step has stood long enough: the next one";
+            let why = "the step's bake is over: the next step";
             Break(advance(now, held, split, split.step + 1, vec![split.to], why))
         }
     }
@@ -253,7 +253,7 @@ fn given(
     Break(match step {
         Some(step) => {
             whole(now, held, traffic, memory)?;
-            Decision::act(step, "the candidate is whole: a switch gets the step")
+            Decision::act(step, "all of the candidate is healthy: a switch takes the step")
         }
         None if split.to == 100 => {
             Decision::act(Situation::rewrite(held, |hold| hold.moved_at = Some(since)), "every switch has moved")
@@ -275,9 +275,9 @@ fn whole(now: &Situation<'_>, held: &Held, traffic: &Traffic, memory: &mut Shift
     let since = *memory.unwhole_since.get_or_insert(now.world.since());
     Break(match now.left(since, held.hold.settings.timeouts.healthy_secs) {
         Some((_, left)) => {
-            Decision::wait(format!("the release to be whole before the next step ({}): {why}", duration(left)))
+            Decision::wait(format!("all of the release to be healthy before the next step ({}): {why}", duration(left)))
         }
-        None => turn_back(now, held, &format!("the release wasn't whole before the next step ({why})")),
+        None => turn_back(now, held, &format!("not all of the release was healthy in time for the next step ({why})")),
     })
 }
 

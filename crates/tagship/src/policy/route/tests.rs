@@ -100,7 +100,7 @@ fn shift() {
     check(
         Action::Shift,
         twice,
-        "fail: release r0000002 of WEB_PRODUCT is no longer whole, so no traffic was moved to it: 1 of 2 targets in \
+        "fail: release r0000002 of WEB_PRODUCT is no longer healthy, so no traffic was moved to it: 1 of 2 targets in \
          web-b is healthy: i-21 unhealthy (Target.Timeout)",
     );
     shift(
@@ -108,7 +108,7 @@ fn shift() {
             case.world.routing.as_mut().expect("routing").groups[1].targets.push(target(3, 1));
             case.shift.ailing_looks = 1;
         },
-        "fail: release r0000002 of WEB_PRODUCT is no longer whole, so no traffic was moved to it: target group web-b \
+        "fail: release r0000002 of WEB_PRODUCT is no longer healthy, so no traffic was moved to it: target group web-b \
          also has targets that aren't this release's: i-31",
     );
     // All switches have moved, which isn't written down yet: that too is given back, and then told.
@@ -344,8 +344,8 @@ fn rollback() {
             case.world.routing = world().routing;
             alone(case);
         },
-        "fail: release r0000002 was rejected or failed, and every switch that can serves r0000001 again. These \
-         can't go back by themselves: change them by hand. Rollback then goes on by itself:\n- HTTP:80 forwards to web-b only",
+        "fail: release r0000002 was rejected or failed, and every switch that can be moved back serves \
+         r0000001 again. These can't go back by themselves: change them by hand. Rollback then goes on by itself:\n- HTTP:80 forwards to web-b only",
     );
     let dead = |case: &mut Case| {
         case.sick(0, 2);

@@ -124,7 +124,7 @@ fn what_fails_before_the_first_weight_moves_nothing() {
             case.sick(1, 1);
             case.shift.ailing_looks = 1;
         },
-        "fail: release r0000002 of WEB_PRODUCT is no longer whole, so no traffic was moved to it: 1 of 2 targets",
+        "fail: release r0000002 of WEB_PRODUCT is no longer healthy, so no traffic was moved to it: 1 of 2 targets",
     );
     check(
         Action::Shift,

@@ -177,13 +177,13 @@ fn health_while_the_traffic_is_divided() {
         case.hold().previous = Some(Previous { release: Some(release(1)), healthy: 1 });
         case.sick(1, 1);
     }
-    shift(part, "wait: the release to be whole before the next step (5 min): 1 of 2 targets");
+    shift(part, "wait: all of the release to be healthy before the next step (5 min): 1 of 2 targets");
     shift(
         |case| {
             part(case);
             case.shift.unwhole_since = Some(at(-200));
         },
-        "do: write the hold of r0000002: Open, previous r0000001 with 1 healthy, 10 % stands, back: the release wasn't whole",
+        "do: write the hold of r0000002: Open, previous r0000001 with 1 healthy, 10 % stands, back: not all of the release",
     );
     // A predecessor that can't serve: everything goes to the release, seen twice, or from the start.
     shift(
