@@ -8,7 +8,7 @@ use std::time::Duration;
 use tagship_local::artifact::{Variant, pack};
 use tagship_local::gateway::{Effect, Fault, When};
 use tagship_local::{Line, Local, Plan};
-use tagship_tests::person::aws_with;
+use tagship_tests::person::{aws, aws_with};
 use tagship_tests::terminal::Terminal;
 use tagship_tests::words::says;
 
@@ -377,7 +377,25 @@ fn doctor(desk: &Desk<'_>) {
             says("plan", &desk.says(1, &["plan", ROLE]), &["FAILS", "nobody", "IT FAILS there"]);
         }
     }
+    nobody_hears(desk, &right, &set);
     set(&right);
+}
+
+/// A topic that the functions can't publish to stops no release.
+fn nobody_hears(desk: &Desk<'_>, right: &Value, set: &impl Fn(&Value)) {
+    let to = |topic: &str, told: &[&str]| {
+        let mut settings = right.clone();
+        settings["TOPIC"] = topic.into();
+        set(&settings);
+        says(topic, &desk.says(0, &["doctor", ROLE]), told);
+    };
+    let aws = |words: &str| aws(&desk.local.gateway.url(), words);
+    let made = aws("sns create-topic --name team");
+    let topic = made["TopicArn"].as_str().expect("an ARN");
+    to(&topic.replace(":team", ":nobody"), &["topic         warning", "Correct TOPIC"]);
+    to(topic, &["topic         warning", "has no tag tagship:service", "aws sns tag-resource"]);
+    aws(&format!("sns tag-resource --resource-arn {topic} --tags Key=tagship:service,Value={ROLE}"));
+    to(topic, &["topic         ok"]);
 }
 
 /// A third release goes live; then the build before it is released anew.

@@ -136,6 +136,8 @@ struct Clients {
     quotas: OnceLock<aws_sdk_servicequotas::Client>,
     events: OnceLock<aws_sdk_eventbridge::Client>,
     events_changes: OnceLock<aws_sdk_eventbridge::Client>,
+    #[cfg(feature = "account")]
+    sns: OnceLock<aws_sdk_sns::Client>,
     sns_changes: OnceLock<aws_sdk_sns::Client>,
 }
 
@@ -180,6 +182,7 @@ clients! {
     #[cfg(feature = "account")] quotas: aws_sdk_servicequotas from reads;
     events: aws_sdk_eventbridge from reads;
     events_changes: aws_sdk_eventbridge from changes;
+    #[cfg(feature = "account")] sns: aws_sdk_sns from reads;
     sns_changes: aws_sdk_sns from changes;
 }
 

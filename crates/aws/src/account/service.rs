@@ -1,11 +1,13 @@
 //! What is read of services: the functions' own readers, for people.
 
 use super::{Account, Own};
+use crate::error::Called;
 use crate::{cloudwatch, codedeploy, ec2, elb, holds, offer, route53};
 use std::collections::{BTreeMap, BTreeSet};
 use tagship::settings::{Choice, Selector, Settings, TargetGroup};
 use tagship::{
     Alarm, Deployment, Ended, Error, Hold, Holding, Instance, Offer, Record, ReleaseId, Routing, ServiceRole,
+    TAG_SERVICE,
 };
 
 impl Account {
@@ -173,6 +175,17 @@ impl Account {
     pub async fn alarm_delays(&self, alarms: &[Alarm]) -> Result<BTreeMap<String, u32>, Error> {
         let names: Vec<String> = alarms.iter().map(|alarm| alarm.name.clone()).collect();
         if names.is_empty() { Ok(BTreeMap::new()) } else { cloudwatch::delays(&self.cloud, &names).await }
+    }
+
+    /// Whether the functions may publish to this topic: whether it has the tag `tagship:service`, of any value.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such topic, or SNS refuses.
+    pub async fn may_tell(&self, topic: &str) -> Result<bool, Error> {
+        let answer = self.cloud.sns().list_tags_for_resource().resource_arn(topic).send().await;
+        let answer = answer.called("sns:ListTagsForResource", topic)?;
+        Ok(answer.tags().iter().any(|tag| tag.key() == TAG_SERVICE))
     }
 
     /// The deployment of the release that holds, with what it did on each instance.

@@ -223,6 +223,7 @@ static TABLE: &[Meaning] = &[
         .remedy("CodeDeploy may not act by the service role of the deployment group that DEPLOY names: mend that role"),
     code("NoSuchHostedZone", Configuration).setting("ZONE"),
     code("NotFound", Configuration).to("sns:Publish").setting("TOPIC"),
+    code("ResourceNotFound*", Configuration).to("sns:ListTagsForResource").setting("TOPIC"),
     code("PipelineNotFoundException", Configuration).remedy(
         "Correct pipeline in the action's UserParameters: no pipeline of this Region and account has that name",
     ),

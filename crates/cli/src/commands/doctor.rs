@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use tagship::settings::{Settings, TargetGroup};
 use tagship::{
-    Action, AlarmState, Does, Error, ExecutionState, Hold, Kind, Pipeline, Routing, ServiceRole, pair, patience,
+    Action, AlarmState, Does, Error, ExecutionState, Hold, Kind, Pipeline, Routing, ServiceRole, TAG_SERVICE, pair,
+    patience,
 };
 use tagship_aws::Account;
 
@@ -91,6 +92,7 @@ pub(super) async fn run(account: &Account, out: &Out, name: &str) -> Result<End,
                 "launch",
                 "names",
                 "alarms",
+                "topic",
                 "release",
                 "leftovers",
             ];
@@ -128,14 +130,15 @@ async fn of_settings(account: &Account, role: &ServiceRole, settings: &Settings)
             TargetGroup::None => Ok(None),
         }
     };
-    let (resolved, hold, pipeline, rules, routing, names, alarms) = tokio::join!(
+    let (resolved, hold, pipeline, rules, routing, names, alarms, topic) = tokio::join!(
         account.resolved(role),
         account.hold(role),
         pipeline(account, role, settings),
         rules::check(account, account.prefix(), role, settings),
         routing,
         names(account, role, settings),
-        alarms(account, settings)
+        alarms(account, settings),
+        topic(account, role, settings)
     );
     let (selectors, launch) = match &resolved {
         Ok(offer) => (
@@ -150,7 +153,7 @@ async fn of_settings(account: &Account, role: &ServiceRole, settings: &Settings)
         Err(error) => Check::failed("leftovers", &error),
     };
     let rules = if pipeline.verdict == Verdict::Error { Check::skipped(rules.part, pipeline.part) } else { rules };
-    let mut checks = vec![selectors, pipeline, rules, switches, launch, names, alarms];
+    let mut checks = vec![selectors, pipeline, rules, switches, launch, names, alarms, topic];
     let first = checks.iter().find(|check| check.verdict == Verdict::Error).map(|check| check.part);
     checks.push(match first {
         Some(part) => Check::skipped("release", part),
@@ -267,6 +270,29 @@ async fn alarms(account: &Account, settings: &Settings) -> Check {
         (false, _) => Check::new(PART, Verdict::Error, missing),
         (true, false) => Check::new(PART, Verdict::Warning, warnings),
         (true, true) => Check::fine(PART, tagship::counted(alarms.len(), "alarm")),
+    }
+}
+
+/// Whether people hear of a stage's end. A release goes on where they don't.
+async fn topic(account: &Account, role: &ServiceRole, settings: &Settings) -> Check {
+    const PART: &str = "topic";
+    let Some(topic) = &settings.topic else {
+        return Check::fine(PART, "no TOPIC: only the account's topic is told when a stage ends");
+    };
+    match account.may_tell(topic).await {
+        Ok(true) => Check::fine(PART, format!("the functions may publish to {topic}")),
+        Ok(false) => Check::new(
+            PART,
+            Verdict::Warning,
+            vec![format!(
+                "{topic} has no tag {TAG_SERVICE}, so the functions may not publish to it and nobody is told: aws sns \
+                 tag-resource --resource-arn {topic} --tags Key={TAG_SERVICE},Value={role}"
+            )],
+        ),
+        Err(error) => match Check::failed(PART, &error) {
+            Check { verdict: Verdict::Error, says, .. } => Check::new(PART, Verdict::Warning, says),
+            unseen => unseen,
+        },
     }
 }
 
