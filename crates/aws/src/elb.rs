@@ -2,6 +2,7 @@
 
 mod change;
 mod fit;
+#[cfg(feature = "account")]
 mod look;
 mod test_rule;
 pub(crate) use change::{deregister, register, set_weights};
