@@ -34,6 +34,8 @@ pub fn plan(seed: u64, mistake: Option<Mistake>) -> Plan {
             acts.push((0, PersonAct::Wreck(service.role.clone(), ((BUSY - HOUR) / MINUTE) as u32)));
         }
     }
+    // A bad zone: instances hang together, and describes are behind.
+    let bad = hooked.random_bool(0.05);
     let nature = Nature {
         lag: [0, 2 * SECOND, 10 * SECOND][rng.random_range(0..3)],
         boot_fails: [0.0, 0.0, 0.05][rng.random_range(0..3)],
@@ -48,6 +50,7 @@ pub fn plan(seed: u64, mistake: Option<Mistake>) -> Plan {
         nodes: [rng.random_range(0..2 * SECOND), rng.random_range(0..5 * SECOND)],
         ..Nature::default()
     };
+    let nature = if bad { Nature { lag: 10 * SECOND, boot_hangs: 0.3, ..nature } } else { nature };
     let harsh = [0.0, 0.3, 1.0, 3.0][rng.random_range(0..4)];
     let odds = Odds {
         crash: 0.003 * harsh,

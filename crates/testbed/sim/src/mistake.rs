@@ -21,6 +21,8 @@ const FRESH: SignedDuration = SignedDuration::from_mins(3);
 pub enum Mistake {
     /// The client token names the service, but neither the release nor the hold's `since`.
     TokenWithoutSince,
+    /// The client token also says how many instances run at the moment.
+    TokenOfTheMoment,
     /// The phase isn't read again before a change.
     NoSecondLook,
     /// Weights move before the candidate is healthy.
@@ -107,8 +109,9 @@ pub enum Mistake {
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::TokenWithoutSince,
+        Self::TokenOfTheMoment,
         Self::NoSecondLook,
         Self::WeightsBeforeHealth,
         Self::SecondSwitchForgotten,
@@ -237,6 +240,11 @@ fn altered(mistake: Mistake, now: &Situation<'_>, decision: First<Done>) -> Firs
     match (mistake, now.job.action, decision) {
         (Mistake::TokenWithoutSince, _, Break(Decision::Do { step: Step::Launch(launch), why, then })) => {
             let token = format!("{}-{}-{}", launch.role, launch.subnet, launch.count);
+            with(launch, token, why, then)
+        }
+        (Mistake::TokenOfTheMoment, _, Break(Decision::Do { step: Step::Launch(launch), why, then })) => {
+            let runs = now.world.as_read().fleet(&now.job.release).filter(|instance| instance.alive()).count();
+            let token = format!("{}-{runs}", launch.client_token);
             with(launch, token, why, then)
         }
         (Mistake::LaunchAgain, _, Break(Decision::Do { step: Step::Launch(launch), why, then })) => {
