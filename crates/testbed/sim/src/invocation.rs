@@ -1,10 +1,11 @@
 //! One Lambda invocation: the real loop with a real planner, as a future that the day polls.
 
-use crate::mistake::{Mistake, Wrong};
+use crate::mistake::Mistake;
 use crate::past::Ms;
 use crate::plan::Fault;
 use crate::port::{Answer, Ask, Line};
 use crate::requests::{Cached, Request};
+use crate::wrong::Wrong;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use tagship::{Called, Job, Memo, Outcome, Planner, Port, Visit, actions, run};

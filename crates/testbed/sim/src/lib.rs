@@ -26,6 +26,7 @@ pub mod day;
 pub mod foresight;
 
 pub mod mistake;
+mod wrong;
 
 pub mod story;
 
