@@ -1,5 +1,6 @@
 //! What the functions called, counted from the gateway's records.
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Sum;
@@ -62,18 +63,26 @@ pub(super) struct Rounds {
     pub(super) repeated: Vec<String>,
 }
 
+/// Between two looks a function pauses for a second at least.
+const PAUSE: SignedDuration = SignedDuration::from_millis(900);
+
 /// Splits the functions' reads into rounds.
 ///
-/// A round begins with the hold's read; everything else is read after it, once. The hold is read again just before a
-/// change, after which nothing but the change comes: that makes no round. Another page, and another resource where AWS
-/// takes one (or a batch) a call, counts as another read; a read that AWS refused may be repeated.
+/// A round begins with the hold's read, or after a pause: while a function only waits, it doesn't read the hold at each
+/// look. Everything else is read after it, once. The hold is read again just before a change, after which nothing but
+/// the change comes: that makes no round. Another page, and another resource where AWS takes one (or a batch) a call,
+/// counts as another read; a read that AWS refused may be repeated.
 pub(super) fn rounds(records: &[Record]) -> Rounds {
     let mut all = Rounds::default();
     for function in FUNCTIONS {
         let mut seen = BTreeSet::new();
+        let mut before: Option<Timestamp> = None;
         for record in records.iter().filter(|record| record.caller == function && !record.changing) {
-            if of_hold(record) {
+            let paused = before.replace(record.at).is_some_and(|before| record.at.duration_since(before) >= PAUSE);
+            if paused || of_hold(record) {
                 seen.clear();
+            }
+            if of_hold(record) {
                 continue;
             }
             let Some(200..400) = record.status else { continue };
@@ -151,19 +160,24 @@ pub(super) fn until_restored(records: &[Record]) -> Restored {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jiff::Timestamp;
     use tagship_cloud::gateway::RawRequest;
 
-    /// `caller service:Operation path?query body`, a call a line.
+    /// `caller service:Operation path?query body`, a call a line, each a tenth of a second after the one before; `…` is
+    /// a pause of a second.
     fn records(lines: &str) -> Vec<Record> {
-        let record = |(n, line): (usize, &str)| {
+        let mut at = Timestamp::UNIX_EPOCH;
+        let record = |line: &str| {
+            at += SignedDuration::from_millis(if line.trim() == "…" { 1_000 } else { 100 });
+            if line.trim() == "…" {
+                return None;
+            }
             let mut parts = line.trim().splitn(4, ' ');
             let mut part = || parts.next().unwrap_or_default().to_owned();
             let (caller, what, uri, body) = (part(), part(), part(), part());
             let (service, operation) = what.split_once(':').expect("service:Operation");
             let (path, query) = uri.split_once('?').unwrap_or((&uri, ""));
-            Record {
-                at: Timestamp::from_second(n as i64).expect("a time"),
+            Some(Record {
+                at,
                 caller,
                 service: service.to_owned(),
                 operation: operation.to_owned(),
@@ -178,9 +192,9 @@ mod tests {
                     headers: BTreeMap::new(),
                     body: Some(body),
                 },
-            }
+            })
         };
-        lines.trim().lines().enumerate().map(record).collect()
+        lines.trim().lines().filter_map(record).collect()
     }
 
     #[track_caller]
@@ -201,8 +215,10 @@ mod tests {
              route s3:GetObject /t/holds/A.json
              route elb:ModifyRule / RuleArn=r
              route s3:GetObject /t/holds/A.json
+             route ec2:DescribeInstances / Action=DescribeInstances
+             …
              route ec2:DescribeInstances / Action=DescribeInstances",
-            2,
+            3,
             &[],
         );
     }
@@ -232,6 +248,6 @@ mod tests {
              route elb:ModifyListener / ListenerArn=l
              route route53:ChangeResourceRecordSets /",
         );
-        assert_eq!(until_restored(&records), Restored { hold: 1, others: 2, took: Duration::from_secs(4) });
+        assert_eq!(until_restored(&records), Restored { hold: 1, others: 2, took: Duration::from_millis(400) });
     }
 }
