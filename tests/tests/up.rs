@@ -270,6 +270,15 @@ fn by_command(person: &mut Person<'_>) {
     says("settings edit", &count, &["-  \"COUNT\": 2", "+  \"COUNT\": 1", "are written"]);
 }
 
+/// AWS runs a pipeline once it has been made, when there is nothing to install yet.
+fn fails_before_the_first_upload(person: &Person<'_>) {
+    let listed = person.asks("ListPipelineExecutions", json!({"pipelineName": "shop"}));
+    let all = listed["pipelineExecutionSummaries"].as_array().expect("executions");
+    let [only] = &all[..] else { panic!("one execution, not {all:#?}") };
+    assert_eq!(only["trigger"]["triggerType"], "CreatePipeline", "{only:#}");
+    person.ends(only["pipelineExecutionId"].as_str().expect("an id"), "Failed");
+}
+
 /// A second service, from nothing to its second release, which is rejected when it is live.
 fn second_service(person: &mut Person<'_>) {
     person.line = ("shop", "SHOP_PRODUCT");
@@ -301,6 +310,7 @@ fn second_service(person: &mut Person<'_>) {
     }
     let set = person.types(&["settings set SHOP"], |command| format!("{command} --yes"));
     says("settings set", &set, &["are written"]);
+    fails_before_the_first_upload(person);
     says("doctor", &person.types(&["doctor SHOP"], str::to_owned), &["event rules   ok"]);
 
     let release = person.starts_by(&["tagship release SHOP"], |command| format!("{command} --yes || [ $? -eq 4 ]"));

@@ -56,17 +56,18 @@ impl Stacks {
             gateway.on_success_await("cloudformation", operation, move |_, _| {
                 let stacks = Arc::clone(&stacks);
                 Box::pin(async move {
-                    if let Err(error) = stacks.look().await {
-                        tracing::warn!(%error, "not all that the stacks say is there");
+                    match stacks.look().await {
+                        Ok(new) => new.iter().for_each(|pipeline| stacks.pipelines.created(pipeline)),
+                        Err(error) => tracing::warn!(%error, "not all that the stacks say is there"),
                     }
                 })
             });
         }
-        stacks.look().await
+        stacks.look().await.map(drop)
     }
 
-    /// Answers the last stack that can't be read; the others count all the same.
-    async fn look(&self) -> Result<(), Error> {
+    /// Answers the pipelines that are new, or the last stack that can't be read; the others count all the same.
+    async fn look(&self) -> Result<Vec<String>, Error> {
         let _turn = self.turn.lock().await;
         let mut said = Said::default();
         let mut unread = None;
@@ -77,10 +78,10 @@ impl Stacks {
             }
         }
         // What ends with its pipeline is still cleared up after by its rules.
-        self.pipelines.keep(said.pipelines);
+        let new = self.pipelines.keep(said.pipelines);
         self.events.keep(said.rules);
         self.codedeploy.keep(&said.applications, &said.groups)?;
-        unread.map_or(Ok(()), Err)
+        unread.map_or(Ok(new), Err)
     }
 
     fn read(&self, stack: Deployed, said: &mut Said) -> Result<(), TemplateError> {

@@ -101,11 +101,14 @@ impl CodePipeline {
         Self { shared }
     }
 
-    /// Runs these pipelines from now on and no others. One that is there already goes on as it is, unless its structure is
-    /// another: that cancels its executions, as on AWS, and its past is forgotten, which AWS doesn't.
-    pub fn keep(&self, pipelines: Vec<Pipeline>) {
+    /// Runs these pipelines from now on and no others; answers the names of those that are new. One that is there already
+    /// goes on as it is, unless its structure is another: that cancels its executions, as on AWS, and its past is
+    /// forgotten, which AWS doesn't.
+    pub fn keep(&self, pipelines: Vec<Pipeline>) -> Vec<String> {
         let now = Timestamp::now();
         let there: Vec<String> = self.shared.lines().keys().cloned().collect();
+        let names = pipelines.iter().map(|pipeline| pipeline.name.to_string());
+        let new = names.filter(|name| !there.contains(name)).collect();
         for name in there {
             let stays = self.look(&name, |engine| pipelines.contains(engine.pipeline()));
             if stays != Some(true) {
@@ -116,6 +119,16 @@ impl CodePipeline {
         for pipeline in pipelines {
             let mut lines = self.shared.lines();
             lines.entry(pipeline.name.to_string()).or_insert_with(|| self.shared.line(pipeline, now));
+        }
+        new
+    }
+
+    /// What AWS does by itself once a pipeline has been created: it runs it. Before the first upload, this fails.
+    pub fn created(&self, pipeline: &str) {
+        let detail = format!("arn:aws:iam::{}:user/ops", self.shared.account);
+        let begun = self.shared.begin(pipeline, Trigger { kind: "CreatePipeline", detail }, BTreeMap::new());
+        if let Some(Err(refusal)) = begun {
+            tracing::warn!(pipeline, %refusal, "a new pipeline doesn't run");
         }
     }
 
