@@ -59,14 +59,14 @@ pub struct Checks {
     turned: BTreeMap<(ServiceRole, ReleaseId), Ms>,
     /// When each release's hold said that its traffic goes back.
     turned_back: steps::TurnedBack,
+    /// The alarms that there were when each release took the hold: others are none of its business.
+    heard: BTreeMap<ReleaseId, Vec<String>>,
     /// Which calls of hooks have succeeded.
     passed: hooks::Passed,
     /// Switches, and the node, that have served once.
     served: BTreeSet<(String, usize)>,
     /// Releases that met a want of capacity: another try may come too many.
     pub short: BTreeSet<ReleaseId>,
-    /// Instances that a release may have too many, as a describe hid one when a death was seen.
-    excused: BTreeMap<ReleaseId, usize>,
     seen: BTreeSet<(u8, String)>,
     /// Client tokens: for which release, under which hold.
     tokens: BTreeMap<String, (ReleaseId, jiff::Timestamp)>,
@@ -116,6 +116,9 @@ impl Checks {
         match act.step {
             // A write by an older entity tag has no effect.
             Step::WriteHold { hold, etag } if etag.as_ref() == cloud.holds.get(&act.job.role).map(|(_, etag)| etag) => {
+                if act.job.action == Action::Provision {
+                    self.heard.insert(hold.release.clone(), hold.settings.alarms.ids().to_vec());
+                }
                 self.stepped(cloud, act, hold);
                 self.hooked(cloud, act, hold);
             }

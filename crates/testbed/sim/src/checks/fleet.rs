@@ -1,11 +1,11 @@
 //! Rules 6 and 9, and that nothing is launched twice: whose instances, targets, addresses and names there are.
 
-use super::{Act, Checks, UNSEEN};
+use super::{Act, Checks};
 use crate::cloud::Cloud;
 use crate::past::SECOND;
 use std::collections::BTreeSet;
 use tagship::settings::Keep;
-use tagship::{Action, Ended, HowEnded, InstanceState, Job, ReleaseId, STALE_SECS, ServiceRole, Step};
+use tagship::{Action, Ended, HowEnded, InstanceState, Job, ReleaseId, ServiceRole, Step};
 
 impl Checks {
     /// Rule 9. A stranger that a person adds is the person's.
@@ -32,15 +32,7 @@ impl Checks {
         let broken = fleet.iter().filter(|instance| instance.hurt.is_some()).count();
         let count = cloud.holds.get(role).map_or(0, |(hold, _)| hold.settings.count as usize);
         let surplus = fleet.len().saturating_sub(count + broken);
-        let excused = self.excused.entry(release.clone()).or_default();
-        // A describe may show a death and hide the replacement of the one before: surplus, which is removed. The launch
-        // before may have been decided by an observation of two minutes ago. What was excused once stays so.
-        let unseen = UNSEEN + STALE_SECS * SECOND;
-        if fleet.iter().any(|instance| instance.hurt.is_some_and(|at| cloud.now - at < unseen)) {
-            *excused = surplus.max(*excused);
-            return;
-        }
-        if surplus > *excused && !self.short.contains(release) {
+        if surplus > 0 && !self.short.contains(release) {
             let launched = fleet.len();
             self.broken(cloud.now, 7, role, format!("surplus {release}"), || {
                 format!("{launched} instances were launched for {} of {count}, {broken} broke", release.short())

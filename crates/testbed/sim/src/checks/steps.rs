@@ -141,7 +141,7 @@ impl Checks {
                 && moved + jiff::SignedDuration::from_millis(UNHEARD) < timestamp(cloud.now)
                 && !hold.ringing.contains(name)
         };
-        if let Some(name) = service.settings.alarms.ids().iter().find(rings) {
+        if let Some(name) = self.heard.get(release).into_iter().flatten().find(rings) {
             let what = format!("{} is approved, and {name} rings", release.short());
             self.broken(cloud.now, 10, role, format!("{release} deaf"), || what);
         }

@@ -42,8 +42,12 @@ impl Checks {
             if healthy.is_empty() { counted().map(|((id, _), _)| id).collect() } else { healthy };
         let broken =
             |id: &String| cloud.instances.get(id).is_none_or(|it| it.hurt.is_some() || it.face.now().service.is_none());
-        if reached.iter().any(|id| cloud.serves(id)) {
+        let serves = reached.iter().any(|id| cloud.serves(id));
+        if serves {
             self.served.insert((switch.to_owned(), node));
+        } else if by_hand {
+            // Nothing there can serve: whoever takes it over from the person finds it so.
+            self.served.remove(&(switch.to_owned(), node));
         }
         if by_hand || !self.served.contains(&(switch.to_owned(), node)) {
             return;
