@@ -19,7 +19,7 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow::{Break, Continue};
 
 /// How long after its execution's end a holder is given to end by itself.
@@ -41,9 +41,10 @@ pub struct ProvisionMemory {
     /// Capacity found exhausted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exhausted: Vec<Exhausted>,
-    /// Client tokens whose instances have been terminated: AWS takes none of them twice.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub spent: usize,
+    /// By subnet, the first number of a launch that may be unused: the instances of those before it have been terminated,
+    /// and AWS takes no client token of theirs again.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub numbers: BTreeMap<String, usize>,
     /// Instances of the release that have been seen to be gone: a describe that is behind may show them alive again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gone: Vec<String>,
@@ -58,8 +59,11 @@ pub struct ProvisionMemory {
     pub missing_since: Option<Timestamp>,
 }
 
-fn is_zero(count: &usize) -> bool {
-    *count == 0
+impl ProvisionMemory {
+    /// The number of the next launch in a subnet that has had so many instances.
+    fn unused(&self, subnet: &str, ever: usize) -> usize {
+        self.numbers.get(subnet).copied().unwrap_or_default().max(ever)
+    }
 }
 
 /// A type that AWS had no capacity for.
@@ -125,7 +129,10 @@ impl Planner for Provision {
                 let (subnet, kind) = (launch.subnet.clone(), launch.instance_type.clone());
                 memory.exhausted.push(Exhausted { subnet, kind, reason });
             }
-            Kind::Spent => memory.spent += 1,
+            Kind::Spent => {
+                let next = fleet::number(launch).unwrap_or_default() + launch.count as usize;
+                memory.numbers.insert(launch.subnet.clone(), next);
+            }
             _ => return None,
         }
         Some(memory)

@@ -34,6 +34,9 @@ pub struct Violation {
     pub what: String,
 }
 
+/// Looks that follow each other may be so far apart: what came and went between two of them, nobody has seen.
+const UNWATCHED: Ms = 30 * SECOND;
+
 /// A change about to be made.
 #[derive(Debug, Clone, Copy)]
 pub struct Act<'a> {

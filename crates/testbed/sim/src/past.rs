@@ -64,6 +64,14 @@ impl<T: PartialEq> Past<T> {
         self.0[first..].iter().map(|(_, value)| value)
     }
 
+    /// What it is, and every value that it had since then, if for at least so long.
+    pub fn lasted(&self, at: Ms, least: Ms) -> impl Iterator<Item = &T> {
+        let first = self.0.iter().rposition(|(since, _)| *since <= at).unwrap_or(0);
+        let ends = self.0[first..].iter().skip(1).map(|(since, _)| *since).chain([Ms::MAX]);
+        let lasted = self.0[first..].iter().zip(ends).filter(move |((since, _), end)| end - since >= least);
+        lasted.map(|((_, value), _)| value)
+    }
+
     /// When it became what it is.
     pub fn changed(&self) -> Ms {
         self.0.last().expect("a past is never empty").0

@@ -100,8 +100,14 @@ fn place(subnet: &str, kind: &str) -> String {
     place
 }
 
-/// Hexadecimal digits of a token that say where.
+/// Hexadecimal digits of a token that say where, and those after them that say the launch's number there.
 const PLACE: usize = 8;
+const NUMBER: usize = 4;
+
+/// The number of a launch in its subnet.
+pub(super) fn number(launch: &Launch) -> Option<usize> {
+    usize::from_str_radix(launch.client_token.get(PLACE..PLACE + NUMBER)?, 16).ok()
+}
 
 /// The order in which instances are kept. It is the same in every invocation: so two that see different parts of the
 /// fleet never terminate different instances and leave too few.
@@ -161,7 +167,8 @@ fn launch<T>(
         subnet: subnet.clone(),
         instance_type: instance_type.clone(),
         count: (want[n] - have[n]) as u32,
-        client_token: Need { held, subnet, instance_type, ever: have[n] + gone + memory.spent }.token(now.job),
+        client_token: Need { held, subnet, instance_type, number: memory.unused(subnet, have[n] + gone) }
+            .token(now.job),
         ami: ami.clone(),
         security_groups: security_groups.clone(),
         instance_profile: settings.instance_profile.clone(),
@@ -241,8 +248,8 @@ struct Need<'a> {
     held: &'a Held,
     subnet: &'a str,
     instance_type: &'a str,
-    /// Instances of the release that the subnet has ever had: each launch makes them more.
-    ever: usize,
+    /// Instances of the release that the subnet has ever had: each launch makes them more. More, if that number is used.
+    number: usize,
 }
 
 impl Need<'_> {
@@ -250,10 +257,10 @@ impl Need<'_> {
     /// digits. The count is left out on purpose: where a describe lags, or another instance has died meanwhile, another
     /// count is a conflict, not another launch.
     fn token(&self, job: &Job) -> String {
-        let Need { held, subnet, instance_type, ever } = self;
+        let Need { held, subnet, instance_type, number } = self;
         let since = held.hold.since;
-        let what = format!("{}\n{}\n{since}\n{subnet}\n{instance_type}\n{ever}", job.role, job.release);
-        let mut token = place(subnet, instance_type) + &sha256(&what);
+        let what = format!("{}\n{}\n{since}\n{subnet}\n{instance_type}\n{number}", job.role, job.release);
+        let mut token = format!("{}{number:04x}{}", place(subnet, instance_type), sha256(&what));
         token.truncate(64);
         token
     }

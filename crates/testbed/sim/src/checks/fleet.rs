@@ -32,7 +32,9 @@ impl Checks {
         let broken = fleet.iter().filter(|instance| instance.hurt.is_some()).count();
         let count = cloud.holds.get(role).map_or(0, |(hold, _)| hold.settings.count as usize);
         let surplus = fleet.len().saturating_sub(count + broken);
-        if surplus > 0 && !self.short.contains(release) {
+        // Who has met a want of capacity tries another type; who hasn't seen it yet, the same again.
+        let short = self.short.contains(release) || fleet.iter().any(|instance| instance.short);
+        if surplus > 0 && !short {
             let launched = fleet.len();
             self.broken(cloud.now, 7, role, format!("surplus {release}"), || {
                 format!("{launched} instances were launched for {} of {count}, {broken} broke", release.short())

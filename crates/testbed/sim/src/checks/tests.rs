@@ -1,6 +1,6 @@
 //! Rule 15: where rules for test traffic lead, and that nothing goes to which they lead.
 
-use super::{Act, Checks, UNSEEN};
+use super::{Act, Checks, UNSEEN, UNWATCHED};
 use crate::cloud::{Cloud, TestRule};
 use crate::past::Ms;
 use tagship::{Ended, Health, HowEnded, Phase, ServiceRole};
@@ -32,14 +32,15 @@ impl Checks {
         }
     }
 
-    /// The group of a target that is removed, if test traffic leads or led to it within `settle`.
+    /// The group of a target that is removed, if test traffic leads to it, or led to it within `settle` for long enough to
+    /// be seen.
     pub(super) fn tested(&mut self, cloud: &Cloud, act: Act<'_>, id: &str, target: Option<&String>, settle: Ms) {
         let role = &act.job.role;
         let from = cloud.now - settle;
         let unseen = |rule: &TestRule| rule.by_hand.is_some_and(|at| at > from - UNSEEN);
         let mut rules = cloud.tests.values().filter(|rule| rule.service == *role && !unseen(rule));
         let led = rules.find_map(|rule| {
-            rule.groups.since(from).flatten().find(|arn| {
+            rule.groups.lasted(from, UNWATCHED).flatten().find(|arn| {
                 let registered = |target: &crate::cloud::Target| {
                     target.health.since(from).flatten().any(|health| *health != Health::Draining)
                 };

@@ -137,6 +137,29 @@ fn what_was_seen_to_be_gone_stays_gone() {
     assert_eq!((first.client_token, first.count), (second.client_token, second.count));
 }
 
+/// The describe doesn't show those that died yet: whoever sees them, and whoever was told so by AWS, launch the same.
+#[test]
+fn a_token_that_is_used_up_is_followed_by_the_one_that_their_deaths_make() {
+    let mut case = Case::new();
+    case.hold().settings.subnet = Choice::Ids(vec!["subnet-a".to_owned()]);
+    case.fleet([]);
+    let first = case.launch();
+    let refused = Error::new(Kind::Spent, "IdempotentInstanceTerminated");
+    let learned = Provision::learn(&Step::Launch(Box::new(first.clone())), &refused, &case.memory);
+    case.memory = learned.expect("something to remember");
+    let second = case.launch();
+    assert_ne!(second.client_token, first.client_token);
+    case.fleet([1, 2]);
+    for n in [1, 2] {
+        let dead = case.instance(n);
+        (dead.state, dead.subnet) = (InstanceState::Terminated, None);
+        dead.client_token = Some(first.client_token.clone());
+    }
+    assert_eq!(case.launch().client_token, second.client_token);
+    case.memory = ProvisionMemory::default();
+    assert_eq!(case.launch().client_token, second.client_token);
+}
+
 #[test]
 fn a_launch_is_told_by_its_need_alone() {
     fn token(change: impl FnOnce(&mut Case)) -> String {

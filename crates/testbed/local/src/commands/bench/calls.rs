@@ -98,13 +98,14 @@ pub(super) fn rounds(records: &[Record]) -> Rounds {
 }
 
 /// The members of a request that make it another page, another batch, or one of a resource that AWS takes alone.
-const APART: [&str; 12] = [
+const APART: [&str; 13] = [
     "NextToken",
     "nextToken",
     "Marker",
     "PaginationToken",
     "continuation-token",
     "name", // where a page of records starts
+    "ResourceTypeFilters",
     "TargetGroupArn",
     "TargetGroupArns.member.1",
     "ListenerArn",
