@@ -144,6 +144,7 @@ impl Cloud {
                     weights: Past::new(0, vec![(groups[0].clone(), 100), (groups[1].clone(), 0)]),
                     by_hand: None,
                     untagged: None,
+                    withheld: None,
                 };
                 self.switches.insert(arn.clone(), switch);
                 arns.push(arn);

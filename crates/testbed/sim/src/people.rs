@@ -43,7 +43,9 @@ impl Cloud {
             }
             PersonAct::UntagSwitch(role, n, back) => {
                 let arn = self.services.get(&role)?.switches.get(n)?.clone();
-                self.switches.get_mut(&arn)?.untagged = (back > 0).then_some(now);
+                let switch = self.switches.get_mut(&arn)?;
+                switch.untagged = (back > 0).then_some(now);
+                switch.withheld = switch.untagged.or(switch.withheld);
                 (back > 0).then_some((back, PersonAct::UntagSwitch(role, n, 0)))
             }
             PersonAct::SplitSwitch(role, n, back) => {

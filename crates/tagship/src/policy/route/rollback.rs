@@ -5,6 +5,8 @@ use super::{CHANGES, LOOKS, READS, keeps_sticky, predecessor_name, previous};
 use crate::engine::{Gate, Memory, Standing, Turning, admission};
 use crate::policy::cleanup::enroll;
 use crate::policy::confirm::confirmed;
+use crate::policy::pair::Pair;
+use crate::settings::TargetGroup;
 use crate::{
     Action, Changes, Decision, Done, Ended, Ending, Error, First, Held, HowEnded, Parts, Planner, Previous, Situation,
     Step, counted,
@@ -46,7 +48,7 @@ impl Planner for Rollback {
                 let step = Situation::rewrite(held, |hold| hold.phase = phase);
                 Break(Decision::act(step, "the release is being ended: there is no way back"))
             }
-            Turning::FreeHold(held, ended) => Break(Decision::last(held, freed(now, held, ended))),
+            Turning::FreeHold(held, ended) => Break(Decision::last(held, freed(now, held, ended)?)),
             Turning::Act(held) => back(now, held, memory),
         }
     }
@@ -163,9 +165,15 @@ fn restored(now: &Situation<'_>, held: &Held, healthy: u32) -> Done {
 }
 
 /// Success where the release has ended: as `kept`, if rollback could restore nothing.
-fn freed(now: &Situation<'_>, held: &Held, ended: &Ended) -> Done {
+fn freed(now: &Situation<'_>, held: &Held, ended: &Ended) -> First<Done> {
+    let setting = &held.hold.settings.target_group;
+    let kept = ended.how == HowEnded::Kept;
+    let refused = match setting {
+        TargetGroup::Pair(_) if kept => Pair::judge(now.world.routing()?, setting).err(),
+        _ => None,
+    };
     let mut report = now.report();
-    if ended.how == HowEnded::Kept {
+    if kept {
         report.ending = Ending::Kept;
         report.left_behind = vec![format!(
             "release {} stays live on every switch: its predecessor ({}) could not serve. Release a good build soon; that \
@@ -173,7 +181,10 @@ fn freed(now: &Situation<'_>, held: &Held, ended: &Ended) -> Done {
             now.job.release,
             predecessor_name(held)
         )];
+        // A switch that a person keeps from tagship could stay divided.
+        let stops = |error: Error| format!("the next release will be refused: {}", error.message.replace("\n- ", " "));
+        report.left_behind.extend(refused.map(stops));
     }
     let message = format!("{} was {} before", held.hold.release, ended.how.as_str());
-    Done { message, report, ..Done::default() }
+    Continue(Done { message, report, ..Done::default() })
 }

@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::testing::*;
-use crate::{Action, Back, Enrolled, Health, Hold, Holding, Phase, Roster, World, names};
+use crate::{
+    Action, Back, Decision, Ended, Enrolled, Health, Hold, Holding, HowEnded, Phase, Roster, Step, World, names,
+};
+use std::ops::ControlFlow::Break;
 
 mod comparison;
 mod guard;
@@ -393,4 +396,29 @@ fn rollback() {
         },
         "done: r0000002 of WEB_PRODUCT has moved no traffic",
     );
+}
+
+/// What would refuse the next release is said where this one stays.
+#[test]
+fn a_switch_that_nothing_could_be_done_about_is_left_behind_by_name() {
+    let left_behind = |divided: bool| {
+        let mut case =
+            Case { holding: held(hold(2)), world: world(), shift: Default::default(), rollback: Default::default() };
+        case.shifted();
+        case.hold().phase = Phase::Ending;
+        let held = case.holding.held.as_mut().expect("a hold");
+        held.freed = true;
+        case.holding.ended = Some(Ended::of(&held.hold, HowEnded::Kept, at(99)));
+        if divided {
+            case.world.routing.as_mut().expect("routing").switches[1].weights =
+                vec![("arn:a".to_owned(), 96), ("arn:b".to_owned(), 4)];
+        }
+        match decide::<Rollback>(&case.holding, &case.world, (at(0), 0), &mut case.rollback) {
+            Break(Decision::Do { step: Step::DeleteHold { .. }, then: Some(done), .. }) => done.report.left_behind,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(left_behind(false).len(), 1);
+    let [_, refused] = &left_behind(true)[..] else { panic!("nothing of the switch") };
+    assert!(refused.starts_with("the next release will be refused") && refused.contains("HTTPS:443"), "{refused}");
 }

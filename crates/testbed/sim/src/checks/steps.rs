@@ -180,12 +180,13 @@ impl Checks {
         }
     }
 
-    /// Once the day is over: no switch is left divided but by a person.
+    /// Once the day is over: no switch is left divided but by a person, or because a person then kept it from tagship.
     pub(super) fn undivided(&mut self, cloud: &Cloud) {
         let divided: BTreeSet<(ServiceRole, String)> = cloud
             .switches
             .values()
             .filter(|switch| switch.by_hand.is_none())
+            .filter(|switch| switch.withheld.is_none_or(|at| at < switch.weights.changed()))
             .filter(|switch| switch.weights.now().iter().filter(|(_, weight)| *weight > 0).count() > 1)
             .map(|switch| (switch.service.clone(), switch.label.clone()))
             .collect();

@@ -223,6 +223,8 @@ pub struct Switch {
     pub by_hand: Option<Ms>,
     /// Since when it has lacked the service's tag.
     pub untagged: Option<Ms>,
+    /// When a person last took that tag away.
+    pub withheld: Option<Ms>,
 }
 
 /// A listener rule for test traffic.
