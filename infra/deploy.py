@@ -222,6 +222,8 @@ def carry_out(stack, change_set):
 
 def main():
     os.environ["AWS_PAGER"] = ""  # all of it at once, and the question after it
+    if len(sys.argv) < 3:
+        sys.exit("infra/deploy.sh STACK TEMPLATE [Key=Value …]")
     stack, template, *given = sys.argv[1:]
     where = region()
     account = aws("sts", "get-caller-identity")["Account"]
@@ -274,7 +276,7 @@ def main():
             aws("cloudformation", "delete-stack", "--stack-name", stack)  # it has nothing in it
         else:
             aws("cloudformation", "delete-change-set", "--change-set-name", change_set)
-        return
+        sys.exit("Nothing was changed.")
     if not new:
         judge(stack, change_set, changes, template, parameters)  # the question may have waited for long
     made = carry_out(stack, change_set)

@@ -401,7 +401,7 @@ fn nobody_hears(desk: &Desk<'_>, right: &Value, set: &impl Fn(&Value)) {
 /// A third release goes live; then the build before it is released anew.
 async fn back_to_the_build_before(desk: &Desk<'_>, first: &str) {
     doctor(desk);
-    says("one only", &desk.says(2, &["rollback", ROLE, "--yes"]), &["no other build was released"]);
+    says("one only", &desk.says(2, &["rollback", ROLE, "--yes"]), &["no other build was live"]);
     let third = desk.release("v3");
     desk.answer("approve", &third, "QaApproval");
     desk.asked("FinalApproval").await;

@@ -24,7 +24,7 @@ pub use upload::Uploaded;
 pub use watched::Watched;
 
 use crate::Cloud;
-use crate::cloud::loaded;
+use crate::cloud::{loaded, of_profile};
 use aws_config::ConfigLoader;
 use aws_credential_types::provider::ProvideCredentials;
 use std::collections::BTreeMap;
@@ -62,13 +62,16 @@ pub struct Account {
 }
 
 impl Person {
-    /// Finds the credentials and the Region.
+    /// Finds the credentials and the Region: of that profile, if one is named.
     ///
     /// # Errors
     ///
     /// If there are none, with what to do about it.
-    pub async fn new(access: ConfigLoader, prefix: &str) -> Result<Self, Opened> {
-        let base = loaded(access).await;
+    pub async fn new(access: ConfigLoader, profile: Option<&str>, prefix: &str) -> Result<Self, Opened> {
+        let base = match profile {
+            Some(profile) => of_profile(access, profile).await,
+            None => loaded(access).await,
+        };
         if base.region().is_none() {
             return Err(Opened::Nobody(
                 "no Region is set: give --region, set AWS_REGION, or write `region` into the profile".to_owned(),

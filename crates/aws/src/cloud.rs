@@ -2,7 +2,12 @@
 
 use crate::metrics::Tally;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
+#[cfg(feature = "account")]
+use aws_config::{profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig};
+#[cfg(feature = "account")]
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use jiff::Timestamp;
@@ -98,10 +103,22 @@ impl Cloud {
 
 /// The access to AWS, over the one HTTP stack that is linked.
 pub(crate) async fn loaded(access: ConfigLoader) -> SdkConfig {
-    let http = aws_smithy_http_client::Builder::new()
+    access.http_client(http()).load().await
+}
+
+/// The same as a profile of the AWS configuration says, whatever keys the environment has: who names one means it.
+#[cfg(feature = "account")]
+pub(crate) async fn of_profile(access: ConfigLoader, profile: &str) -> SdkConfig {
+    let base = loaded(access.profile_name(profile)).await;
+    let config = ProviderConfig::default().with_http_client(http()).with_region(base.region().cloned());
+    let provider = ProfileFileCredentialsProvider::builder().configure(&config).profile_name(profile).build();
+    base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
+}
+
+fn http() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-        .build_https();
-    access.http_client(http).load().await
+        .build_https()
 }
 
 /// Each client, once it is used: one for reads, one for changes.

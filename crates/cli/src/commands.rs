@@ -100,13 +100,10 @@ pub(crate) async fn entered(access: Access, out: &Out) -> Result<Account, Failur
 /// The same without a word.
 pub(crate) async fn open(access: Access) -> Result<Account, Failure> {
     let mut loader = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12());
-    if let Some(profile) = access.profile {
-        loader = loader.profile_name(profile);
-    }
     if let Some(region) = access.region {
         loader = loader.region(aws_config::Region::new(region));
     }
-    let person = Person::new(loader, &access.prefix).await?;
+    let person = Person::new(loader, access.profile.as_deref(), &access.prefix).await?;
     Ok(person.open(access.bucket).await?)
 }
 

@@ -14,7 +14,9 @@ const SENTENCES: usize = 24;
 /// narrow for that, each row is a paragraph instead.
 pub(crate) fn table(width: usize, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let rows: Vec<Vec<String>> = rows.into_iter().collect();
-    if head.len() > 2 && needed(head, &rows) > width {
+    // A list of two columns without heads wraps by itself.
+    let headed = head.iter().any(|head| !head.trim_start_matches('~').is_empty());
+    if headed && needed(head, &rows) > width {
         return paragraphs(width, head, &rows);
     }
     let mut table = Table::new();

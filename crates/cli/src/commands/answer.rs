@@ -112,6 +112,16 @@ fn doubts(status: &Status) -> String {
     if !ringing.is_empty() {
         text.push_str(&format!(" Alarms ring: {}.", ringing.join(", ")));
     }
+    let steps = status.held.as_ref().is_some_and(|held| held.step.is_some());
+    for switch in &status.switches {
+        let weighted = switch.groups.iter().filter(|group| group.weight > 0).count();
+        if weighted > 1 && !steps {
+            text.push_str(&format!(
+                " {} gives weight to {weighted} groups: set all but one to 0 first.",
+                switch.switch
+            ));
+        }
+    }
     for release in &status.releases {
         if let Some(healthy) = release.healthy.filter(|healthy| *healthy < release.instances.len()) {
             let (role, all) = (release.role.as_str(), release.instances.len());

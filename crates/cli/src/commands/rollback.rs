@@ -10,7 +10,7 @@ use crate::out::Out;
 use crate::service::{Naming, named};
 use std::time::Duration;
 use tagship::history::{Outcome, history};
-use tagship::{PastRelease, Pipeline, ReleaseId, Stage};
+use tagship::{HowEnded, PastRelease, PastRun, Pipeline, ReleaseId, ServiceRole, Stage};
 use tagship_aws::Account;
 
 /// Executions that are looked through.
@@ -79,12 +79,10 @@ pub(super) async fn run(account: &Account, out: &Out, name: &str, wish: Wish) ->
         account.executions(&pipeline.name, LOOKED),
         account.runs(&pipeline.name, None, usize::try_from(LOOKED).unwrap_or_default() * 14)
     )?;
-    let released: Vec<&PastRelease> = history(role, &executions, &runs, jiff::Timestamp::now())
-        .iter()
-        .filter(|entry| entry.outcome == Outcome::Released)
-        .filter_map(|entry| executions.iter().find(|past| past.release == entry.release))
-        .collect();
-    let wanted = wanted(role, &executions, &released, wish.to.as_deref())?;
+    let wanted = match wish.to.as_deref() {
+        Some(to) => named_by(role, &executions, to)?,
+        None => before(account, &service.role, &executions, &runs).await?,
+    };
     let Some((action, bucket, key)) = pipeline.source() else {
         return Err(Failure::usage(format!("pipeline {} has no S3 source", pipeline.name)));
     };
@@ -160,31 +158,50 @@ fn ended(out: &Out, role: &str, frozen: Option<String>, did: Result<String, Fail
     }
 }
 
-/// The release whose build is wanted: of those that were released, the one named, or the one before the last.
-fn wanted<'a>(
-    role: &str,
-    all: &'a [PastRelease],
-    released: &[&'a PastRelease],
-    to: Option<&str>,
+/// The release that was live with another build before the one that is live now. Which releases were live, their markers
+/// say: one that was kept is live though its execution failed.
+async fn before<'a>(
+    account: &Account,
+    role: &ServiceRole,
+    executions: &'a [PastRelease],
+    runs: &[PastRun],
 ) -> Result<&'a PastRelease, Failure> {
+    let past = history(role.as_str(), executions, runs, jiff::Timestamp::now());
+    let mut live: Option<&PastRelease> = None;
+    for (execution, entry) in executions.iter().zip(&past) {
+        // Only a shift gives traffic, so others need no marker read.
+        let shifted = matches!(
+            entry.outcome,
+            Outcome::Released | Outcome::RolledBack | Outcome::Stopped | Outcome::FailedAfterTraffic
+        );
+        if !shifted {
+            continue;
+        }
+        let ended = account.ended(role, &execution.release).await?;
+        let was_live = match ended {
+            Some(ended) => matches!(ended.how, HowEnded::Approved | HowEnded::Kept),
+            // Older than the markers.
+            None => entry.outcome == Outcome::Released,
+        };
+        match live {
+            _ if !was_live => {}
+            None => live = Some(execution),
+            Some(live) if live.version != execution.version => return Ok(execution),
+            Some(_) => {}
+        }
+    }
+    Err(Failure::usage(format!(
+        "no other build was live before the one that is: name one with --to; `tagship history {role}` lists them"
+    )))
+}
+
+/// The release whose id begins so.
+fn named_by<'a>(role: &str, all: &'a [PastRelease], to: &str) -> Result<&'a PastRelease, Failure> {
     let history = format!("`tagship history {role}` lists them");
-    match to {
-        None => {
-            let live = released.first().and_then(|live| live.version.as_ref());
-            let before = released.iter().skip(1).find(|past| past.version.as_ref() != live);
-            before.copied().ok_or_else(|| {
-                Failure::usage(format!(
-                    "no other build was released before the live one: name one with --to; {history}"
-                ))
-            })
-        }
-        Some(to) => {
-            let mut named = all.iter().filter(|past| past.release.as_str().starts_with(to));
-            match (named.next(), named.next()) {
-                (Some(past), None) => Ok(past),
-                (Some(_), Some(_)) => Err(Failure::usage(format!("--to {to} begins several releases: {history}"))),
-                (None, _) => Err(Failure::usage(format!("--to {to} is no release of the last {LOOKED}: {history}"))),
-            }
-        }
+    let mut named = all.iter().filter(|past| past.release.as_str().starts_with(to));
+    match (named.next(), named.next()) {
+        (Some(past), None) => Ok(past),
+        (Some(_), Some(_)) => Err(Failure::usage(format!("--to {to} begins several releases: {history}"))),
+        (None, _) => Err(Failure::usage(format!("--to {to} is no release of the last {LOOKED}: {history}"))),
     }
 }

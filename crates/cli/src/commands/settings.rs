@@ -150,7 +150,16 @@ pub(super) async fn edit(account: &Account, out: &Out, name: &str, yes: bool) ->
         out.say("Nothing was changed.")?;
         return Ok(End::Fine);
     }
-    write(account, out, &role, Some(&now), after.trim(), false, yes).await
+    let written = write(account, out, &role, Some(&now), after.trim(), false, yes).await;
+    if written.is_err()
+        && let Ok((_, kept)) = file.keep()
+    {
+        out.warn(&format!(
+            "your text is kept in {}: correct it, then tagship settings set {role} FILE",
+            kept.display()
+        ));
+    }
+    written
 }
 
 async fn write(
@@ -173,7 +182,7 @@ async fn write(
     out.say(&changes)?;
     // A variable takes as little room as it can.
     let text = serde_json::from_str::<Value>(text).map_or_else(|_| text.to_owned(), |value| value.to_string());
-    if !sure(yes, &format!("Write the settings of {role}? They count from its next release on."))? {
+    if !sure(yes, &format!("Write the settings of {role}? They take effect with its next release."))? {
         out.say("Nothing was written.")?;
         return Ok(End::Fine);
     }

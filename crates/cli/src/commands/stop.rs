@@ -103,18 +103,20 @@ pub(crate) async fn stoppable(
         (None, None) => return Ok(Err(format!("Nothing is under way: {role} isn't held."))),
     };
     let execution = account.execution(&pipeline.name, &release).await?;
+    let hold = hold.filter(|hold| hold.release == release);
+    if hold.as_ref().is_some_and(|hold| hold.phase == Phase::Approved) {
+        return Err(Failure::usage(format!(
+            "release {release} was approved: what it replaced is being removed, and can't be stopped. Once it has ended, \
+             `tagship rollback {role}` releases the build before it again. If it doesn't end, retry the stage's failed \
+             actions in the console"
+        )));
+    }
     if matches!(execution.state, ExecutionState::Running | ExecutionState::Stopping) {
         return Ok(Ok((Stopping::Stop, pipeline.name, release)));
     }
-    let Some(hold) = hold.filter(|hold| hold.release == release) else {
+    let Some(hold) = hold else {
         return Ok(Err(format!("Release {release} has ended, and holds nothing.")));
     };
-    if hold.phase == Phase::Approved {
-        return Err(Failure::usage(format!(
-            "release {release} was approved: what it replaced is being removed, and can't be stopped. If it doesn't end, \
-             retry the stage's failed actions in the console"
-        )));
-    }
     Ok(Ok((Stopping::Clean, hold.pipeline, release)))
 }
 
@@ -143,7 +145,7 @@ pub(super) async fn freeze(account: &Account, out: &Out, name: &str, why: &str, 
     // CodePipeline's own pattern: [a-zA-Z0-9!@ ().*?-]+
     if let Some(other) = why.chars().find(|c| !(c.is_ascii_alphanumeric() || "!@ ().*?-".contains(*c))) {
         return Err(Failure::usage(format!(
-            "-m: as this reason, CodePipeline takes letters of ASCII, digits, spaces, and ! @ ( ) . * ? -; not {other:?}"
+            "-m: the reason may not contain {other:?}; CodePipeline allows ASCII letters, digits, spaces and ! @ ( ) . * ? -"
         )));
     }
     let service = named(account, name, Naming::Exact).await?;

@@ -20,6 +20,9 @@ mod tests;
 
 use crate::{Change, Changes, Error, Held, Kind, Parts, Previous, Situation, Step};
 
+/// What a failed shift says where every switch stands as before: history tells by it whether the release had traffic.
+pub(crate) const NO_TRAFFIC: &str = "no traffic was moved";
+
 /// What both see.
 const READS: Parts = Parts::INSTANCES.and(Parts::ROUTING).and(Parts::NAMES);
 

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::policy::route::NO_TRAFFIC;
 use crate::{Action, Does, PastRelease, PastRun, ReleaseId, RunStatus};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -102,7 +103,9 @@ fn entry(service: &str, execution: &PastRelease, runs: &[PastRun], now: Timestam
     // The shift alone moves traffic; a failed one may have begun to.
     let shift = |run: &&&PastRun| matches!(run.does, Does::Invoke { action: Some(Action::Shift), .. });
     let had_traffic = own.iter().any(|run| shift(&run) && run.run.status == RunStatus::Succeeded);
-    let failed_in_shift = failed.is_some_and(|run| shift(&run));
+    // Its words say so where it had moved nothing yet.
+    let unmoved = |run: &PastRun| run.run.error.as_deref().is_some_and(|words| words.contains(NO_TRAFFIC));
+    let failed_in_shift = failed.is_some_and(|run| shift(&run) && !unmoved(run));
     let outcome = match (execution.status.as_str(), failed) {
         ("Succeeded", _) => Outcome::Released,
         ("Stopped" | "Stopping" | "Cancelled", _) => Outcome::Stopped,

@@ -67,7 +67,8 @@ pub fn status(service: &ServiceRole, seen: &Seen<'_>) -> Status {
         since: frozen.since,
     });
     let queued = stage.map(|stage| &stage.waiting).into_iter().flatten();
-    let asked = approval.as_ref().map(asked);
+    let releases = releases(instances, live.as_ref(), seen);
+    let asked = approval.as_ref().map(|approval| asked(approval, seen, &releases));
     let going = running.is_some() || stage.is_some_and(|stage| stage.status == "InProgress");
     Status {
         at: seen.now,
@@ -76,7 +77,7 @@ pub fn status(service: &ServiceRole, seen: &Seen<'_>) -> Status {
             .pipeline
             .map(|pipeline| pipeline.name.clone())
             .or_else(|| seen.hold.map(|hold| hold.pipeline.clone())),
-        releases: releases(instances, live.as_ref(), seen),
+        releases,
         switches: seen.routing.map(|routing| switches(routing, instances)).unwrap_or_default(),
         actions: seen.pipeline.map(row::row).unwrap_or_default(),
         names: seen.names.unwrap_or_default().iter().map(name).collect(),
@@ -245,9 +246,20 @@ fn held(hold: &Hold) -> Held {
     }
 }
 
-fn asked(approval: &Approval<'_>) -> Asked {
+fn asked(approval: &Approval<'_>, seen: &Seen<'_>, releases: &[Release]) -> Asked {
+    let hold = seen.hold.filter(|hold| hold.release == *approval.release);
+    let predecessor = hold.and_then(|hold| hold.previous.as_ref()).and_then(|previous| previous.release.as_ref());
+    let healthy = releases.iter().find(|it| Some(&it.release) == predecessor).and_then(|it| it.healthy);
+    let unreachable = seen.routing.is_some() && seen.instances.is_some() && healthy.unwrap_or_default() == 0;
     let (approving, rejecting) = match approval.begins {
         Some(Action::Shift) => ("sends it the traffic", "removes it; the traffic stays where it is"),
+        Some(Action::Retire) if hold.is_some() && predecessor.is_none() => (
+            "keeps it live; it replaced nothing",
+            "ends the release, but it stays live: there is nothing to go back to",
+        ),
+        Some(Action::Retire) if predecessor.is_some() && unreachable => {
+            ("removes what it replaced", "ends the release, but it stays live: its predecessor has no healthy target")
+        }
         Some(Action::Retire) => ("removes what it replaced", "moves all traffic back, and removes it"),
         Some(Action::Provision) => ("prepares it for the next service of the pipeline", "removes it"),
         _ => ("lets the pipeline go on", "ends the release, and removes it"),

@@ -104,7 +104,7 @@ fn facts(status: &Status) -> Vec<Vec<String>> {
         facts.extend(held.going_back.clone().map(|why| ("going back", why)));
     }
     if let Some(running) = &status.running {
-        let says = running.says.as_deref().unwrap_or("it has said nothing yet");
+        let says = running.says.as_deref().unwrap_or("its text comes within 15 minutes");
         facts.push(("runs", format!("{} since {}: {says}", running.action, since(running.since, now))));
     }
     if let Some(asked) = &status.approval {

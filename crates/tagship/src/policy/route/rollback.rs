@@ -185,6 +185,12 @@ fn freed(now: &Situation<'_>, held: &Held, ended: &Ended) -> First<Done> {
         let stops = |error: Error| format!("the next release will be refused: {}", error.message.replace("\n- ", " "));
         report.left_behind.extend(refused.map(stops));
     }
-    let message = format!("{} was {} before", held.hold.release, ended.how.as_str());
+    let (release, predecessor) = (&held.hold.release, predecessor_name(held));
+    let message = match ended.how {
+        HowEnded::Kept => {
+            format!("release {release} stays live: its predecessor ({predecessor}) can't take the traffic back")
+        }
+        how => format!("release {release} has already ended: {}", how.as_str()),
+    };
     Continue(Done { message, report, ..Done::default() })
 }

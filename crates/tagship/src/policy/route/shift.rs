@@ -3,7 +3,7 @@
 use super::alarms::{self, Heard, heard};
 use super::comparison::Comparison;
 use super::traffic::{Traffic, live_names};
-use super::{CHANGES, LOOKS, READS, hooks, keeps_sticky, predecessor_name, previous, steps, weights};
+use super::{CHANGES, LOOKS, NO_TRAFFIC, READS, hooks, keeps_sticky, predecessor_name, previous, steps, weights};
 use crate::engine::{Gate, Memory, Standing, admission};
 use crate::policy::pair::{self, Pair, Share, Turn};
 use crate::settings::{HookPoint, TargetGroup};
@@ -237,7 +237,7 @@ fn fit(now: &Situation<'_>, held: &Held, traffic: &Traffic, memory: &mut ShiftMe
     }
     let fleet = "its fleet, which discard removes";
     let message = format!(
-        "release {} of {} is no longer healthy, so no traffic was moved to it: {why}. Left behind: {fleet}. Start a new \
+        "release {} of {} is no longer healthy, so {NO_TRAFFIC} to it: {why}. Left behind: {fleet}. Start a new \
          execution",
         held.hold.release, now.job.role
     );
@@ -370,11 +370,9 @@ fn back(now: &Situation<'_>, held: &Held, traffic: Traffic, why: &str, memory: &
     let fleet = format!("the fleet of {}, which discard removes", hold.release);
     let traffic = match hold.previous {
         Some(_) => format!("the traffic is back with {}", predecessor_name(held)),
-        None => "no traffic was moved".to_owned(),
+        None => NO_TRAFFIC.to_owned(),
     };
-    let message = format!(
-        "{why}: {traffic}. Left behind: {fleet}. Find the cause in its instances' logs before you start a new execution"
-    );
+    let message = format!("{why}: {traffic}. Left behind: {fleet}. Find the cause before you start a new execution");
     Break(Decision::Fail(Error::release(message).leaving(vec![fleet])))
 }
 

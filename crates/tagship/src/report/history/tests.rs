@@ -29,6 +29,11 @@ fn invoke(action: Action) -> Does {
 }
 
 fn check(status: &str, how: &[RunStatus], outcome: Outcome, why: Option<&str>) {
+    check_error(status, how, None, (outcome, why));
+}
+
+/// The same with other words of the actions that failed.
+fn check_error(status: &str, how: &[RunStatus], error: Option<&str>, (outcome, why): (Outcome, Option<&str>)) {
     let all = [
         ("Deploy", invoke(Action::Deploy)),
         ("QaApproval", Does::Ask),
@@ -38,6 +43,9 @@ fn check(status: &str, how: &[RunStatus], outcome: Outcome, why: Option<&str>) {
     ];
     let went = all.into_iter().zip(how).zip((0..).step_by(20));
     let mut runs: Vec<PastRun> = went.map(|(((name, does), how), begins)| run(name, does, begins, *how)).collect();
+    if let Some(error) = error {
+        runs.iter_mut().filter(|run| run.run.error.is_some()).for_each(|run| run.run.error = Some(error.to_owned()));
+    }
     let other = Does::Invoke { service: "WEB_PRE".to_owned(), action: Some(Action::Shift) };
     runs.push(run("PreRoute", other, 0, RunStatus::Succeeded));
     let execution = PastRelease {
@@ -65,6 +73,10 @@ fn a_no_before_traffic_is_told_apart_from_one_after_it() {
     check("Failed", &[Succeeded, Succeeded, Succeeded, Failed], Outcome::RolledBack, words);
     check("Failed", &[Failed], Outcome::FailedBeforeTraffic, Some("Deploy: the hook failed"));
     check("Failed", &[Succeeded, Succeeded, Failed], Outcome::FailedAfterTraffic, Some("Route: the hook failed"));
+    let unmoved = "release 1 is no longer healthy, so no traffic was moved to it";
+    let told = format!("Route: {unmoved}");
+    let expected = (Outcome::FailedBeforeTraffic, Some(told.as_str()));
+    check_error("Failed", &[Succeeded, Succeeded, Failed], Some(unmoved), expected);
     check("Stopped", &[Succeeded, Abandoned], Outcome::Stopped, Some("wrong build"));
     check("Superseded", &[], Outcome::Superseded, None);
     check("InProgress", &[Succeeded, Running], Outcome::Running, None);

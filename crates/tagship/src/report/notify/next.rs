@@ -52,13 +52,14 @@ pub(super) fn after_failure(kind: Kind, stage: StageName, action: Option<Action>
             "No traffic has moved. What was made for this release is removed once its execution has failed."
         }
         Some(Action::Shift) => {
-            "When the execution has failed, a rollback follows: check that the message of its success arrives."
+            "Rollback starts by itself: wait for the message ROLLED BACK. The candidate's instances are removed soon: \
+             TIMEOUTS.POSTMORTEM keeps them for a while, and `tagship why` shows the last lines of their logs."
         }
         Some(Action::Rollback) => {
             "Look at the switches' weights now: the traffic may not be back. Then repeat the rollback."
         }
         Some(Action::Retire) => {
-            "If it was approved, discard finishes the removal by itself. Otherwise the traffic goes back."
+            "If the removal had begun, discard finishes it. Otherwise the traffic goes back to the previous release."
         }
         Some(Action::Discard | Action::Park) => {
             "What is left still costs money. The sweep repeats the action every five minutes; you can repeat it sooner."

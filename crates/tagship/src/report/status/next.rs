@@ -52,7 +52,10 @@ pub(super) fn next(service: &str, held: Option<&Held>, approval: Option<&Asked>,
     } else {
         next.push(Next::new(format!("tagship release {service} BUILD.zip"), "releases a build"));
         if now.live {
-            next.push(Next::new(format!("tagship rollback {service}"), "releases the previous build again"));
+            next.push(Next::new(
+                format!("tagship rollback {service}"),
+                "releases the build before the live one again, if there was one",
+            ));
         }
     }
     if now.frozen {

@@ -128,6 +128,35 @@ fn what_can_be_done_depends_on_what_is_open() {
     }
 }
 
+/// What a rejection can't do is said before it is given.
+#[test]
+fn a_question_says_what_the_answer_will_really_do() {
+    let release_2 = release(2);
+    let approval = Approval {
+        stage: "Release",
+        action: "FinalApproval",
+        release: &release_2,
+        since: None,
+        token: "t",
+        services: Vec::new(),
+        begins: Some(Action::Retire),
+    };
+    let check = |previous: Option<u8>, healthy: bool, rejecting: &str| {
+        let mut routing = testing::routing(vec![testing::target(1, 1)], vec![testing::target(2, 1)]);
+        routing.groups[0].targets[0].health = if healthy { Health::Healthy } else { Health::Unhealthy };
+        let before = crate::Previous { release: previous.map(release), healthy: 1 };
+        let hold = Hold { previous: Some(before), moved_at: Some(at(5)), ..hold(2) };
+        let instances = instances();
+        let seen = Seen { hold: Some(&hold), instances: Some(&instances), routing: Some(&routing), ..Seen::default() };
+        let releases = releases(&instances, Some(&release(2)), &seen);
+        let asked = asked(&approval, &seen, &releases);
+        assert!(asked.rejecting.contains(rejecting), "{asked:?}");
+    };
+    check(Some(1), true, "moves all traffic back");
+    check(Some(1), false, "its predecessor has no healthy target");
+    check(None, true, "there is nothing to go back to");
+}
+
 #[test]
 fn a_weight_names_the_release_of_its_group() {
     let routing = testing::routing(vec![testing::target(1, 1)], vec![testing::target(2, 1)]);
