@@ -29,9 +29,9 @@ def aws(*arguments, given=None):
 
 
 def ask(question):
-    """Whether somebody says yes; nobody there to ask is a no."""
+    """Whether somebody says yes; None, if there is nobody to ask."""
     try:
         return input(f"{question} [y/N] ").strip() in ("y", "Y", "yes")
     except EOFError:
         print()
-        return False
+        return None

@@ -271,12 +271,15 @@ def main():
         room(changes)
     else:
         judge(stack, change_set, changes, template, parameters)
-    if not ask("Do it?"):
+    answer = ask("Do it?")
+    if not answer:
         if new:
             aws("cloudformation", "delete-stack", "--stack-name", stack)  # it has nothing in it
         else:
             aws("cloudformation", "delete-change-set", "--change-set-name", change_set)
-        sys.exit("Nothing was changed.")
+        if answer is None:
+            sys.exit("Nobody answered, so nothing was changed. Where nobody can: echo y | infra/deploy.sh …")
+        return
     if not new:
         judge(stack, change_set, changes, template, parameters)  # the question may have waited for long
     made = carry_out(stack, change_set)

@@ -80,11 +80,11 @@ pub(crate) enum Command {
     },
     /// Write the files of a new service, and say which commands deploy them; deploys nothing itself
     Onboard {
-        /// The service role that it shall have
+        /// The name of its service role
         service: String,
         #[command(flatten)]
         answers: Box<Answers>,
-        /// A JSON file with answers, each called as its flag is; flags come first
+        /// A JSON file with answers, each named like its flag; a flag wins over the file
         #[arg(long = "answers", value_name = "FILE", help_heading = "Files")]
         file: Option<PathBuf>,
         /// The directory to write into
@@ -94,7 +94,7 @@ pub(crate) enum Command {
         #[arg(long, help_heading = "Files")]
         overwrite: bool,
     },
-    /// Serve a page on this machine that shows all of it, and renews itself
+    /// Serve a page on this machine that shows all of it, and updates by itself
     Dashboard(Dashboard),
     /// Check, upload and follow a build
     Release {
@@ -117,11 +117,11 @@ pub(crate) enum Command {
         #[command(flatten)]
         sure: Sure,
     },
-    /// Answer the open approval with yes
+    /// Approve the open approval
     Approve(Answer),
-    /// Answer the open approval with no
+    /// Reject the open approval
     Reject(Answer),
-    /// Get back to an earlier build: reject, stop, or release it anew
+    /// Get back to an earlier build: reject, stop, or release it again
     Rollback {
         /// The service role
         service: String,

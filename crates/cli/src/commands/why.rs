@@ -89,7 +89,7 @@ pub(super) async fn run(account: &Account, out: &Out, name: &str, release: Optio
             HowEnded::Discarded => "nothing: it is gone".to_owned(),
             HowEnded::Parked => "nothing: it and its environment are gone".to_owned(),
             HowEnded::Kept => {
-                "it is live still: nothing could be restored, or switches were turned away from it after its approval"
+                "it is still live: the release before it could not serve, or switches were moved away from it after its approval"
                     .to_owned()
             }
         },

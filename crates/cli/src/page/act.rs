@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Verb {
-    /// Answer the open approval with yes.
+    /// Approve the open approval.
     Approve,
     /// Answer it with no.
     Reject,

@@ -73,7 +73,7 @@ fn never_held(now: &Situation<'_>) -> Decision {
 fn turn(held: &Held, phase: Phase) -> Decision {
     Decision::act(
         Situation::rewrite(held, |hold| hold.phase = phase),
-        "the release is being ended: there is no way back",
+        "the release ends: it can't be approved any more",
     )
 }
 
@@ -100,7 +100,7 @@ fn settle(now: &Situation<'_>, held: &Held, since: Timestamp) -> First<()> {
     match now.left(since, held.hold.settings.timeouts.settle_secs) {
         None => Continue(()),
         Some((until, left)) => {
-            let why = format!("late calls and the balancer's nodes to settle, {left} s more");
+            let why = format!("the load balancer to use the new weights everywhere, {left} s more");
             Break(Decision::wait_until(until, why))
         }
     }

@@ -35,7 +35,7 @@ pub(super) fn overview(rows: &[Row], unavailable: &[Unavailable], now: Timestamp
         ]
     });
     let text = table(width, &["~SERVICE", "~LIVE", "~UNDER WAY", "~AT", "FOR"], cells);
-    format!("{text}\nLIVE is told by the tags of the instances.\n{}", lacking(unavailable))
+    format!("{text}\nLIVE comes from the tags of the instances.\n{}", lacking(unavailable))
 }
 
 /// A release by the name of its build; where it has none, by its id.

@@ -71,11 +71,15 @@ fn told(now: &Situation<'_>, roster: &Roster, down: &BTreeSet<String>, back: boo
     let Roster { release, members, .. } = roster;
     let ids = |ids: &mut dyn Iterator<Item = &String>| listed(ids.map(String::as_str));
     let new = down.iter().any(|id| !roster.down.contains(id));
-    let names = if roster.settings.zone.is_some() { ", and their addresses are out of the live names" } else { "" };
+    let names = match (roster.settings.zone.is_some(), down.len()) {
+        (false, _) => "",
+        (true, 1) => ", and its address is removed from the live names",
+        (true, _) => ", and their addresses are removed from the live names",
+    };
     let message = if new {
         format!(
-            "{} of the {} of the live release {release} of {role} {} run any more ({}){names}. Nothing is launched \
-             instead before the next release",
+            "{} of the {} of the live release {release} of {role} {} run any more ({}){names}. tagship \
+             starts no replacement until the next release",
             down.len(),
             counted(members.len(), "instance"),
             if down.len() == 1 { "doesn't" } else { "don't" },

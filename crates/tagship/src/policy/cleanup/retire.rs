@@ -73,7 +73,7 @@ fn approve(now: &Situation<'_>, held: &Held, phase: Phase, memory: &mut RemovalM
         });
     }
     let step = Situation::rewrite(held, |hold| hold.phase = phase);
-    Break(Decision::act(step, "approved: from here on there is no way back"))
+    Break(Decision::act(step, "approved: from here on the traffic doesn't go back"))
 }
 
 /// What a refused approval leads to.

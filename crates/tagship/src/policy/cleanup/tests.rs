@@ -135,7 +135,10 @@ fn retire() {
         },
         "do: ",
     );
-    retire(|case| case.hold().moved_at = Some(at(90)), "wait: late calls and the balancer's nodes to settle, 5 s");
+    retire(
+        |case| case.hold().moved_at = Some(at(90)),
+        "wait: the load balancer to use the new weights everywhere, 5 s",
+    );
     retire(|_| {}, "do: deregister i-11, i-12 from arn:a");
     retire(
         |case| {

@@ -46,7 +46,7 @@ impl Planner for Rollback {
             Turning::Turn(held, phase) => {
                 confirmed(now)?;
                 let step = Situation::rewrite(held, |hold| hold.phase = phase);
-                Break(Decision::act(step, "the release is being ended: there is no way back"))
+                Break(Decision::act(step, "the release ends: it can't be approved any more"))
             }
             Turning::FreeHold(held, ended) => Break(Decision::last(held, freed(now, held, ended)?)),
             Turning::Act(held) => back(now, held, memory),

@@ -25,17 +25,20 @@ fn discard() {
         |case| drop(case.world.routing.as_mut().expect("routing").groups.pop()),
         "fail: TARGET_GROUP tag:tagship:service=WEB_PRODUCT must find exactly two target groups; it found 1",
     );
-    discard(|case| case.memory.weightless_since = None, "wait: late calls and the balancer's nodes to settle, 15 s");
+    discard(
+        |case| case.memory.weightless_since = None,
+        "wait: the load balancer to use the new weights everywhere, 15 s",
+    );
     // Rollback may have moved the weight at the end of a long look.
     discard(
         |case| {
             case.memory.weightless_since = None;
             case.world.seen = at(120);
         },
-        "wait: late calls and the balancer's nodes to settle, 35 s",
+        "wait: the load balancer to use the new weights everywhere, 35 s",
     );
     // It may have had weight while nobody could look.
-    discard(|case| case.began = at(95), "wait: late calls and the balancer's nodes to settle, 10 s");
+    discard(|case| case.began = at(95), "wait: the load balancer to use the new weights everywhere, 10 s");
     discard(|_| {}, "do: deregister i-21, i-22 from arn:b");
     // Never shifted: it may go at once, but the last look is later.
     discard(unshifted, "do: deregister i-21, i-22 from arn:b");
@@ -95,13 +98,16 @@ fn discard() {
 fn what_failed_is_kept_for_a_postmortem() {
     let discard = |change: fn(&mut Case), expected: &str| check(Action::Discard, kept(change), expected);
     // Out of every group first, after what a late call may have registered; and the live names don't lead there.
-    discard(|case| case.memory.weightless_since = None, "wait: late calls and the balancer's nodes to settle, 15 s");
+    discard(
+        |case| case.memory.weightless_since = None,
+        "wait: the load balancer to use the new weights everywhere, 15 s",
+    );
     discard(
         |case| {
             unshifted(case);
             case.memory.weightless_since = None;
         },
-        "wait: late calls and the balancer's nodes to settle, 15 s",
+        "wait: the load balancer to use the new weights everywhere, 15 s",
     );
     discard(|case| case.world.routing = world().routing, "do: deregister i-21, i-22 from arn:b");
     discard(|case| case.world.names = named(names::Names::Live, 2), "do: change 3 names in cd.internal");
@@ -161,14 +167,14 @@ fn test_traffic_is_led_to_what_is_live_before_anything_goes() {
             case.hold().previous = None;
             case.memory.weightless_since = Some(at(90));
         }),
-        "wait: late calls and the balancer's nodes to settle, 5 s more",
+        "wait: the load balancer to use the new weights everywhere, 5 s more",
     );
     check(Action::Discard, ending(|case| tested(case, "a")), "do: deregister i-21, i-22 from arn:b");
     check(Action::Retire, approved(|case| tested(case, "a")), "do: lead HTTPS:443 rule 9 to arn:b");
     check(
         Action::Retire,
         approved(|case| tested(case, "b")),
-        "wait: late calls and the balancer's nodes to settle, 15 s more",
+        "wait: the load balancer to use the new weights everywhere, 15 s more",
     );
     check(
         Action::Retire,

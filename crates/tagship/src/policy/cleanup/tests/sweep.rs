@@ -110,7 +110,7 @@ fn sweep_counts_the_live_fleet() {
             unnamed(case);
         },
         "do: write the roster of r0000002: 2 instances, down: i-22, then done: 1 of the 2 instances of the live release \
-         r0000002 of WEB_PRODUCT doesn't run any more (i-22), and their addresses are out of the live names",
+         r0000002 of WEB_PRODUCT doesn't run any more (i-22), and its address is removed from the live names",
     );
     sweep(&["i-22"], without, "done: 2 instances of WEB_PRODUCT are as they were");
     // It runs again.
