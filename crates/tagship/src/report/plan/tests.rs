@@ -110,7 +110,7 @@ fn a_release_from_the_hold_to_its_end() {
             "FinalApproval:",
             "assumed: somebody approves",
             "Cleanup:",
-            "step: write the hold: approved: from here on there is no way back",
+            "step: write the hold: approved: from here on the traffic doesn't go back",
             "step: deregister i-11, i-12 from web-a",
             "step: change 3 names in cd.internal",
             "wait: 2 targets to drain, 30 s more [30 s]",

@@ -78,7 +78,7 @@ fn discard() {
             unshifted(case);
             gone(case);
         },
-        "wait: late calls",
+        "wait: the load balancer",
     );
     discard(gone, "do: mark r0000002 as discarded");
     check(Action::Discard, |case| case.holding = Holding::default(), "do: mark r0000002 as discarded, then done");
