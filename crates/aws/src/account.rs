@@ -77,9 +77,10 @@ impl Person {
                 "no Region is set: give --region, set AWS_REGION, or write `region` into the profile".to_owned(),
             ));
         }
+        let whose = profile.map(|name| format!(" of profile {name} (is it in ~/.aws/config?)")).unwrap_or_default();
         let nobody = |why: String| {
             Opened::Nobody(format!(
-                "no AWS credentials: {}. Log in first: `aws sso login` for single sign-on, `aws configure` for keys, or \
+                "no AWS credentials{whose}: {}. Log in first: `aws sso login` for single sign-on, `aws configure` for keys, or \
                  name a profile with --profile. Where a profile asks for an MFA code, get a session with `aws sts \
                  get-session-token --serial-number ARN --token-code CODE` and export its three values",
                 why.trim_end_matches('.')
