@@ -8,6 +8,7 @@ use crate::words::{lasting, moment, person};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::fmt::Write;
+use tagship::HowEnded;
 use tagship::history::{Entry, Outcome, history};
 use tagship_aws::Account;
 
@@ -32,7 +33,14 @@ pub(super) async fn run(account: &Account, out: &Out, name: &str, number: u8) ->
     let (executions, runs) =
         tokio::try_join!(account.executions(&pipeline, number.into()), account.runs(&pipeline, None, most))?;
     let now = Timestamp::now();
-    let releases = history(service.role.as_str(), &executions, &runs, now);
+    let mut releases = history(service.role.as_str(), &executions, &runs, now);
+    for entry in releases.iter_mut().filter(|entry| entry.outcome != Outcome::Released && entry.outcome.shifted()) {
+        // Without the marker it is what CodePipeline says.
+        let ended = account.ended(&service.role, &entry.release).await.ok().flatten();
+        if ended.is_some_and(|ended| ended.how == HowEnded::Kept) {
+            entry.outcome = Outcome::Kept;
+        }
+    }
     let found = History { service: service.role.to_string(), pipeline, releases };
     out.show(&found, || text(&found, now, out.width()))?;
     Ok(End::Fine)

@@ -169,12 +169,8 @@ async fn before<'a>(
     let past = history(role.as_str(), executions, runs, jiff::Timestamp::now());
     let mut live: Option<&PastRelease> = None;
     for (execution, entry) in executions.iter().zip(&past) {
-        // Only a shift gives traffic, so others need no marker read.
-        let shifted = matches!(
-            entry.outcome,
-            Outcome::Released | Outcome::RolledBack | Outcome::Stopped | Outcome::FailedAfterTraffic
-        );
-        if !shifted {
+        // Without traffic it was never live: no marker has to be read.
+        if !entry.outcome.shifted() {
             continue;
         }
         let ended = account.ended(role, &execution.release).await?;

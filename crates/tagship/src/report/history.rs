@@ -56,9 +56,16 @@ pub enum Outcome {
     FailedBeforeTraffic,
     /// It failed after it had traffic.
     FailedAfterTraffic,
+    /// It didn't end well, and stays live all the same: its marker says so, CodePipeline doesn't know.
+    Kept,
 }
 
 impl Outcome {
+    /// Whether the release may have had traffic.
+    pub fn shifted(self) -> bool {
+        matches!(self, Self::Released | Self::RolledBack | Self::Stopped | Self::FailedAfterTraffic | Self::Kept)
+    }
+
     /// For people.
     pub fn words(self) -> &'static str {
         match self {
@@ -70,6 +77,7 @@ impl Outcome {
             Self::Superseded => "superseded",
             Self::FailedBeforeTraffic => "failed before traffic",
             Self::FailedAfterTraffic => "failed after traffic",
+            Self::Kept => "kept live",
         }
     }
 }
