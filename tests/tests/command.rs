@@ -108,8 +108,9 @@ async fn a_week_by_command() {
     seen_by_a_viewer(&desk);
     rejected_before_traffic(&desk, &first).await;
     settings(&desk);
-    back_to_the_build_before(&desk, &first).await;
+    let third = back_to_the_build_before(&desk, &first).await;
     closed(&desk);
+    kept_live(&desk, &third).await;
     desk.forms.check(&desk.says(0, &["schema"]));
 }
 
@@ -399,13 +400,17 @@ fn nobody_hears(desk: &Desk<'_>, right: &Value, set: &impl Fn(&Value)) {
 }
 
 /// A third release goes live; then the build before it is released anew.
-async fn back_to_the_build_before(desk: &Desk<'_>, first: &str) {
+async fn back_to_the_build_before(desk: &Desk<'_>, first: &str) -> String {
     doctor(desk);
     says("one only", &desk.says(2, &["rollback", ROLE, "--yes"]), &["no other build was live"]);
     let third = desk.release("v3");
     desk.answer("approve", &third, "QaApproval");
     desk.asked("FinalApproval").await;
     desk.answer("approve", &third, "FinalApproval");
+    desk.until(|status| status["held"]["phase"] == "approved").await;
+    for words in [&["rollback", ROLE, "--yes"][..], &["stop", ROLE, "-m", "no", "--yes"]] {
+        says("too late", &desk.says(2, words), &["was approved", "can't be stopped", "tagship rollback"]);
+    }
     desk.free().await;
     let told = desk.says(4, &["rollback", ROLE, "--yes", "--freeze"]);
     says("rollback", &told, &["has begun, with version", "is frozen", "QaApproval waits"]);
@@ -425,6 +430,33 @@ async fn back_to_the_build_before(desk: &Desk<'_>, first: &str) {
     says("away", &desk.says(0, &["rollback", ROLE, "--yes", "--freeze"]), &["is frozen", "is rejected"]);
     let status = desk.free().await;
     assert_eq!((&status["live"], &status["queued"][0]["release"]), (&third.as_str().into(), &next), "{status:#}");
+    third
+}
+
+/// What is rejected while its predecessor is dead stays live, which is said before; the way back is what was live before.
+async fn kept_live(desk: &Desk<'_>, third: &str) {
+    desk.asked("QaApproval").await;
+    let release = desk.json(&["status", ROLE])["approval"]["release"].as_str().expect("who waits").to_owned();
+    desk.answer("approve", &release, "QaApproval");
+    desk.asked("FinalApproval").await;
+    let status = desk.json(&["status", ROLE]);
+    let all = status["releases"].as_array().expect("releases");
+    let before = all.iter().find(|it| it["release"] == third).expect("its predecessor");
+    let ids = before["instances"].as_array().expect("instances").iter().filter_map(|it| it["id"].as_str());
+    let ids: Vec<&str> = ids.collect();
+    aws(&desk.local.gateway.url(), &format!("ec2 terminate-instances --instance-ids {}", ids.join(" ")));
+    let rejecting = |status: &Value| status["approval"]["rejecting"].as_str().unwrap_or_default().to_owned();
+    desk.until(|status| rejecting(status).contains("its predecessor has no healthy target")).await;
+    desk.answer("reject", &release, "FinalApproval");
+    assert_eq!(desk.free().await["live"], release.as_str());
+    let history = desk.json(&["history", ROLE]);
+    let entry = |id: &str| {
+        let all = history["releases"].as_array().expect("releases");
+        all.iter().find(|it| it["release"] == id).cloned().unwrap_or_else(|| panic!("no {id} in {history:#}"))
+    };
+    assert_eq!(entry(&release)["outcome"], "kept");
+    let version = entry(third)["version"].as_str().expect("a version").to_owned();
+    says("rollback", &desk.says(4, &["rollback", ROLE, "--yes"]), &["has begun", &version]);
 }
 
 fn closed(desk: &Desk<'_>) {

@@ -112,6 +112,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn two_columns_that_do_not_fit_become_a_list() {
+        let (name, address) = ("1.candidate.web-product.cd.internal", "127.16.1.4");
+        let text = table(40, &["NAME", "~LEADS TO"], [vec![name.to_owned(), address.to_owned()]]);
+        assert_eq!(text.lines().map(str::trim).collect::<Vec<_>>(), [name, "LEADS TO  127.16.1.4"]);
+    }
+
+    #[test]
     fn wide_characters_count_double() {
         let text =
             table(30, &["NAME", "~SAYS"], [vec!["web".to_owned(), "웹 서버를 기다리는 중입니다 지금".to_owned()]]);

@@ -33,16 +33,19 @@ pub(super) fn count(now: &Situation<'_>) -> First<Done> {
     let fleet = now.world.instances()?;
     let lives = |id: &str| fleet.iter().any(|instance| instance.id == id && instance.alive());
     let down: BTreeSet<String> = roster.members.keys().filter(|id| !lives(id)).cloned().collect();
-    if down == roster.down {
-        return nothing(format!("{} of {role} are as they were", counted(roster.members.len(), "instance")));
-    }
-    if let Some(zone) = roster.settings.zone.as_deref() {
+    let same = down == roster.down;
+    // One that was down may have run again and been named by a rollback, and have died once more, all while a release held
+    // the service.
+    if let Some(zone) = roster.settings.zone.as_deref().filter(|_| !same || !down.is_empty()) {
         let existing = now.world.names()?;
         let ips = addresses(now, roster, &down, names::of(existing, role, zone, Names::Live))?;
         let changes = names::toward(existing, role, zone, Names::Live, &ips);
         if let Some(step) = names::batch(zone, changes) {
             return Break(Decision::act(step, "the live names keep only addresses of instances that run"));
         }
+    }
+    if same {
+        return nothing(format!("{} of {role} are as they were", counted(roster.members.len(), "instance")));
     }
     let back = roster.down.iter().any(|id| !down.contains(id));
     let done = told(now, roster, &down, back);

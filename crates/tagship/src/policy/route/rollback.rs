@@ -48,7 +48,7 @@ impl Planner for Rollback {
                 let step = Situation::rewrite(held, |hold| hold.phase = phase);
                 Break(Decision::act(step, "the release ends: it can't be approved any more"))
             }
-            Turning::FreeHold(held, ended) => Break(Decision::last(held, freed(now, held, ended)?)),
+            Turning::FreeHold(held, ended) => Break(Decision::last(held, freed(now, held, ended))),
             Turning::Act(held) => back(now, held, memory),
         }
     }
@@ -165,13 +165,12 @@ fn restored(now: &Situation<'_>, held: &Held, healthy: u32) -> Done {
 }
 
 /// Success where the release has ended: as `kept`, if rollback could restore nothing.
-fn freed(now: &Situation<'_>, held: &Held, ended: &Ended) -> First<Done> {
+fn freed(now: &Situation<'_>, held: &Held, ended: &Ended) -> Done {
     let setting = &held.hold.settings.target_group;
     let kept = ended.how == HowEnded::Kept;
-    let refused = match setting {
-        TargetGroup::Pair(_) if kept => Pair::judge(now.world.routing()?, setting).err(),
-        _ => None,
-    };
+    // Only told: where it can't be read, the service becomes free all the same.
+    let routing = now.world.as_read().routing.as_ref().filter(|_| kept && *setting != TargetGroup::None);
+    let refused = routing.and_then(|routing| Pair::judge(routing, setting).err());
     let mut report = now.report();
     if kept {
         report.ending = Ending::Kept;
@@ -192,5 +191,5 @@ fn freed(now: &Situation<'_>, held: &Held, ended: &Ended) -> First<Done> {
         }
         how => format!("release {release} has already ended: {}", how.as_str()),
     };
-    Continue(Done { message, report, ..Done::default() })
+    Done { message, report, ..Done::default() }
 }

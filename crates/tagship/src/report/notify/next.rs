@@ -52,8 +52,8 @@ pub(super) fn after_failure(kind: Kind, stage: StageName, action: Option<Action>
             "No traffic has moved. What was made for this release is removed once its execution has failed."
         }
         Some(Action::Shift) => {
-            "Rollback starts by itself: wait for the message ROLLED BACK. The candidate's instances are removed soon: \
-             TIMEOUTS.POSTMORTEM keeps them for a while, and `tagship why` shows the last lines of their logs."
+            "Rollback starts by itself, and its message follows. The candidate's instances are removed soon: to look at \
+             such instances, set TIMEOUTS.POSTMORTEM before the next try."
         }
         Some(Action::Rollback) => {
             "Look at the switches' weights now: the traffic may not be back. Then repeat the rollback."

@@ -111,9 +111,8 @@ fn a_chat_is_told_the_same() {
                 *Service:* MZUM_WEB_PRODUCT\n*Release:* 1a2b3c4d-0000-4000-8000-000000000000\n*Pipeline:* mzum-web\n\
                 *Stage:* route\n*Action:* shift\n*Took:* 4m 12s\n*Reason:* JobFailed",
             "nextSteps": [
-                "Correct what the message names. Rollback starts by itself: wait for the message ROLLED BACK. The \
-                 candidate's instances are removed soon: TIMEOUTS.POSTMORTEM keeps them for a while, and `tagship why` \
-                 shows the last lines of their logs.",
+                "Correct what the message names. Rollback starts by itself, and its message follows. The candidate's \
+                 instances are removed soon: to look at such instances, set TIMEOUTS.POSTMORTEM before the next try.",
                 format!("Look at {link}"),
             ],
         },

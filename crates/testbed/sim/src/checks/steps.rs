@@ -42,8 +42,9 @@ impl Checks {
         // Rollback decides by itself what serves, where nothing can be restored.
         let listens = matches!(action, Action::Shift | Action::Guard);
         let forward = listens && to > had && turned.is_some_and(|at| *at + LATE < act.sent);
-        // Where what was live before can't serve, the better one gets everything.
-        if forward && rest == 0 && better(cloud, own, weights, act.looked - cloud.nature.lag) {
+        // Where what was live before can't serve, the better one gets everything. A describe may be behind, or not.
+        let seen = [act.looked - cloud.nature.lag, act.looked];
+        if forward && rest == 0 && seen.into_iter().any(|at| better(cloud, own, weights, at)) {
             return;
         }
         if forward {

@@ -249,6 +249,9 @@ impl Day {
                     self.checks.believed(&self.cloud, act, &is);
                 }
                 let applied = self.cloud.apply(&job.role, step);
+                if applied.as_ref().is_err_and(|error| error.kind == Kind::Capacity) {
+                    self.checks.short.insert(job.release.clone());
+                }
                 self.effects += 1;
                 let changes =
                     self.changes.entry((job.role.clone(), job.release.clone(), job.action.as_str())).or_default();
